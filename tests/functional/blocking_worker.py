@@ -1,6 +1,6 @@
-"""`carillon worker` whose filter `wordcount` holds the interpreter, in C, where the text is `hold`.
+"""`carillon worker` whose filter `wordcount` blocks the interpreter in C when the text is `hold`.
 
-No template is known to do so: this stands for the one that somebody will find.
+No template is known to do so; this simulates one.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from notifications.rendering.language.filters import FILTERS
 
 
 @pass_context
-def _holding(context: Any, value: Any) -> Any:
+def _blocking(context: Any, value: Any) -> Any:
     if value == "hold":
         re.match(r"(a+)+$", "a" * 60 + "b")
     return FILTERS["wordcount"](context, value)
 
 
 if __name__ == "__main__":
-    engine.TEXT.filters["wordcount"] = _holding
+    engine.TEXT.filters["wordcount"] = _blocking
     sys.argv = ["carillon", *sys.argv[1:]]
     main()

@@ -1,4 +1,4 @@
-"""What tests with processes of their own share."""
+"""Fixtures of tests that start their own processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.prepared import prepared
 
 @pytest.fixture(scope="session", autouse=True)
 def _prepared_databases(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Migrates once for all tests of a run, which copy what came of it."""
+    """Migrates once per run; tests copy the result."""
     base = Path(tmp_path_factory.getbasetemp())
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "prepared"
     folder.mkdir(exist_ok=True)
@@ -34,7 +34,7 @@ def migrated_postgres(_prepared_databases: None) -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def postgres_url(migrated_postgres: PostgresServer) -> str:
-    """The URL of a migrated PostgreSQL database that only this test uses."""
+    """Returns the URL of a migrated PostgreSQL database that only this test uses."""
     server, name = migrated_postgres, f"test_{os.urandom(4).hex()}"
     with psycopg.connect(server.url.replace("/postgres?", "/template1?"), autocommit=True) as base:
         base.execute(f'CREATE DATABASE "{name}" TEMPLATE postgres')

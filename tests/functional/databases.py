@@ -1,4 +1,4 @@
-"""Connections to databases that are a test's own, and a PgBouncer before them."""
+"""Connections to a test's own databases, and a PgBouncer in front of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ needs_pgbouncer = pytest.mark.skipif(
 
 
 def wrapper(url: str, *, pool: int = 3, pool_s: float = 5.0, **limits: float) -> DatabaseWrapper:
-    """A Django connection of its own, with its own pool; `pool=0`: none."""
+    """Creates a Django connection with its own pool; `pool=0`: no pool."""
     settings = database_settings(url, Path(), pool, limits=Limits(**limits), pool_s=pool_s)
     if not pool:
         settings["OPTIONS"]["pool"] = None
@@ -54,7 +54,7 @@ def connected(url: str, **settings: Any) -> Iterator[DatabaseWrapper]:
 
 
 def query_value(connection: DatabaseWrapper, sql: str = "SELECT 1") -> Any:
-    """The first value that a statement answers."""
+    """Returns the first value of a statement's result."""
     with connection.cursor() as cursor:
         cursor.execute(sql)
         return cursor.fetchone()[0]
@@ -62,7 +62,7 @@ def query_value(connection: DatabaseWrapper, sql: str = "SELECT 1") -> Any:
 
 @contextmanager
 def in_transaction(connection: DatabaseWrapper) -> Iterator[None]:
-    """A transaction that is rolled back."""
+    """Runs a transaction that is rolled back."""
     connection.set_autocommit(False)
     try:
         yield
@@ -72,12 +72,12 @@ def in_transaction(connection: DatabaseWrapper) -> Iterator[None]:
 
 
 def folder_of(url: str) -> Path:
-    """Where the server's socket is."""
+    """Returns the folder of the server's socket."""
     return Path(dict(parse_qsl(urlsplit(url).query))["host"])
 
 
 def admin(url: str, sql: str) -> Any:
-    """Runs a statement on a connection of its own; the first value, if there is one."""
+    """Runs a statement on a new connection; returns its first value, or None."""
     with psycopg.connect(url, autocommit=True) as connection:
         cursor = connection.execute(sql)
         row = cursor.fetchone() if cursor.description else None
@@ -86,7 +86,7 @@ def admin(url: str, sql: str) -> Any:
 
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """A process that stands still, as on a host that swaps."""
+    """Stops a process during the block, as a host that swaps would."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -98,9 +98,9 @@ def stopped(pid: int) -> Iterator[None]:
 def pgbouncer(
     server: PostgresServer, *, extra: str = "", pool: int = 4, role: str = "postgres"
 ) -> Iterator[str]:
-    """PgBouncer in transaction mode before a server; the URL to reach it by.
+    """Starts PgBouncer in transaction mode in front of a server; yields its URL.
 
-    extra: more lines of its settings. Without any it refuses startup parameters it does not know.
+    extra: more lines of its settings. Without them, it refuses unknown startup parameters.
     """
     folder = Path(tempfile.mkdtemp(prefix="carillon-bouncer-"))
     folder.chmod(0o755)
@@ -112,7 +112,7 @@ def pgbouncer(
         f"auth_type = any\npool_mode = transaction\ndefault_pool_size = {pool}\n"
         f"max_client_conn = 200\n{extra}\n"
     )
-    # Not as root, which it refuses, but as whoever may reach the server's socket.
+    # PgBouncer refuses to run as root, so it runs as the user who may open the server's socket.
     user = folder_of(server.url).stat().st_uid if os.getuid() == 0 else None
     process = subprocess.Popen(
         [PGBOUNCER, "-q", str(settings)],

@@ -30,8 +30,10 @@ def free_port() -> int:
 
 
 def wait_until(true: Callable[[], object], seconds: float = 40) -> None:
-    """Polls until something holds; a deadline instead of a sleep. It is stretched by how slow the
-    machine is when it passes."""
+    """Polls until `true` returns a true value.
+
+    The deadline grows with the slowness of the machine at that time.
+    """
     began = time.monotonic()
     while not true():
         took = time.monotonic() - began
@@ -40,11 +42,11 @@ def wait_until(true: Callable[[], object], seconds: float = 40) -> None:
 
 
 def children(pid: int) -> dict[str, int]:
-    """The processes that one started, by their `carillon` subcommand."""
+    """Returns the child processes of a process, by their `carillon` subcommand."""
     found = {}
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         words = Path(f"/proc/{child}/cmdline").read_text().split("\0")
-        if "carillon" in words:  # one that is dead, or not there yet, has no words
+        if "carillon" in words:  # a dead or new process has no command line
             found[words[words.index("carillon") + 1]] = int(child)
     return found
 
@@ -62,7 +64,7 @@ class Installation:
         self.folder = folder
 
     def prepare(self, *, demo: bool = False) -> None:
-        """Migrates, and loads the demo data. On SQLite that is a copy of what was made before."""
+        """Migrates, and loads the demo data on request. On SQLite, copies a prepared folder."""
         if "CARILLON_DATABASE_URL" in self.environ:
             ready = self.carillon(*(("demo", "--quiet") if demo else ("migrate",)))
             assert ready.returncode == 0, ready.stderr
@@ -82,7 +84,7 @@ class Installation:
 
     @contextmanager
     def running(self, *words: str, module: str = "carillon") -> Iterator[subprocess.Popen[bytes]]:
-        """A command that runs until the block ends; its output is kept in a file."""
+        """Runs a command until the block ends; its output goes to a file."""
         log = (self.folder / f"{words[0]}-{os.urandom(3).hex()}.log").open("wb")
         with log:
             process = subprocess.Popen(
@@ -104,7 +106,7 @@ class Installation:
         return run_script(script, self.environ)
 
     def statuses(self) -> dict[str, int]:
-        """Messages by status, and what is queued, asked of the database."""
+        """Counts messages by status, and batches, in the database."""
         counts = self.query(
             "SELECT status, count(*) FROM notifications_notificationmessage GROUP BY status"
         )
@@ -112,7 +114,7 @@ class Installation:
         return {**dict(counts), "batches": batches[0][0]}
 
     def query(self, sql: str) -> list[Any]:
-        """The rows of a statement."""
+        """Returns the rows of a statement."""
         url = self.environ.get("CARILLON_DATABASE_URL")
         if url:
             with psycopg.connect(url, autocommit=True) as base:

@@ -1,7 +1,7 @@
-"""Random legal rows, and good ones among them: what a database takes, whoever wrote it.
+"""Random legal rows, with good ones among them: everything that a database accepts.
 
-Runs inside an installation (`Installation.python`): `plant(seed, odd)` writes the rows and answers
-what must become of the good ones.
+Runs inside an installation (`Installation.python`): `plant(seed, odd)` writes the rows and returns
+what must be done for the good ones.
 """
 
 from __future__ import annotations
@@ -90,12 +90,12 @@ SHAPES: list[Any] = [
     {"sms_enabled": "x", "digest_frequency": []},
     *([{"limit": "x"}], ["email", 7], {"amount": "\x00"}, {"amount": "z" * 100_000}),
 ]
-KEPT = {"id", "uuid", "batch_id"}
-"""Columns by which rows are found; all others may hold anything."""
+UNCHANGED = {"id", "uuid", "batch_id"}
+"""Columns by which rows are found; all other columns may have any value."""
 
 
 class Oddities:
-    """A seeded source of values that a column may hold."""
+    """A seeded source of values that a column accepts."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -116,7 +116,7 @@ class Oddities:
         ]
 
     def value(self, field: models.Field[Any, Any]) -> Any:
-        """A value for a column, as the database takes it."""
+        """Returns a value for a column, as the database accepts it."""
         if field.null and self.random.random() < 0.1:
             return None
         for kind, make in self._makers:
@@ -135,10 +135,12 @@ class Oddities:
         return bytes(raw)
 
     def disturb(self, row: models.Model, count: int) -> None:
-        """Writes odd values straight into some columns of a row. What the database refuses is not
-        legal, and is left as it was."""
+        """Writes odd values into some columns of a row.
+
+        A value that the database refuses is illegal: its column stays unchanged.
+        """
         meta = row._meta
-        columns = [f for f in meta.concrete_fields if f.name not in KEPT and not f.primary_key]
+        columns = [f for f in meta.concrete_fields if f.name not in UNCHANGED and not f.primary_key]
         table = connection.ops.quote_name(meta.db_table)
         for field in self.random.sample(columns, min(count, len(columns))):
             column = connection.ops.quote_name(field.column)
@@ -151,7 +153,7 @@ class Oddities:
 
 
 class Plot:
-    """One person with everything that work is done with; odd ones are disturbed afterwards."""
+    """One user with rows of every kind that is processed; odd ones are disturbed afterwards."""
 
     def __init__(self, number: int, *, odd: bool) -> None:
         self.odd = odd
@@ -365,16 +367,18 @@ class Plot:
 
 
 def plant(seed: int, odd: int, good: int = 5) -> dict[str, Any]:
-    """Writes good and odd people with their work, everyone's messages side by side in the same
-    batches; returns the keys of what must be done for the good ones."""
+    """Writes good and odd users with their rows, and all their messages into the same batches.
+
+    Returns the keys of the rows that must be processed for the good users.
+    """
     oddities = Oddities(seed)
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
-            cursor.execute("PRAGMA synchronous=OFF")  # of the rows of a test
+            cursor.execute("PRAGMA synchronous=OFF")  # these are rows of a test
     with transaction.atomic():
         plots = [Plot(n, odd=n % (odd // good + 1) != 0) for n in range(odd + good)]
         for channel in CHANNELS:
-            _put(channel, [message for plot in plots for message in plot.messages])
+            _enqueue(channel, [message for plot in plots for message in plot.messages])
     for plot in plots:
         if plot.odd:
             for row in oddities.random.sample(plot.rows, min(8, len(plot.rows))):
@@ -391,8 +395,8 @@ def plant(seed: int, odd: int, good: int = 5) -> dict[str, Any]:
     }
 
 
-def _put(channel: str, messages: Sequence[NotificationMessage]) -> None:
-    """Puts everybody's messages of a channel into batches, odd ones beside good ones."""
+def _enqueue(channel: str, messages: Sequence[NotificationMessage]) -> None:
+    """Puts the messages of a channel into batches, odd ones beside good ones."""
     keys = sorted(message.pk for message in messages if message.channel == channel)
     for start in range(0, len(keys), 100):
         part = keys[start : start + 100]
@@ -401,7 +405,7 @@ def _put(channel: str, messages: Sequence[NotificationMessage]) -> None:
 
 
 def _orphan(plot: Plot, choose: random.Random) -> None:
-    """Takes away something that other rows name, where the database lets it go."""
+    """Deletes a row that other rows refer to, if the database allows it."""
     if choose.random() < 0.3:
         row = choose.choice(plot.rows)
         table = connection.ops.quote_name(row._meta.db_table)
@@ -414,7 +418,7 @@ Query = Callable[[str], list[tuple[Any, ...]]]
 
 
 def left_undone(query: Query, wanted: dict[str, Any]) -> dict[str, int]:
-    """How much of what must be done for the good ones is not done yet, by kind. query: runs SQL."""
+    """Counts the rows of good users that are not yet processed, by kind. query: runs SQL."""
 
     def count(sql: str, keys: Sequence[int]) -> int:
         listed = ", ".join(str(int(key)) for key in keys)

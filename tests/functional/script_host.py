@@ -1,6 +1,6 @@
-"""Scripts in processes of their own that need no start: they are forks of one that is ready.
+"""Runs scripts in forks of a process in which Django is ready.
 
-The tests run a hundred small scripts, and a start of Django takes a second of processor time.
+The tests run a hundred small scripts, and each start of Django takes a second of CPU time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _hosts: OrderedDict[tuple[tuple[str, str], ...], ScriptHost] = OrderedDict()
 
 
 def run_script(script: str, environ: Mapping[str, str]) -> str:
-    """Runs a script in a process of its own, Django ready; returns what it printed."""
+    """Runs a script in its own process, with Django ready; returns its output."""
     key = tuple(sorted(environ.items()))
     host = _hosts.pop(key, None) or ScriptHost(environ)
     _hosts[key] = host
@@ -47,25 +47,25 @@ class ScriptHost:
         )
 
     def run(self, script: str) -> str:
-        """What the script printed.
+        """Runs a script; returns its output.
 
         Raises:
-            AssertionError: it failed, with its traceback, or did not end in time.
+            AssertionError: the script failed (with its traceback) or did not end in time.
         """
-        given, told = self._process.stdin, self._process.stdout
-        assert given is not None
-        assert told is not None
+        requests, results = self._process.stdin, self._process.stdout
+        assert requests is not None
+        assert results is not None
         with tempfile.TemporaryDirectory() as folder:
-            given.write(json.dumps([script, folder]).encode() + b"\n")
-            given.flush()
-            assert select.select([told], [], [], _SECONDS)[0], f"not done in {_SECONDS} s"
-            ended = told.readline().strip()
+            requests.write(json.dumps([script, folder]).encode() + b"\n")
+            requests.flush()
+            assert select.select([results], [], [], _SECONDS)[0], f"not done in {_SECONDS} s"
+            ended = results.readline().strip()
             errors = Path(folder, "stderr")
             assert ended == b"0", errors.read_text() if errors.exists() else "the host has ended"
             return Path(folder, "stdout").read_text()
 
     def close(self) -> None:
-        """Ends the process; it ends by itself, too, when this one does."""
+        """Ends the process. It also ends when this process ends."""
         self._process.kill()
         self._process.communicate()
 
@@ -90,7 +90,7 @@ def _run(script: str, folder: str) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     code = 1
     try:
-        exec(compile(script, "<script>", "exec"), {"__name__": "__main__"})  # the test's own
+        exec(compile(script, "<script>", "exec"), {"__name__": "__main__"})  # the script of a test
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 0

@@ -18,11 +18,8 @@ COMMIT = b"COMMIT\x00"
 class TcpProxy:
     """Forwards from a port on loopback to PostgreSQL's own socket.
 
-    frozen: nothing is forwarded, and every connection stays open, as when a host hangs.
-    away: connections are refused and those there are cut, as when a server is stopped.
-    cut_at: the answer to the next message that holds these bytes is dropped, and its connection
-    cut once the server has answered: what was asked is done. With drop_at the server never sees
-    the message. then_disconnect: and from then on the server is away.
+    freeze: forwards nothing and keeps connections open, as a host that hangs.
+    disconnect: cuts all connections and refuses new ones, as a stopped server.
     """
 
     def __init__(self, server: PostgresServer, *, database: str = "postgres") -> None:
@@ -32,10 +29,13 @@ class TcpProxy:
         self.url = f"postgres://postgres:@127.0.0.1:{self.port}/{database}"
         self._flow = threading.Event()
         self._flow.set()
-        self._away = threading.Event()
+        self._is_disconnected = threading.Event()
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
+        #: cut_at: after the next message with these bytes, the response is dropped and the
+        #: connection cut, so the server has done the work. drop_at: the message itself is dropped.
         self.cut_at = self.drop_at = b""
+        #: After the cut or drop, the proxy disconnects.
         self.then_disconnect = False
 
     def __enter__(self) -> Self:
@@ -60,16 +60,16 @@ class TcpProxy:
         self._flow.set()
 
     def disconnect(self) -> None:
-        self._away.set()
+        self._is_disconnected.set()
         self.cut()
 
     def reconnect(self) -> None:
-        self._away.clear()
+        self._is_disconnected.clear()
         self.cut_at = self.drop_at = b""
         self.then_disconnect = False
 
     def cut(self) -> None:
-        """Ends every connection there is."""
+        """Closes all connections."""
         with self._lock:
             ends, self._open = self._open, set()
         for end in ends:
@@ -83,7 +83,7 @@ class TcpProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            if self._away.is_set():
+            if self._is_disconnected.is_set():
                 client.close()
                 continue
             server = socket.socket(socket.AF_UNIX)
@@ -98,7 +98,7 @@ class TcpProxy:
         self._flow.wait()
 
     def action_for(self, sent: bytes) -> str:
-        """What becomes of a message: cut, lose, or nothing special."""
+        """Returns what to do with a message: cut, drop, or forward (empty)."""
         with self._lock:
             for action, marked in (("cut", self.cut_at), ("drop", self.drop_at)):
                 if marked and marked in sent:
@@ -121,7 +121,7 @@ class TcpProxy:
 
 
 class _Pair:
-    """One connection's two directions."""
+    """The two directions of one connection."""
 
     def __init__(self, proxy: TcpProxy, client: socket.socket, server: socket.socket) -> None:
         self._proxy, self._client, self._server = proxy, client, server
@@ -141,10 +141,10 @@ class _Pair:
 
     def forward_responses(self) -> None:
         with contextlib.suppress(OSError):
-            while said := self._server.recv(_AT_ONCE):
+            while received := self._server.recv(_AT_ONCE):
                 self._proxy.wait_for_flow()
                 if self._drops_responses:
                     self._proxy.apply_disconnect()
                     break
-                self._client.sendall(said)
+                self._client.sendall(received)
         self._proxy.close(self._client, self._server)

@@ -17,11 +17,11 @@ QUEUES = "critical,high,default,bulk"
 def test_delivery_continues_by_polling_when_redis_is_killed(tmp_path, postgres_url, redis):
     arrived: Counter[bytes] = Counter()
 
-    def take(mail) -> None:
+    def record(mail) -> None:
         found = re.search(rb"^Message-ID: <([^@]+)@", mail.content, re.MULTILINE)
         arrived[found.group(1) if found else b"?"] += 1
 
-    with SMTPSink(on_mail=take).run_in_thread() as sink:
+    with SMTPSink(on_mail=record).run_in_thread() as sink:
         place = Installation(
             tmp_path,
             database_url=postgres_url,
@@ -50,7 +50,7 @@ def test_delivery_continues_by_polling_when_redis_is_killed(tmp_path, postgres_u
 
 
 def _send(place: Installation, first: int, last: int) -> None:
-    """Sends to demo students, all in one process."""
+    """Sends to demo students, in one process."""
     import subprocess
     import sys
 

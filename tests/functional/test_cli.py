@@ -1,4 +1,4 @@
-"""The command line, as a person uses it: real processes on an installation of their own."""
+"""The command line, as an operator uses it: real processes on their own installation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_token_is_printed_and_nothing_else(place):
     for kind in ("jwt", "token", "api-key"):
         answer = place.carillon("token", "admin", "--kind", kind)
         assert (answer.returncode, len(answer.stdout.split())) == (0, 1)
-    assert "no user 'nobody'" in place.carillon("token", "nobody").stderr
+    assert "no user 'unknown'" in place.carillon("token", "unknown").stderr
     assert (
         "no scope 'fly'"
         in place.carillon("token", "admin", "--kind", "api-key", "--scopes", "fly").stderr
@@ -56,7 +56,7 @@ def test_an_invalid_setting_is_reported_without_a_traceback(tmp_path):
     assert "Traceback" not in answer.stderr
 
 
-def test_stops_are_listed_and_lifted(place):
+def test_stops_are_listed_and_removed(place):
     assert place.carillon("kill-switch", "stop", "channel", "sms", "--reason", "x").returncode == 0
     assert "channel sms  x" in place.carillon("kill-switch", "list").stdout
     assert place.carillon("kill-switch", "lift", "channel", "sms").returncode == 0
@@ -99,7 +99,7 @@ def test_templates_are_checked_and_a_broken_one_fails_the_command(place):
 
 
 def test_serve_delivers_and_drains(place):
-    """From a command to a real mail server, through the processes that `serve` keeps."""
+    """Sends from a command to a real mail server, through the processes of `serve`."""
     with SMTPSink().run_in_thread() as sink:
         place.environ |= {
             "CARILLON_EMAIL_PROVIDER": "smtp",
@@ -108,7 +108,7 @@ def test_serve_delivers_and_drains(place):
         }
         port = free_port()
         with place.running("serve", "--port", str(port)) as serve:
-            wait_until(lambda: _answers(f"http://127.0.0.1:{port}/health/ready"))
+            wait_until(lambda: _responds(f"http://127.0.0.1:{port}/health/ready"))
             sent = place.carillon(
                 "send", "user.payment.success", "--to", "student1", "--channel", "email",
                 "--context", "amount=29.99", "--json",
@@ -116,13 +116,13 @@ def test_serve_delivers_and_drains(place):
             assert json.loads(sent.stdout)["status"] == "pending", sent.stderr
             wait_until(lambda: sink.count == 1)
             assert b"29.99" in sink.messages[0].content
-            assert _answers(f"http://127.0.0.1:{port}/metrics")
+            assert _responds(f"http://127.0.0.1:{port}/metrics")
             serve.send_signal(signal.SIGINT)
             assert serve.wait(60) == 0
     assert place.statuses() == {"sent": 1, "batches": 0}
 
 
-def _answers(url: str) -> bool:
+def _responds(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=20) as answer:
             return answer.status == 200
@@ -131,7 +131,7 @@ def _answers(url: str) -> bool:
 
 
 def test_dead_letters_are_listed_replayed_and_discarded(tmp_path):
-    """A template that fails at send time: a division by nothing."""
+    """A template fails at send time: a division by zero."""
     place = Installation(tmp_path)
     place.prepare(demo=True)
     assert "no dead letters" in place.carillon("dead-letters", "list").stdout

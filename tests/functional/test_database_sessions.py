@@ -1,4 +1,4 @@
-"""Sessions with time-outs on both sides, a pool that forgets the dead, forks without sessions."""
+"""Sessions have time-outs on both sides, the pool drops dead sessions, forks inherit none."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ON_TCP = {
 
 @pytest.fixture(autouse=True)
 def _own_connections(django_db_blocker: Any) -> Iterator[None]:
-    """None of these is the tests' own database."""
+    """Allows connections: none of them is to the tests' own database."""
     with django_db_blocker.unblock():
         yield
 
@@ -52,8 +52,8 @@ def proxy(postgres: PostgresServer) -> Iterator[TcpProxy]:
 
 
 @pytest.fixture
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Silence is noticed in a second or two instead of ten or fifteen."""
+def _short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Detects a silent server in a second or two, instead of ten or fifteen."""
     monkeypatch.setattr(session_module, "_SILENCE_S", 0.3)
     monkeypatch.setattr(session_module, "_GRACE_S", 0.3)
     monkeypatch.setattr(session_module, "_PROBE_S", 2)
@@ -75,8 +75,8 @@ def test_the_kernel_has_its_time_outs_on_both_sides(database: DatabaseWrapper) -
 
 
 def test_a_url_overrides_each_of_them(proxy: TcpProxy) -> None:
-    said = "?connect_timeout=7&tcp_user_timeout=3000&options=-c%20tcp_user_timeout%3D2000"
-    with connected(proxy.url + said) as database:
+    options = "?connect_timeout=7&tcp_user_timeout=3000&options=-c%20tcp_user_timeout%3D2000"
+    with connected(proxy.url + options) as database:
         options = database.get_connection_params()
         assert (options["connect_timeout"], options["tcp_user_timeout"]) == ("7", "3000")
         query_value(database)
@@ -94,7 +94,7 @@ def test_a_transaction_that_idles_loses_its_session_and_its_locks(
             query_value(idler)
 
 
-def test_a_lock_is_waited_for_no_longer_than_its_limit(postgres: PostgresServer) -> None:
+def test_a_wait_for_a_lock_ends_at_its_limit(postgres: PostgresServer) -> None:
     with connected(postgres.url) as holder, connected(postgres.url, lock_s=0.2) as waiter:
         holder.set_autocommit(False)
         query_value(holder, "SELECT pg_advisory_xact_lock(72)::text")
@@ -127,13 +127,13 @@ def test_other_limits_hold_for_a_block(database: DatabaseWrapper) -> None:
 
 @pytest.mark.usefixtures("_hurried")
 class TestSilence:
-    """A server that takes every packet and never answers: no kernel sees that."""
+    """A server that acknowledges every packet and never responds: no kernel detects that."""
 
     def test_a_silent_connection_is_given_up(self, proxy: TcpProxy) -> None:
         with connected(proxy.url) as database:
             query_value(database)
             proxy.freeze()
-            with within(5), pytest.raises(OperationalError, match="does not answer"):
+            with within(5), pytest.raises(OperationalError, match="does not respond"):
                 query_value(database)
             proxy.unfreeze()
             assert query_value(database) == 1
@@ -143,7 +143,7 @@ class TestSilence:
             database.set_autocommit(False)
             query_value(database)
             proxy.freeze()
-            with pytest.raises(OperationalError, match="does not answer"):
+            with pytest.raises(OperationalError, match="does not respond"):
                 database.commit()
 
     def test_a_silent_server_takes_no_connection(self, proxy: TcpProxy) -> None:
@@ -152,39 +152,41 @@ class TestSilence:
             with within(4), pytest.raises(OperationalError, match="timeout"):
                 query_value(database)
 
-    def test_a_backend_that_stands_still_is_given_up_after_the_statements_limit(
+    def test_a_stopped_backend_is_given_up_after_the_limit_of_a_statement(
         self, postgres: PostgresServer
     ) -> None:
         with connected(postgres.url, statement_s=1.0) as database:
             pid = query_value(database, "SELECT pg_backend_pid()")
             with stopped(pid):
                 began = time.monotonic()
-                with within(5), pytest.raises(OperationalError, match="does not answer"):
+                with within(5), pytest.raises(OperationalError, match="does not respond"):
                     query_value(database)
                 assert time.monotonic() - began > 1.2
 
-    def test_a_slow_statement_is_waited_for_while_the_server_answers_others(
+    def test_a_slow_statement_continues_while_the_server_responds_to_others(
         self, database: DatabaseWrapper
     ) -> None:
         assert query_value(database, "SELECT pg_sleep(1.0)::text") == ""
 
 
 class TestPool:
-    def test_what_died_idle_is_not_handed_out(self, database: DatabaseWrapper, postgres) -> None:
+    def test_a_session_that_died_idle_is_not_lent(
+        self, database: DatabaseWrapper, postgres
+    ) -> None:
         pid = query_value(database, "SELECT pg_backend_pid()")
         database.close()
         admin(postgres.url, f"SELECT pg_terminate_backend({pid}, 5000)")
         assert query_value(database, "SELECT pg_backend_pid()") != pid
 
-    def test_what_died_in_a_threads_hands_is_replaced(
+    def test_a_session_that_died_in_use_is_replaced(
         self, database: DatabaseWrapper, postgres
     ) -> None:
         pid = query_value(database, "SELECT pg_backend_pid()")
         admin(postgres.url, f"SELECT pg_terminate_backend({pid}, 5000)")
         assert query_value(database, "SELECT pg_backend_pid()") != pid
 
-    def test_when_one_is_lost_those_of_its_age_are_no_longer_trusted(self, proxy: TcpProxy) -> None:
-        """A host that vanished says nothing on any of them: each would cost ten seconds."""
+    def test_after_a_lost_session_those_of_its_age_are_not_trusted(self, proxy: TcpProxy) -> None:
+        """A host that vanished is silent on all sessions: each would cost ten seconds."""
         with connected(proxy.url) as database:
             pool = database.pool
             assert pool is not None
@@ -204,9 +206,7 @@ class TestPool:
                 with database.wrap_database_errors:
                     database.pool.getconn()
 
-    def test_one_that_waits_is_served_when_another_gives_back(
-        self, database: DatabaseWrapper
-    ) -> None:
+    def test_a_waiting_caller_gets_a_returned_session(self, database: DatabaseWrapper) -> None:
         pool = database.pool
         assert pool is not None
         held = [pool.getconn() for _ in range(3)]
@@ -229,8 +229,8 @@ class TestPool:
 
 
 class TestRestart:
-    def test_everybody_goes_on_at_once_when_the_server_is_back(self) -> None:
-        """No back-off: the first one who asks is served."""
+    def test_all_callers_continue_at_once_when_the_server_is_back(self) -> None:
+        """There is no back-off: the first caller gets a connection."""
         with PostgresServer(durable=False) as server, connected(server.url) as database:
             query_value(database)
             server.stop()
@@ -243,7 +243,7 @@ class TestRestart:
     def test_the_outcome_of_a_transaction_is_not_hidden_by_the_next_connection(
         self, proxy: TcpProxy
     ) -> None:
-        """Django opens the next connection at once, and would tell of that instead."""
+        """Django opens the next connection at once, and would report its error instead."""
         with connected(proxy.url) as database:
             database.set_autocommit(False)
             query_value(database)
@@ -256,7 +256,7 @@ class TestRestart:
 
 
 class TestFork:
-    def test_a_child_inherits_no_connection_and_the_parents_lives_on(
+    def test_a_child_inherits_no_connection_and_the_parents_stays_open(
         self, database: DatabaseWrapper
     ) -> None:
         pid = query_value(database, "SELECT pg_backend_pid()")

@@ -28,15 +28,15 @@ def mail_settings(sink, **more):
 
 @BOTH
 def test_four_workers_never_exceed_a_limit(database):
-    """Redis is not asked: there is nothing of a limit to lose with it. How much of the limit is
-    used is the law's (tests/unit/domain/test_flow.py) and a benchmark's."""
+    """Limits do not depend on Redis. tests/unit/domain/test_flow.py and a benchmark check how much
+    of a limit is used."""
     figures = limits.run(database=database, messages=500)
 
     assert figures["arrived"] == 500
     assert figures["most_in_any_second"] <= figures["limit_per_s"]
 
 
-def test_telegram_keeps_its_limit_and_that_of_every_chat_at_once():
+def test_telegram_respects_its_limit_and_that_of_every_chat():
     body = b'{"ok": true, "result": {"message_id": 7}}'
     with HTTPSink(store=False, script=lambda _: Reply(body=body)).run_in_thread() as sink:
         settings = {
@@ -61,7 +61,7 @@ def test_telegram_keeps_its_limit_and_that_of_every_chat_at_once():
     assert all(most_in_any_window(times, 1.0) == 1 for times in by_chat.values())
 
 
-def test_a_dead_server_burns_no_attempts_and_delivery_resumes_by_itself():
+def test_a_dead_server_uses_no_attempts_and_delivery_resumes_by_itself():
     dead = threading.Event()
     dead.set()
     refused = []

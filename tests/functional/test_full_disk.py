@@ -1,4 +1,4 @@
-"""A disk that is full, on a file system of its own: needs root, and is skipped by name without."""
+"""A full disk, on its own file system. The test needs root, and is skipped without it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.processes
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 MB."""
+    """Mounts a file system of 64 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     words = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
@@ -28,7 +28,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """Takes all the space that is left."""
+    """Uses all remaining space."""
     filler = folder / "filler"
     with filler.open("wb", buffering=0) as file:
         try:
@@ -38,7 +38,7 @@ def fill(folder: Path) -> Path:
             return filler
 
 
-def test_a_full_disk_takes_nothing_in_is_named_by_health_and_forgotten_with_new_space(
+def test_a_full_disk_refuses_requests_and_health_reports_it_until_there_is_space(
     small_disk: Path,
 ) -> None:
     place = Installation(small_disk)
@@ -48,7 +48,7 @@ def test_a_full_disk_takes_nothing_in_is_named_by_health_and_forgotten_with_new_
         before = place.statuses()["pending"]
 
         filler = fill(small_disk)
-        taken = sends_until_refused(web)
+        accepted = sends_until_refused(web)
         wait_until(lambda: "disk is full" in str(web.get("/health").json["reasons"]), 8)
         assert web.get("/health/ready").status == 200
         assert web.get("/health/live").status == 200
@@ -56,15 +56,15 @@ def test_a_full_disk_takes_nothing_in_is_named_by_health_and_forgotten_with_new_
         filler.unlink()
         wait_until(lambda: web.send().status == 201, 2)
         wait_until(lambda: "disk is full" not in str(web.get("/health").json["reasons"]), 8)
-        assert place.statuses()["pending"] == before + taken + 1
+        assert place.statuses()["pending"] == before + accepted + 1
 
 
 def sends_until_refused(web: Web) -> int:
-    """How many were taken in: what was written before is space that SQLite uses again."""
-    for taken in range(5_000):
-        answer = web.send()
-        if answer.status == 503:
-            assert answer.json["code"] == "database_unavailable"
-            return taken
-        assert answer.status == 201, answer.body
+    """Returns how many requests were accepted: SQLite reuses space of earlier writes."""
+    for accepted in range(5_000):
+        response = web.send()
+        if response.status == 503:
+            assert response.json["code"] == "database_unavailable"
+            return accepted
+        assert response.status == 201, response.body
     raise AssertionError("the disk is never full")

@@ -1,4 +1,4 @@
-"""Random legal rows straight in the tables, and workers over them: nobody else is held up."""
+"""Random legal rows in the tables, and workers that process them: other rows are not delayed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BOTH = pytest.mark.parametrize("database", ["sqlite", "postgres"])
 
 @contextmanager
 def installed(database: str, folder: Path) -> Iterator[Installation]:
-    """An installation on a database of its own."""
+    """Creates an installation with its own database."""
     if database == "sqlite":
         place = Installation(folder)
         place.prepare()
@@ -30,8 +30,8 @@ def installed(database: str, folder: Path) -> Iterator[Installation]:
         yield Installation(folder, database_url=server.url)
 
 
-def hold_against(seed: int, odd: int, *, database: str, folder: Path) -> None:
-    """Plants rows, lets two workers at them, and waits until the good ones have all they must."""
+def process_among(seed: int, odd: int, *, database: str, folder: Path) -> None:
+    """Plants rows, starts two workers, and waits until the good rows are processed completely."""
     with installed(database, folder) as place:
         planted = place.python(
             "import json\nfrom tests.functional.row_fuzz import plant\n"
@@ -43,13 +43,15 @@ def hold_against(seed: int, odd: int, *, database: str, folder: Path) -> None:
 
             def done() -> bool:
                 left.clear()
-                left.update(left_undone(place.ask, wanted))
+                left.update(left_undone(place.query, wanted))
                 return not left
 
             try:
                 wait_until(done, 45)
             except AssertionError:
-                pytest.fail("\n".join([f"seed {seed}: {left} are held up", *_ends_of(folder)]))
+                pytest.fail(
+                    "\n".join([f"seed {seed}: {left} are not processed", *_ends_of(folder)])
+                )
             if (first.poll(), second.poll()) != (None, None):
                 pytest.fail("\n".join(["a worker died", *_ends_of(folder)]))
 
@@ -59,12 +61,12 @@ def _ends_of(folder: Path) -> list[str]:
 
 
 @BOTH
-def test_random_legal_rows_hold_up_nobody_else(database, tmp_path):
-    hold_against(20_301, 40, database=database, folder=tmp_path)
+def test_random_legal_rows_do_not_delay_other_rows(database, tmp_path):
+    process_among(20_301, 40, database=database, folder=tmp_path)
 
 
 @pytest.mark.proof
 @BOTH
 @pytest.mark.parametrize("seed", range(20))
-def test_random_legal_rows_of_many_seeds_hold_up_nobody_else(seed, database, tmp_path):
-    hold_against(seed, 200, database=database, folder=tmp_path)
+def test_random_legal_rows_of_many_seeds_do_not_delay_other_rows(seed, database, tmp_path):
+    process_among(seed, 200, database=database, folder=tmp_path)

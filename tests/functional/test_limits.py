@@ -1,4 +1,4 @@
-"""A frequency cap under many hands: four processes deliver to one person at once."""
+"""A frequency cap under concurrency: four processes deliver to one user at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROCESSES = 4
 MESSAGES = 60
 CAP = 50
 
-LAY = f"""
+SETUP = f"""
 from directory.models import User
 from notifications.models import Category, Notification, NotificationMessage
 from notifications.queue import batches
@@ -37,7 +37,7 @@ for number in range({MESSAGES * PROCESSES // 20}):
     NotificationMessage.objects.filter(pk__in=keys).update(batch_id=batch)
 """
 
-HAND = """
+DELIVER = """
 import sys
 from notifications.queue import batches
 from notifications.engine.runs import deliver_rows
@@ -61,12 +61,12 @@ print(json.dumps({
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
-def test_a_cap_is_reached_and_never_passed(database):
+def test_a_cap_is_reached_and_never_exceeded(database):
     with bench_environment(database) as place:
-        start(place, LAY).wait(60)
-        hands = [start(place, HAND, f"w{number}") for number in range(PROCESSES)]
-        for hand in hands:
-            place.result(hand)
+        start(place, SETUP).wait(60)
+        processes = [start(place, DELIVER, f"w{number}") for number in range(PROCESSES)]
+        for process in processes:
+            place.result(process)
         end = json.loads(start(place, COUNT).communicate(timeout=60)[0].splitlines()[-1])
 
     assert end["statuses"] == {"sent": CAP, "suppressed": MESSAGES * PROCESSES - CAP}

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.processes
 
 
 def finished_by(place: Installation) -> dict[str, str]:
-    """Who holds each loop that finished a round, read from the file itself: it is asked often."""
+    """Returns the owner of each loop that finished a round, from the file, for fast polling."""
     with closing(sqlite3.connect(place.folder / "carillon.sqlite3")) as file:
         return dict(
             file.execute(
@@ -24,7 +24,7 @@ def finished_by(place: Installation) -> dict[str, str]:
         )
 
 
-def answers(url: str) -> bool:
+def responds(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=20):
             return True
@@ -32,7 +32,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def test_the_loops_of_a_killed_worker_go_on_with_the_next_at_once(tmp_path):
+def test_the_next_worker_continues_the_loops_of_a_killed_one_at_once(tmp_path):
     place = Installation(tmp_path)
     place.prepare()
     with place.running("worker") as first:
@@ -43,13 +43,13 @@ def test_the_loops_of_a_killed_worker_go_on_with_the_next_at_once(tmp_path):
     with place.running("worker"):
         wait_until(lambda: set(finished_by(place).values()).isdisjoint({before}))
         wait_until(lambda: len(finished_by(place)) == len(LOOPS))
-        said = place.carillon("doctor").stdout
-        assert "ok     loops         well" in said
-        assert "ok     beat          well" in said
+        report = place.carillon("doctor").stdout
+        assert "ok     loops         well" in report
+        assert "ok     beat          well" in report
 
 
 def tasks(place: Installation) -> list[tuple[str, int]]:
-    """State and tries of the tasks that wait in the database, or did."""
+    """Returns state and attempts of the tasks in the database."""
     with closing(sqlite3.connect(place.folder / "carillon.sqlite3")) as file:
         return file.execute("SELECT state, attempts FROM notifications_queuedtask").fetchall()
 
@@ -58,18 +58,18 @@ def test_without_a_broker_the_worker_process_runs_tasks_and_no_web_process_does(
     place = Installation(tmp_path)
     place.prepare()
     port = free_port()
-    asking = (
+    script = (
         "from notifications.infra.process import wakeups\n"
         "from notifications.tasks import retry_failed_notifications\n"
         "retry_failed_notifications.delay()\n"
         "wakeups.flush()\n"
     )
     with place.running("web", "--port", str(port)):
-        wait_until(lambda: answers(f"http://127.0.0.1:{port}/health/ready"))
-        place.python(asking)
-        assert answers(f"http://127.0.0.1:{port}/health/live")
+        wait_until(lambda: responds(f"http://127.0.0.1:{port}/health/ready"))
+        place.python(script)
+        assert responds(f"http://127.0.0.1:{port}/health/live")
         assert tasks(place) == [("waiting", 0)]
         with place.running("worker"):
             wait_until(lambda: tasks(place) == [("done", 1)])
-            place.python(asking)
+            place.python(script)
             wait_until(lambda: tasks(place) == [("done", 1)] * 2)

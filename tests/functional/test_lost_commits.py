@@ -1,4 +1,4 @@
-"""Commits whose answer is lost, and commits that are lost themselves, over true connections."""
+"""Commits that are lost, or whose response is lost, on real connections."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.processes
 
 @pytest.fixture(autouse=True)
 def _own_connections(django_db_blocker: Any) -> Iterator[None]:
-    """None of these is the tests' own database."""
+    """Allows connections: none of them is to the tests' own database."""
     with django_db_blocker.unblock():
         yield
 
@@ -48,14 +48,14 @@ def rows(postgres: PostgresServer) -> int:
 
 @contextmanager
 def transaction(database: DatabaseWrapper) -> Iterator[None]:
-    """As Django's atomic block goes about it."""
+    """Runs a transaction as Django's atomic block does."""
     database.ensure_connection()
     database.set_autocommit(False)
     try:
         yield
         database.commit()
     except OperationalError:
-        database.close()  # as Django does where a rollback is not possible any more
+        database.close()  # as Django does when a rollback is no longer possible
         raise
     finally:
         database.set_autocommit(True)
@@ -73,7 +73,7 @@ def write_and_commit(database: DatabaseWrapper, before_commit: Callable[[], None
 
 
 @pytest.mark.parametrize("pool", [0, 3])
-def test_a_commit_that_stands_is_a_success_though_its_answer_was_lost(
+def test_a_commit_succeeds_though_its_response_was_lost(
     postgres: PostgresServer, proxy: TcpProxy, pool: int
 ) -> None:
     done: list[str] = []
@@ -95,7 +95,7 @@ def test_a_commit_that_stands_is_a_success_though_its_answer_was_lost(
 def test_a_commit_that_never_arrived_is_a_plain_error(
     postgres: PostgresServer, proxy: TcpProxy, database: DatabaseWrapper
 ) -> None:
-    """Its backend may not have noticed yet that the client is gone: it is waited for."""
+    """Its backend may not have noticed yet that the client is gone, so the check waits for it."""
     seen: list[str] = []
 
     def lose() -> None:
@@ -114,7 +114,7 @@ def test_a_commit_that_never_arrived_is_a_plain_error(
 
 
 @pytest.mark.parametrize("fate", ["cut_at", "drop_at"])
-def test_a_commit_that_nobody_can_be_asked_about_is_in_doubt_and_says_what_it_made(
+def test_a_commit_of_unknown_outcome_is_uncertain_and_names_what_it_created(
     proxy: TcpProxy, database: DatabaseWrapper, fate: str
 ) -> None:
     def pull() -> None:
@@ -130,17 +130,17 @@ def test_a_commit_that_nobody_can_be_asked_about_is_in_doubt_and_says_what_it_ma
     assert query_value(database) == 1
 
 
-def test_a_server_that_came_up_without_the_transaction_says_it_was_aborted(
+def test_a_server_that_restarted_without_the_transaction_reports_it_aborted(
     database: DatabaseWrapper,
 ) -> None:
     query_value(database)
     assert database.connection is not None
-    database.connection.xact_id = str(1 << 30)  # not handed out yet
+    database.connection.xact_id = str(1 << 30)  # not yet assigned
 
     assert fate_of(database.connection) == "aborted"
 
 
-def test_a_write_outside_a_transaction_whose_answer_is_lost_is_in_doubt(
+def test_a_write_outside_a_transaction_whose_response_is_lost_is_uncertain(
     proxy: TcpProxy, database: DatabaseWrapper
 ) -> None:
     query_value(database)
@@ -154,7 +154,7 @@ def test_a_write_outside_a_transaction_whose_answer_is_lost_is_in_doubt(
     assert not isinstance(caught.value, CommitUncertain)
 
 
-def test_a_statement_inside_a_transaction_that_breaks_is_no_doubt(
+def test_a_broken_statement_inside_a_transaction_is_not_uncertain(
     proxy: TcpProxy, database: DatabaseWrapper
 ) -> None:
     query_value(database)
@@ -164,7 +164,7 @@ def test_a_statement_inside_a_transaction_that_breaks_is_no_doubt(
     assert not isinstance(caught.value, CommitUncertain)
 
 
-def test_only_those_who_ask_for_it_pay_for_it(database: DatabaseWrapper) -> None:
+def test_only_verified_transactions_query_their_id(database: DatabaseWrapper) -> None:
     database.verifies_commits = False
     with transaction(database):
         assert query_value(database, "SELECT pg_current_xact_id_if_assigned() IS NULL")

@@ -1,4 +1,4 @@
-"""PgBouncer in transaction mode: nothing relies on a session, and the time-outs hold."""
+"""PgBouncer in transaction mode: no code relies on a session, and the time-outs hold."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.prepared import prepared
 
 pytestmark = [needs_pgbouncer, pytest.mark.processes]
 DROPS = "ignore_startup_parameters = options"
-"""As the manual has it: the session's settings are dropped. Without it they are refused."""
+"""From the manual: the session's settings are dropped. Without this, they are refused."""
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def _own_connections(django_db_blocker: Any) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("extra", [DROPS, ""], ids=["drops options", "refuses options"])
-def test_each_transaction_brings_its_limits_and_leaves_none_behind(
+def test_each_transaction_sets_its_limits_and_leaves_none(
     postgres: PostgresServer, extra: str
 ) -> None:
     with pgbouncer(postgres, extra=extra, pool=1) as url, connected(url) as database:
@@ -49,7 +49,7 @@ def test_each_transaction_brings_its_limits_and_leaves_none_behind(
 
 
 def test_a_transaction_may_begin_with_many_rows_in_one_go(postgres: PostgresServer) -> None:
-    """psycopg sends them as a pipeline, whose messages hold one statement each."""
+    """psycopg sends them as a pipeline, whose messages have one statement each."""
     with pgbouncer(postgres, extra=DROPS) as url, connected(url) as database:
         with in_transaction(database), database.cursor() as cursor:
             cursor.executemany("SELECT %s::int", [[1], [2], [3]])
@@ -67,8 +67,8 @@ def test_a_transaction_that_idles_is_ended(postgres: PostgresServer) -> None:
             query_value(idler)
 
 
-def test_limits_of_the_role_are_kept(postgres: PostgresServer) -> None:
-    """What scaling.md advises: they hold outside transactions, too."""
+def test_limits_of_the_role_stay(postgres: PostgresServer) -> None:
+    """As scaling.md advises: they apply outside transactions, too."""
     admin(postgres.url, "CREATE ROLE bounced LOGIN SUPERUSER")
     for name, value in Limits(statement_s=20).settings().items():
         admin(postgres.url, f"ALTER ROLE bounced IN DATABASE postgres SET {name} = {value}")
@@ -107,15 +107,16 @@ answers = [
 assert answers[0].status_code in (200, 201, 202), answers[0].content
 assert answers[0].content == answers[1].content
 found = json.loads(CliRunner().invoke(carillon, ["doctor", "--json"]).output)["findings"]
-(told,) = [each for each in found if each["name"] == "time-outs"]
-assert not told["well"] and "lock_timeout" in told["detail"] and "ALTER ROLE" in told["mend"]
+(finding,) = [each for each in found if each["name"] == "time-outs"]
+assert not finding["well"] and "lock_timeout" in finding["detail"]
+assert "ALTER ROLE" in finding["mend"]
 asyncio.run(Worker().main(once=True))
 print(json.dumps(list(NotificationMessage.objects.values_list("channel", "status"))))
 """
 
 
 def test_the_service_runs_behind_it(tmp_path: Path) -> None:
-    """Migrations, templates without a limit, checks, a send by idempotency key, a worker."""
+    """Runs migrations, templates without a limit, checks, an idempotent send and a worker."""
     with (
         PostgresServer(durable=False, prepared=prepared("postgres")) as server,
         pgbouncer(server, extra=DROPS) as url,

@@ -1,4 +1,4 @@
-"""Web processes that are replaced: nobody is refused, nobody's connection is cut."""
+"""Web processes that are replaced refuse no client and cut no connection."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ pytestmark = pytest.mark.processes
 
 
 class Clients:
-    """Threads that ask all the time: some with a connection a request, some with a lasting one."""
+    """Threads that send requests all the time: some reuse a connection, others do not."""
 
     def __init__(self, port: int) -> None:
-        self.answered = 0
+        self.responses = 0
         self.faults: list[str] = []
         self._port = port
         self._ended = threading.Event()
@@ -45,25 +45,25 @@ class Clients:
 
     def _fresh(self) -> None:
         while not self._ended.is_set():
-            self._ask(http.client.HTTPConnection("127.0.0.1", self._port, timeout=20))
+            self._request(http.client.HTTPConnection("127.0.0.1", self._port, timeout=20))
 
     def _lasting(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
         while not self._ended.is_set():
-            self._ask(connection, lasting=True)
+            self._request(connection, lasting=True)
         connection.close()
 
-    def _ask(self, connection: http.client.HTTPConnection, *, lasting: bool = False) -> None:
+    def _request(self, connection: http.client.HTTPConnection, *, lasting: bool = False) -> None:
         try:
             connection.request("GET", "/health/live")
-            with connection.getresponse() as answer:
-                answer.read()
-                if answer.status != 200:
-                    self.faults.append(str(answer.status))
+            with connection.getresponse() as response:
+                response.read()
+                if response.status != 200:
+                    self.faults.append(str(response.status))
         except (OSError, http.client.HTTPException) as error:
             self.faults.append(repr(error))
             connection.close()
-        self.answered += 1
+        self.responses += 1
         if not lasting:
             connection.close()
 
@@ -72,8 +72,8 @@ def lives(port: int) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         connection.request("GET", "/health/live")
-        with connection.getresponse() as answer:
-            return answer.status == 200
+        with connection.getresponse() as response:
+            return response.status == 200
     except (OSError, http.client.HTTPException):
         return False
     finally:
@@ -81,33 +81,33 @@ def lives(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def asking(port: int) -> Iterator[Clients]:
+def clients_of(port: int) -> Iterator[Clients]:
     clients = Clients(port)
     with clients:
         yield clients
     assert clients.faults == []
-    assert clients.answered > 100
+    assert clients.responses > 100
 
 
-def test_five_restarts_of_the_web_tier_refuse_nobody_and_cut_nothing(tmp_path: Path) -> None:
+def test_five_restarts_of_the_web_tier_refuse_and_cut_no_client(tmp_path: Path) -> None:
     place, port = Installation(tmp_path), free_port()
     place.prepare()
-    words, door = ("web", "--port", str(port)), place_of("127.0.0.1", port, tmp_path)
+    words, entry = ("web", "--port", str(port)), place_of("127.0.0.1", port, tmp_path)
     with contextlib.ExitStack() as stack:
         old = stack.enter_context(place.running(*words))
         wait_until(lambda: lives(port))
-        with asking(port):
+        with clients_of(port):
             for _ in range(5):
-                inode = door.stat().st_ino
+                inode = entry.stat().st_ino
                 new = stack.enter_context(place.running(*words))
-                wait_until(lambda inode=inode: door.stat().st_ino != inode)
+                wait_until(lambda inode=inode: entry.stat().st_ino != inode)
                 old.send_signal(signal.SIGTERM)
                 assert old.wait(20) == 0
                 old = new
-    assert not door.exists()
+    assert not entry.exists()
 
 
-def test_a_web_process_that_dies_under_serve_is_replaced_and_nobody_is_refused(
+def test_a_web_process_that_dies_under_serve_is_replaced_without_a_refusal(
     tmp_path: Path,
 ) -> None:
     place, port = Installation(tmp_path), free_port()
@@ -117,7 +117,9 @@ def test_a_web_process_that_dies_under_serve_is_replaced_and_nobody_is_refused(
             dead = children(serve.pid)["web"]
             os.kill(dead, signal.SIGTERM)
             wait_until(lambda dead=dead: not Path(f"/proc/{dead}").exists())
-            assert lives(port), "a client that comes between the two waits, and is answered"
+            assert lives(port), (
+                "a client that connects between the two waits, and gets its response"
+            )
         serve.send_signal(signal.SIGTERM)
         assert serve.wait(60) == 0
 
@@ -135,8 +137,8 @@ def test_an_idle_web_process_ends_within_a_second(tmp_path: Path) -> None:
                 assert web.wait(20) == 0
 
 
-def test_a_socket_that_the_system_holds_is_taken(tmp_path: Path) -> None:
-    """systemd's socket activation: the socket is the third descriptor of the process it starts."""
+def test_a_socket_of_systemd_is_used(tmp_path: Path) -> None:
+    """In systemd's socket activation, the socket is descriptor 3 of the started process."""
     place = Installation(tmp_path)
     place.prepare()
     script = (
@@ -144,14 +146,14 @@ def test_a_socket_that_the_system_holds_is_taken(tmp_path: Path) -> None:
         "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))\n"
         "os.execv(sys.executable, [sys.executable, '-m', 'carillon', 'web', '--port', '1'])\n"
     )
-    with socket.create_server(("127.0.0.1", 0)) as held:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         process = subprocess.Popen(
-            [sys.executable, "-c", script, str(held.fileno())],
-            pass_fds=[held.fileno()],
+            [sys.executable, "-c", script, str(listener.fileno())],
+            pass_fds=[listener.fileno()],
             env=place.environ,
         )
         try:
-            assert lives(held.getsockname()[1])
+            assert lives(listener.getsockname()[1])
         finally:
             process.terminate()
             process.wait(20)

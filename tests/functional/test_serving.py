@@ -1,4 +1,4 @@
-"""The running modes under faults: wake-ups by Redis, a worker that dies, a port that is taken."""
+"""The modes of running under faults: wake-ups by Redis, a worker that dies, a port in use."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def send(place: Installation) -> None:
     assert sent.returncode == 0, sent.stderr
 
 
-def answers(url: str) -> bool:
+def responds(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=20) as answer:
             return answer.status == 200
@@ -42,7 +42,7 @@ def answers(url: str) -> bool:
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_redis_wakes_a_celery_worker_that_hardly_polls(tmp_path, postgres_url, redis, pool):
-    """With polling as good as off, only the wake-up can have brought the mail."""
+    """With polling almost off, only the wake-up can have caused the mail."""
     with SMTPSink().run_in_thread() as sink:
         place = with_mail(
             tmp_path, sink, database_url=postgres_url, redis_url=redis.url, poll_seconds="60"
@@ -63,7 +63,7 @@ def alive(place: Installation) -> str:
 
 
 @pytest.mark.parametrize("pool", ["prefork", "solo"])
-def test_a_celery_worker_delivers_before_it_ever_saw_redis(tmp_path, postgres_url, redis, pool):
+def test_a_celery_worker_delivers_before_it_reaches_redis(tmp_path, postgres_url, redis, pool):
     redis.kill()
     with SMTPSink().run_in_thread() as sink:
         place = with_mail(tmp_path, sink, database_url=postgres_url, redis_url=redis.url)
@@ -74,7 +74,7 @@ def test_a_celery_worker_delivers_before_it_ever_saw_redis(tmp_path, postgres_ur
 
 
 def test_a_worker_that_dies_under_serve_is_restarted_at_once(tmp_path):
-    """The lease has a minute to run; the supervisor ends it, so that nobody waits for it."""
+    """The lease would last a minute; the supervisor ends it, so that no message waits for it."""
     hanging, let_go = threading.Event(), threading.Event()
 
     def hang_once(verb: str, _line: str) -> None:
@@ -86,7 +86,7 @@ def test_a_worker_that_dies_under_serve_is_restarted_at_once(tmp_path):
         place = with_mail(tmp_path, sink)
         port = free_port()
         with place.running("serve", "--port", str(port)) as serve:
-            wait_until(lambda: answers(f"http://127.0.0.1:{port}/health/ready"))
+            wait_until(lambda: responds(f"http://127.0.0.1:{port}/health/ready"))
             send(place)
             assert hanging.wait(30)
             dead = children(serve.pid)["worker"]
@@ -96,9 +96,9 @@ def test_a_worker_that_dies_under_serve_is_restarted_at_once(tmp_path):
             wait_until(lambda: "pending" not in place.statuses(), 25)
             serve.send_signal(signal.SIGINT)
             assert serve.wait(60) == 0
-    said = next(tmp_path.glob("serve-*.log")).read_text()
-    assert "worker ended (-9); again in 0.2 s" in said
-    assert "Fatal" not in said, said
+    output = next(tmp_path.glob("serve-*.log")).read_text()
+    assert "worker ended (-9); again in 0.2 s" in output
+    assert "Fatal" not in output, output
     statuses = place.statuses()
     assert statuses["batches"] == 0
     assert statuses.keys() & {"sent", "uncertain"}, statuses
@@ -108,7 +108,7 @@ def test_children_end_when_their_supervisor_is_killed(tmp_path):
     place = Installation(tmp_path)
     port = free_port()
     with place.running("serve", "--port", str(port)) as serve:
-        wait_until(lambda: answers(f"http://127.0.0.1:{port}/health/ready"))
+        wait_until(lambda: responds(f"http://127.0.0.1:{port}/health/ready"))
         pids = children(serve.pid)
         assert pids.keys() == {"web", "worker"}
         serve.kill()
@@ -131,7 +131,7 @@ def test_a_web_process_ends_with_success_after_a_signal(tmp_path):
     for number in (signal.SIGTERM, signal.SIGINT):
         port = free_port()
         with place.running("web", "--port", str(port)) as web:
-            wait_until(lambda port=port: answers(f"http://127.0.0.1:{port}/health/live"))
+            wait_until(lambda port=port: responds(f"http://127.0.0.1:{port}/health/live"))
             web.send_signal(number)
             assert web.wait(30) == 0
 

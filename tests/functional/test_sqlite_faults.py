@@ -1,4 +1,4 @@
-"""SQLite under faults: a process that stands still inside a transaction, a disk that is full."""
+"""SQLite under faults: a process that is stopped inside a transaction, and a full disk."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ models = (Notification, NotificationMessage, DeliveryBatch, IdempotencyKey)
 print(json.dumps([model.objects.count() for model in models]))
 """
 FULL_AT = 4096
-"""Bytes a file may have: nothing more goes into the write-ahead log."""
+"""Bytes that a file may have: the write-ahead log cannot grow."""
 
 
 class Web:
-    """A web process that is talked to as a client would."""
+    """A web process, and requests to it as a client sends them."""
 
     def __init__(self, place: Installation, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -53,7 +53,7 @@ class Web:
         )
 
     def send(self, key: str) -> tuple[int, dict[str, str]]:
-        """Sends one mail; the status and the headers of the answer."""
+        """Sends one mail; returns status and headers of the response."""
         body = {
             "template_path": "user.payment.success",
             "user_id": self._user,
@@ -78,7 +78,7 @@ class Web:
 
 
 @contextmanager
-def a_writer_that_stands_still(place: Installation) -> Iterator[None]:
+def stopped_writer(place: Installation) -> Iterator[None]:
     child = subprocess.Popen(
         [sys.executable, "-c", f"import django; django.setup()\n{INSIDE}"],
         env=place.environ,
@@ -100,13 +100,13 @@ def a_writer_that_stands_still(place: Installation) -> Iterator[None]:
 
 
 def limit_files(process: subprocess.Popen[bytes], size: int) -> None:
-    """What a process may write to a file, in bytes: beyond it the disk is full for it."""
+    """Limits the size of files, in bytes, that a process may write: the disk seems full to it."""
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 @dataclass
 class Service:
-    """One that runs: its web tier, its worker, and the server that takes its mails."""
+    """A running installation: its web tier, its worker, and the server that receives its mails."""
 
     place: Installation
     web: Web
@@ -131,11 +131,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             yield Service(place, web, serving, worker, sink)
 
 
-def test_a_writer_that_stands_still_makes_others_wait_no_longer_than_said(
+def test_stopped_writer_makes_others_wait_no_longer_than_said(
     service: Service,
 ) -> None:
     before = service.sink.count
-    with a_writer_that_stands_still(service.place):
+    with stopped_writer(service.place):
         with within(10):
             status, headers = service.web.send("still")
         assert status == 503
@@ -148,7 +148,7 @@ def test_a_writer_that_stands_still_makes_others_wait_no_longer_than_said(
     assert service.sink.count == before + 1
 
 
-def test_a_full_disk_takes_nothing_in_by_halves_and_is_over_when_there_is_room(
+def test_a_full_disk_accepts_nothing_partly_and_recovers_with_new_space(
     service: Service,
 ) -> None:
     sent = service.sink.count
@@ -157,7 +157,7 @@ def test_a_full_disk_takes_nothing_in_by_halves_and_is_over_when_there_is_room(
     assert [service.web.send(key)[0] for key in ("a", "b")] == [503, 503]
     assert json.loads(service.place.python(COUNTS)) == before
     limit_files(service.serving, resource.RLIM_INFINITY)
-    # Taken in while the worker has no room to lease it.
+    # Accepted while the worker has no space to lease it.
     limit_files(service.worker, FULL_AT)
     assert [service.web.send(key)[0] for key in ("a", "b")] == [201, 201]
     assert service.sink.count == sent

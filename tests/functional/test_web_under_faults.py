@@ -1,4 +1,4 @@
-"""`carillon web` while its database is away, hangs, or is locked: every answer has a bound."""
+"""`carillon web` while its database is unavailable, hangs or is locked: responses have bounds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ for url in (unsubscribe_url(1, "course", "a@b.example"), preferences_url(1)):
 
 @pytest.fixture(scope="module")
 def proxy(migrated_postgres: PostgresServer) -> Iterator[TcpProxy]:
-    # A database of its own: what loops other tests left behind would be silent, and never ready.
+    # Its own database: periodic loops that other tests left would be overdue, so it is never ready.
     admin(
         migrated_postgres.url.replace("/postgres?", "/template1?"),
         "CREATE DATABASE behind_the_proxy TEMPLATE postgres",
@@ -42,7 +42,7 @@ def proxy(migrated_postgres: PostgresServer) -> Iterator[TcpProxy]:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, proxy: TcpProxy) -> Iterator[Web]:
-    """A web process whose PostgreSQL is at the other end of a proxy."""
+    """Starts a web process that reaches its PostgreSQL through a proxy."""
     place = Installation(
         tmp_path_factory.mktemp("web"), database_url=proxy.url, max_queued_requests="8"
     )
@@ -53,16 +53,14 @@ def served(tmp_path_factory: pytest.TempPathFactory, proxy: TcpProxy) -> Iterato
 
 @pytest.fixture
 def web(served: Web, proxy: TcpProxy) -> Iterator[Web]:
-    """The same, and well before and after the test."""
+    """The same web process, which is ready before and after the test."""
     wait_until(lambda: is_up(served))
     yield served
     proxy.unfreeze()
     proxy.reconnect()
 
 
-def test_a_database_that_hangs_holds_up_neither_live_nor_static_nor_health(
-    web: Web, proxy: TcpProxy
-) -> None:
+def test_live_static_and_health_respond_while_the_database_hangs(web: Web, proxy: TcpProxy) -> None:
     assert web.send().status == 201
     proxy.freeze()
     with ThreadPoolExecutor(16) as clients:
@@ -70,27 +68,27 @@ def test_a_database_that_hangs_holds_up_neither_live_nor_static_nor_health(
         wait_until(lambda: any(each.done() for each in sends))  # those over the bound
         for _ in range(5):
             for path in ("/health/live", CSS):
-                answer = web.get(path)
-                assert answer.status == 200
-                assert answer.seconds < 0.2, (path, answer.seconds)
+                response = web.get(path)
+                assert response.status == 200
+                assert response.seconds < 0.2, (path, response.seconds)
         for path in ("/health/ready", "/health"):
-            answer = web.get(path)
-            assert answer.status == 503
-            assert answer.seconds < 2.2, (path, answer.seconds)
-            assert "the database does not answer" in answer.json["reasons"][0]
+            response = web.get(path)
+            assert response.status == 503
+            assert response.seconds < 2.2, (path, response.seconds)
+            assert "the database does not answer" in response.json["reasons"][0]
         metrics = web.get("/metrics")
         assert metrics.seconds < 5.2
         assert b"notification_database_answers 0.0" in metrics.body
         proxy.unfreeze()
-        answers = [each.result() for each in sends]
-    assert {answer.status for answer in answers} <= {201, 503}
-    refused = [answer for answer in answers if answer.status == 503]
-    assert {answer.json["code"] for answer in refused} <= {"overloaded", "database_unavailable"}
-    assert all(answer.headers["Retry-After"] for answer in refused)
+        responses = [each.result() for each in sends]
+    assert {response.status for response in responses} <= {201, 503}
+    refused = [response for response in responses if response.status == 503]
+    assert {response.json["code"] for response in refused} <= {"overloaded", "database_unavailable"}
+    assert all(response.headers["Retry-After"] for response in refused)
     wait_until(lambda: web.send().status == 201)
 
 
-def test_a_database_that_is_away_is_503_at_every_door_and_well_with_the_first_request_after(
+def test_an_unavailable_database_is_503_on_every_route_until_it_is_back(
     web: Web, proxy: TcpProxy
 ) -> None:
     assert web.get("/health/ready").status == 200
@@ -108,23 +106,23 @@ def test_a_database_that_is_away_is_503_at_every_door_and_well_with_the_first_re
         ("GET", "/health/ready", None),
         ("GET", "/health", None),
     ):
-        answer = web.request_path(method, path, body)
-        assert answer.status == 503, (path, answer.status, answer.body[:200])
+        response = web.request_path(method, path, body)
+        assert response.status == 503, (path, response.status, response.body[:200])
         if path.startswith("/health"):
-            assert answer.seconds < 2.2, (path, answer.seconds)
+            assert response.seconds < 2.2, (path, response.seconds)
         if not path.startswith("/health"):
-            assert answer.headers["Retry-After"] == "1", path
+            assert response.headers["Retry-After"] == "1", path
             page = not path.startswith("/api/")
-            assert (b"<h1>" in answer.body) is page
-            assert b"does not answer" in answer.body
-            assert page or answer.json["code"] == "database_unavailable"
+            assert (b"<h1>" in response.body) is page
+            assert b"does not answer" in response.body
+            assert page or response.json["code"] == "database_unavailable"
     proxy.reconnect()
     assert web.send().status == 201
     assert web.get("/health/ready").status == 200
 
 
-def test_what_was_hung_up_before_it_began_is_not_done(web: Web, proxy: TcpProxy) -> None:
-    """Four requests are in hand when the database hangs; those who waited and left are dropped."""
+def test_a_request_whose_client_left_before_its_start_is_not_run(web: Web, proxy: TcpProxy) -> None:
+    """Four requests are in flight when the database hangs; clients that left are dropped."""
     body = json.dumps(
         {
             "user_id": 1,
@@ -153,7 +151,7 @@ def test_what_was_hung_up_before_it_began_is_not_done(web: Web, proxy: TcpProxy)
     proxy.unfreeze()
     wait_until(lambda: web.send().status == 201)
     made = sum(web.place.statuses().values()) - sum(before.values())
-    assert made <= 2 * (4 + 1), made  # a message and a batch each
+    assert made <= 2 * (4 + 1), made  # each has a message and a batch
 
 
 MESSAGE = {
@@ -182,7 +180,7 @@ POSTS = [
 
 
 @pytest.mark.parametrize(("_name", "path", "body", "named"), POSTS, ids=[p[0] for p in POSTS])
-def test_a_commit_whose_answer_is_lost_is_answered_with_what_became_of_it(
+def test_a_request_whose_commit_lost_its_response_reports_the_outcome(
     web: Web, proxy: TcpProxy, _name: str, path: str, body: dict[str, Any], named: str
 ) -> None:
     good = web.request_path("POST", path, body)
@@ -212,7 +210,7 @@ def test_a_commit_whose_answer_is_lost_is_answered_with_what_became_of_it(
 
 
 @pytest.mark.parametrize("fate", ["cut_at", "drop_at"])
-def test_a_request_in_doubt_that_is_repeated_with_its_key_has_its_effect_once(
+def test_an_uncertain_request_repeated_with_its_key_has_its_effect_once(
     web: Web, proxy: TcpProxy, fate: str
 ) -> None:
     before = web.place.statuses()
@@ -231,7 +229,7 @@ def test_a_request_in_doubt_that_is_repeated_with_its_key_has_its_effect_once(
     assert sum(web.place.statuses().values()) - sum(before.values()) == 2  # a batch, a message
 
 
-def test_a_lock_on_sqlite_that_is_held_for_long_is_503_with_a_time_to_repeat(
+def test_a_long_lock_on_sqlite_is_503_with_a_time_to_repeat(
     tmp_path: Path,
 ) -> None:
     place = Installation(tmp_path)
@@ -242,10 +240,10 @@ def test_a_lock_on_sqlite_that_is_held_for_long_is_503_with_a_time_to_repeat(
     )
     with running(place) as web:
         with holding(place, script):
-            answer = web.send()
-            assert answer.status == 503
-            assert answer.json["code"] == "database_unavailable"
-            assert answer.headers["Retry-After"] == "1"
+            response = web.send()
+            assert response.status == 503
+            assert response.json["code"] == "database_unavailable"
+            assert response.headers["Retry-After"] == "1"
             assert web.get("/health/live").seconds < 0.2
             assert web.get("/health/ready").status == 200
         assert web.send().status == 201
@@ -253,7 +251,7 @@ def test_a_lock_on_sqlite_that_is_held_for_long_is_503_with_a_time_to_repeat(
 
 @contextlib.contextmanager
 def holding(place: Installation, script: str) -> Iterator[None]:
-    """A process that has got somewhere (it says so), and goes on when the block ends."""
+    """Runs a script until it reports that it is ready; it continues when the block ends."""
     process = subprocess.Popen(
         [sys.executable, "-c", f"import django; django.setup()\n{script}"],
         env=place.environ,

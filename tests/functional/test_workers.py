@@ -1,4 +1,4 @@
-"""Workers as real processes over one database: nothing lost, nothing sent twice."""
+"""Workers as real processes over one database lose nothing and send nothing twice."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ BOTH = pytest.mark.parametrize("database", ["sqlite", "postgres"])
 
 
 class Arrivals(Counter[str]):
-    """Mails by the reference that travels inside each."""
+    """Counts mails by the reference that each carries."""
 
-    def take(self, mail) -> None:
+    def record(self, mail) -> None:
         found = re.search(rb"^Message-ID: <([0-9a-f.a-z]+)@", mail.content, re.MULTILINE)
         assert found, mail.content[:300]
         self[found.group(1).decode()] += 1
@@ -46,7 +46,7 @@ def mail_environment(database: str, sink: SMTPSink, **settings: str) -> Iterator
 @BOTH
 def test_two_workers_over_one_queue_never_send_one_message_twice(database):
     arrivals = Arrivals()
-    with SMTPSink(store=False, on_mail=arrivals.take).run_in_thread() as sink:
+    with SMTPSink(store=False, on_mail=arrivals.record).run_in_thread() as sink:
         with mail_environment(database, sink) as place:
             workers = place.workers(2)
             place.run("accept", 3000, "email", "drain", 500)
@@ -74,15 +74,15 @@ def test_a_zombie_that_wakes_after_its_lease_records_nothing(database):
 
 
 @BOTH
-def test_a_slow_provider_keeps_its_lease_by_renewal(database):
-    """Forty mails of 60 ms over one connection take more than two lives of the lease."""
+def test_the_lease_of_a_slow_provider_is_renewed(database):
+    """Forty mails of 60 ms over one connection need more than two durations of the lease."""
     arrivals = Arrivals()
 
     def slow(verb: str, _line: str) -> None:
         if verb == "END":
             time.sleep(0.06)
 
-    with SMTPSink(store=False, on_mail=arrivals.take, script=slow).run_in_thread() as sink:
+    with SMTPSink(store=False, on_mail=arrivals.record, script=slow).run_in_thread() as sink:
         settings = {
             "lease_seconds": "1",
             "provider_timeout_seconds": "0.6",
@@ -101,13 +101,13 @@ def test_a_slow_provider_keeps_its_lease_by_renewal(database):
 
 def _tally(place: BenchEnvironment):
     observer = Observer(place)
-    answer = observer.query("tally")
+    tally = observer.query("tally")
     observer.query("end")
-    return answer
+    return tally
 
 
-def test_a_long_reader_held_open_does_not_slow_the_queue_down():
-    """An old snapshot keeps dead rows alive; workers must not wade through them."""
+def test_a_long_open_reader_does_not_slow_the_queue_down():
+    """An old snapshot prevents the removal of dead rows; workers must not scan them."""
     with bench_environment("postgres") as place:
         place.run("people", 500)
         host = place.environ["CARILLON_DATABASE_URL"].partition("host=")[2]
@@ -119,12 +119,12 @@ def test_a_long_reader_held_open_does_not_slow_the_queue_down():
             second = place.run("accept", 500, "in_app", "drain", 1)
             place.stop(workers)
 
-    # Singles: five hundred dead batch rows lie before the second half. Measured in docs/benchmarks.
+    # Single messages: 500 dead batch rows precede the second half. docs/benchmarks.md has figures.
     assert second["accepted"] == first["accepted"] == 500
 
 
 def test_wakeups_reach_a_worker_in_another_process():
-    """With polling as good as off, only the datagram can have woken the worker."""
+    """With one poll a minute, only the datagram can have woken the worker."""
     with bench_environment("sqlite", poll_seconds="60") as place:
         place.run("people", 10)
         workers = place.workers(1)

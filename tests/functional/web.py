@@ -1,4 +1,4 @@
-"""A running `carillon web`, and questions to it."""
+"""A running `carillon web`, and requests to it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Response:
     status: int
     headers: Message
     body: bytes
-    seconds: float  # on a machine that has nothing else to do
+    seconds: float  # scaled to an idle machine
 
     @property
     def json(self) -> Any:

@@ -74,7 +74,7 @@ class Session(psycopg.Connection[Any]):
         except psycopg.OperationalError as error:
             if not params.get("options") or not any(word in str(error) for word in _REFUSALS):
                 raise
-            log.info("database.options-refused", mend="see scaling.md on PgBouncer")
+            log.info("database.options-refused", fix="see scaling.md on PgBouncer")
             session = cls.connect(**{**params, "options": ""})
         session.limits = limits
         session.address = {**params, "connect_timeout": _PROBE_S, "options": ""}
