@@ -125,7 +125,7 @@ def test_other_limits_hold_for_a_block(database: DatabaseWrapper) -> None:
     assert query_value(database, "SHOW statement_timeout") == "30s"
 
 
-@pytest.mark.usefixtures("_hurried")
+@pytest.mark.usefixtures("_short_limits")
 class TestSilence:
     """A server that acknowledges every packet and never responds: no kernel detects that."""
 

@@ -131,7 +131,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             yield Service(place, web, serving, worker, sink)
 
 
-def test_stopped_writer_makes_others_wait_no_longer_than_said(
+def test_others_wait_for_a_stopped_writer_until_their_time_out(
     service: Service,
 ) -> None:
     before = service.sink.count
