@@ -1,4 +1,5 @@
-"""Stage: decides whether, when and why not. Facts are loaded for a slice; the decision is pure.
+"""Stage: decides whether and when a message is sent. Facts are loaded for a slice; the decision is
+pure.
 
 See docs/life-of-a-notification.md.
 """

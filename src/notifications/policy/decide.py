@@ -1,8 +1,8 @@
 """The decision: one pure function from facts to Send, Defer, Digest, Suppress or Expire.
 
-CHECKS is the documented order. Each question answers what it decides, or None where it has
-nothing against the message. Every answer carries its reason, which is stored and shown by
-`explain`; `steps_of` tells from the reason which questions were passed before it.
+CHECKS is the documented order. Each check returns its decision, or None when it does not object.
+Every decision has a reason, which is stored and shown by `explain`. `steps_of` derives from the
+reason which checks passed before.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from notifications.policy.mute import mute_ends
 from notifications.policy.preference_state import PreferenceState
 
 STOP_RECHECK = timedelta(seconds=5)
-"""How often a message under a kill switch is looked at again."""
+"""How long a message under a kill switch is deferred."""
 
 ORDER_RECHECK = timedelta(seconds=1)
-"""How often a message waits for its elder of the same ordering key."""
+"""How long a message is deferred that waits for an earlier one of its ordering key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Hand it over now. reason tells which wish gave way, if any did."""
+    """Send it now. reason names the preference that was overridden, if one was."""
 
     recipient: str
     reason: str = "allowed"
@@ -37,7 +37,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Defer:
-    """Not now: look again at `until`. Burns no attempt."""
+    """Not now: decide again at `until`. No attempt is counted."""
 
     until: datetime
     reason: str
@@ -45,7 +45,7 @@ class Defer:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """Fold it into the digest of this period, e.g. `daily:2030-05-01`, which goes out then."""
+    """Add it to the digest of this period, e.g. `daily:2030-05-01`, which is sent at its close."""
 
     bucket: str
     closes_at: datetime
@@ -55,7 +55,7 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Suppress:
-    """Never; opted_out says that it is the person's own wish."""
+    """Never send it. opted_out: the person chose so."""
 
     reason: str
     opted_out: bool = False
@@ -63,7 +63,7 @@ class Suppress:
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """Its time ran out."""
+    """Its time to live ended."""
 
     reason: str = "expires_at_passed"
 
@@ -73,61 +73,62 @@ Decision = Send | Defer | Digest | Suppress | Expire
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """The contact point that a channel would use. state is a ContactPoint state.
-
-    targets: the devices that are still to be tried. reached: one took the message before.
-    """
+    """The contact point that a channel would use."""
 
     address: str
+    #: A state of ContactPoint.
     state: str = "active"
     suppressed: bool = False
+    #: The devices that still need an attempt.
     targets: tuple[Target, ...] = ()
+    #: A device accepted the message before.
     reached: bool = False
 
 
 class MessageFacts(NamedTuple):
-    """All that a decision may depend on.
-
-    needs_contact: the channel writes to an address. supports_channel: the template has a text for
-    the channel. stopped_by: the kill switch that covers the message. superseded: a newer message of
-    the same collapse key exists. earlier_open: an earlier one of the same ordering key is open.
-
-    stance: the person's wishes for this category and channel; None where nobody has wishes: an
-    address that is no user. consent_needed: the category rests on consent. marketing: it is a
-    marketing category. personal: the channel is a person's own (no webhook, no chat). bypass: the
-    sender may pass by wishes, and does. is_digest: the message is a digest itself.
-    already_read: it is a fallback, and the notification was read meanwhile. spent_limit: the
-    limit that the person has reached, e.g. `frequency_cap:course`. barred_country: the
-    address's own, where the service sends nothing to it. zones: names of time zones, the
-    first that exists counts.
-    """
+    """All facts that a decision may depend on."""
 
     now: datetime
+    #: The channel writes to an address.
     needs_contact: bool
     contact: Contact | None
     user_id: int | None = None
     user_active: bool = True
+    #: The template has a text for the channel.
     supports_channel: bool = True
     expires_at: datetime | None = None
+    #: The kill switch that covers the message.
     stopped_by: str = ""
+    #: There is a newer message of the same collapse key.
     superseded: bool = False
+    #: An earlier message of the same ordering key is open.
     earlier_open: bool = False
     channel: str = Channel.IN_APP
     priority: int = Priority.MEDIUM
+    #: The person's, for this category and channel; None for an address that is no user.
     preferences: PreferenceState | None = None
+    #: The category rests on consent.
     consent_needed: bool = False
+    #: It is a marketing category.
     marketing: bool = False
+    #: The channel is a person's own (no webhook, no chat).
     personal: bool = True
+    #: The sender may override preferences, and does.
     bypass: bool = False
+    #: The message is a digest itself.
     is_digest: bool = False
+    #: The limit that the person has reached, e.g. `frequency_cap:course`.
     spent_limit: str = ""
+    #: It is a fallback, and the notification was read meanwhile.
     already_read: bool = False
+    #: The country of the address, where the service sends nothing to it.
     barred_country: str = ""
+    #: Names of time zones; the first that exists counts.
     zones: tuple[str, ...] = ("UTC",)
 
     @property
     def applicable(self) -> PreferenceState | None:
-        """The wishes that have a say: none on channels that are nobody's, or when passed by."""
+        """The preferences that apply: none on channels of systems, or with `bypass`."""
         return self.preferences if self.personal and not self.bypass else None
 
 
@@ -173,7 +174,7 @@ def _check_contact(facts: MessageFacts) -> Decision | None:
 
 
 def _check_consent(facts: MessageFacts) -> Decision | None:
-    """The law, not a wish: nothing passes it by. An address that is no user has consented to
+    """Consent is law and cannot be overridden. An address that is no user has consented to
     nothing."""
     if facts.consent_needed and not (facts.preferences and facts.preferences.consent):
         return Suppress("no_consent", opted_out=True)
@@ -192,7 +193,7 @@ def _check_channel(facts: MessageFacts) -> Decision | None:
     if applicable is None or applicable.channel_on or facts.priority == Priority.CRITICAL:
         return None
     if not applicable.notifications_enabled:
-        return None  # urgent enough to pass by notifications off: it passes by channels as well
+        return None  # urgent enough to override "notifications off", so it overrides channels too
     return Suppress("channel_off", opted_out=True)
 
 
@@ -240,7 +241,7 @@ def _check_quiet_hours(facts: MessageFacts) -> Decision | None:
 
 
 def _muted(facts: MessageFacts, applicable: PreferenceState) -> tuple[datetime | None, str]:
-    """When the person can be disturbed again, and why not now; None when they can."""
+    """Returns when the person can be disturbed again, and the reason; None when it is now."""
     if applicable.quiet is None and applicable.dnd_until is None:
         return None, ""
     zone, note = first_zone(applicable.zone, *facts.zones)
@@ -273,17 +274,17 @@ CHECKS: tuple[tuple[str, Callable[[MessageFacts], Decision | None]], ...] = (
     ("quiet_hours", _check_quiet_hours),
     ("order", _check_order),
 )
-_ALL_CHECKS = tuple(ask for _, ask in CHECKS)
+_ALL_CHECKS = tuple(check for _, check in CHECKS)
 _OF_PREFERENCES = frozenset({"notifications", "channel", "category", "digest", "quiet_hours"})
-_CHECKS_WITHOUT_PREFERENCES = tuple(ask for step, ask in CHECKS if step not in _OF_PREFERENCES)
-"""Most people have nothing against anything: what would only pass is not asked (half the cost)."""
+_CHECKS_WITHOUT_PREFERENCES = tuple(check for step, check in CHECKS if step not in _OF_PREFERENCES)
+"""For the many people who restrict nothing: the other checks would pass, and double the cost."""
 
 
 def decide(facts: MessageFacts) -> Decision:
-    """What is to be done with one message now. Reads nothing but its argument."""
+    """Decides on one message. It reads only its argument."""
     allows_all = facts.preferences is None or facts.preferences.allows_all
-    for ask in _CHECKS_WITHOUT_PREFERENCES if allows_all else _ALL_CHECKS:
-        decision = ask(facts)
+    for check in _CHECKS_WITHOUT_PREFERENCES if allows_all else _ALL_CHECKS:
+        decision = check(facts)
         if decision is not None:
             return decision
     recipient = facts.contact.address if facts.contact else str(facts.user_id)
@@ -291,19 +292,19 @@ def decide(facts: MessageFacts) -> Decision:
 
 
 def _override(facts: MessageFacts) -> str:
-    """Why a message goes out although the person wished otherwise; `allowed` when they did not."""
-    stance = facts.preferences
-    if stance is None or not facts.personal:
+    """Returns why a message is sent against a preference; `allowed` when no preference objects."""
+    chosen = facts.preferences
+    if chosen is None or not facts.personal:
         return "allowed"
     if facts.bypass:
         return "preferences_bypassed"
-    if stance.allows_all:
+    if chosen.allows_all:
         return "allowed"
-    if not stance.notifications_enabled:
+    if not chosen.notifications_enabled:
         return "urgent_despite_notifications_off"
-    if not (stance.channel_on and stance.category_on):
+    if not (chosen.channel_on and chosen.category_on):
         return "critical_despite_channel_off"
-    if facts.priority <= Priority.HIGH and _muted(facts, stance)[0]:
+    if facts.priority <= Priority.HIGH and _muted(facts, chosen)[0]:
         return "urgent_despite_quiet_hours"
     return "allowed"
 
@@ -340,9 +341,9 @@ _STEP_OF_REASON = {
 
 
 def steps_of(reason: str) -> list[tuple[str, str]]:
-    """The questions that led to a reason, in order: (step, `passed` or the reason itself).
+    """Returns the checks that led to a reason, in order: (step, `passed` or the reason itself).
 
-    A reason that no question gives is that of a message which passed them all.
+    After a reason that no check gives, all checks passed.
     """
     last = _STEP_OF_REASON.get(reason.partition(":")[0])
     steps: list[tuple[str, str]] = []

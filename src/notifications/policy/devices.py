@@ -1,4 +1,4 @@
-"""Where a push goes: the person's devices that can be reached and have not settled it yet."""
+"""Finds the devices for a push: those that can be reached and have not settled the message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SETTLED = frozenset({Verdict.SENT, Verdict.DELIVERED, Verdict.FAILED})
 def load_push_contacts(
     messages: Sequence[PendingMessage], stopped_providers: Iterable[str]
 ) -> dict[int, Contact]:
-    """A contact for each message whose person has a device; messages without one are not in.
+    """Returns a contact for each message whose person has a device.
 
     Devices whose provider is stopped are left out while others remain.
     """
@@ -41,7 +41,7 @@ def load_push_contacts(
 
 
 def _better(known: str | None, verdict: str) -> str:
-    """A device that settled a message once has settled it."""
+    """Returns the better verdict: a device that settled a message stays settled."""
     return known if known in _SETTLED else verdict
 
 
@@ -63,7 +63,7 @@ def _contact(
 
 
 def address_of(row: DeviceRow) -> str:
-    """A device's address as its provider takes it: a token, or a browser's subscription."""
+    """Returns the address of a device for its provider: a token, or a browser's subscription."""
     if row.kind == "webpush":
         return json.dumps({"endpoint": row.token, "keys": row.keys})
     return row.token

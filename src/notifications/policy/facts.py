@@ -1,5 +1,7 @@
-"""Loads every fact that a slice's decisions need, in at most four queries, and lays out one
-message's facts for `decide`."""
+"""Loads the facts that the decisions of a slice need, in at most four queries.
+
+`message_facts` builds the facts of one message for `decide`.
+"""
 
 from __future__ import annotations
 
@@ -39,14 +41,14 @@ from notifications.policy.preference_state import PreferenceState
 from notifications.policy.preference_text import CategoryTerms, read_preference_state
 
 DIGEST_SOURCE = "digest"
-"""The source of digests themselves: no caller can have this name."""
+"""The source of digests. No caller can have this name."""
 
 TEST_PERIOD = "test:"
-"""What the period of a digest of test messages begins with: they never leave with real ones."""
+"""Begins the period of a digest of test messages, so that they are never sent with real ones."""
 
 _ZONE = USER_COLUMNS.index("timezone")
 _ACTIVE = len(USER_COLUMNS)
-_NOBODY = Circumstances([], {}, {}, {})
+_NO_CIRCUMSTANCES = Circumstances([], {}, {}, {})
 TermsOf = Callable[[int], CategoryTerms]
 
 
@@ -59,7 +61,7 @@ class Stops:
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, str]]) -> Stops:
-        """From (scope, value) pairs."""
+        """Builds stops from (scope, value) pairs."""
         rows = frozenset(pairs)
         return cls(any(scope == "all" for scope, _ in rows), rows)
 
@@ -73,12 +75,12 @@ class Stops:
         source: str,
         version: int | None = None,
     ) -> str:
-        """The switch that covers a message, as `scope:value`; empty when none does."""
+        """Returns the switch that covers a message, as `scope:value`; empty without one."""
         if self.everything:
             return "all"
         if not self.by_scope:
             return ""
-        tried = (
+        candidates = (
             ("channel", channel),
             ("provider", provider),
             ("category", category),
@@ -87,55 +89,58 @@ class Stops:
             ("version", str(version)),
             ("version", f"{version}@{source}"),
         )
-        return next((":".join(pair) for pair in tried if pair in self.by_scope), "")
+        return next((":".join(pair) for pair in candidates if pair in self.by_scope), "")
 
     def values(self, scope: str) -> list[str]:
-        """The stopped values of one scope."""
+        """Returns the stopped values of one scope."""
         return [value for kind, value in self.by_scope if kind == scope]
 
 
 @dataclass(slots=True)
 class SliceFacts:
-    """Facts of one slice. users holds rows in the order of USER_COLUMNS.
+    """The facts of one slice."""
 
-    contacts, superseded, earlier_open and limits are by message id. here is what was read afresh.
-    """
-
+    #: Rows in the order of USER_COLUMNS, by user id.
     users: dict[int, tuple[Any, ...]] = field(default_factory=dict)
     inactive: set[int] = field(default_factory=set)
+    #: By message id.
     contacts: dict[int, Contact] = field(default_factory=dict)
+    #: Ids of messages with a newer message of the same collapse key.
     superseded: set[int] = field(default_factory=set)
+    #: Ids of messages with an open earlier message of the same ordering key.
     earlier_open: set[int] = field(default_factory=set)
+    #: By message id.
     limits: dict[int, tuple[Limit, ...]] = field(default_factory=dict)
-    here: Circumstances = _NOBODY
+    #: What is read again for every slice.
+    here: Circumstances = _NO_CIRCUMSTANCES
     stops: Stops = field(default_factory=Stops)
     _preferences: dict[tuple[str, str, str, str], PreferenceState] = field(default_factory=dict)
     _service_zone: str = field(default_factory=lambda: environment().timezone)
 
     def preferences_for(self, user_id: int, channel: str, terms: CategoryTerms) -> PreferenceState:
-        """A person's stance; that of the defaults for whoever has said nothing."""
-        wishes = self.here.preferences.get(user_id, "")
+        """Returns the preference state of a person; the defaults for a person without a choice."""
+        general = self.here.preferences.get(user_id, "")
         own = (
             self.here.category_preferences.get((user_id, terms.key), "")
             if self.here.category_preferences
             else ""
         )
-        key = (wishes, own, channel, terms.key)
+        key = (general, own, channel, terms.key)
         found = self._preferences.get(key)
         if found is None:
             found = read_preference_state(
-                wishes, own, channel, terms, environment().default_consent
+                general, own, channel, terms, environment().default_consent
             )
             self._preferences[key] = found
         return found
 
     def zones(self, user_id: int | None) -> tuple[str, ...]:
-        """The zones of a person's wall clock after the one that they chose for preferences."""
+        """Returns the time zones of a person, after the one chosen in their preferences."""
         row = self.users.get(user_id or 0)
         return (row[_ZONE], self._service_zone) if row else (self._service_zone,)
 
     def spent_limit(self, message: PendingMessage, now_ms: int) -> str:
-        """The reason of the limit that a message would break; empty when there is none."""
+        """Returns the reason of the limit that a message would exceed; empty without one."""
         for limit in self.limits.get(message.id, ()):
             name = f"{limit.scope}|{limit.channel}|{limit.window_s}"
             entries = self.here.counts.get((message.user_id or 0, name))
@@ -147,13 +152,15 @@ class SliceFacts:
 
 
 def load_stops() -> Stops:
-    """The kill switches, read afresh: a stop is honoured by the very next slice. Broadcasts that
-    are paused, or cancelled and not cleared yet, are stopped sources."""
+    """Reads the kill switches, so that a stop applies to the next slice.
+
+    Broadcasts that are paused, or cancelled and not cleared yet, are stopped sources.
+    """
     return Stops.of(hot_facts.load_stops())
 
 
 def load_facts(messages: Sequence[PendingMessage], channel: str, terms_of: TermsOf) -> SliceFacts:
-    """The facts for messages of one channel."""
+    """Loads the facts for messages of one channel."""
     facts = SliceFacts()
     user_ids = unique(message.user_id for message in messages)
     for message in messages:
@@ -179,7 +186,7 @@ def load_facts(messages: Sequence[PendingMessage], channel: str, terms_of: Terms
 
 
 def limits_of(message: PendingMessage, terms: CategoryTerms) -> tuple[Limit, ...]:
-    """The limits that a message stands under: its category's caps, and those of its sender."""
+    """Returns the limits of a message: the caps of its category, and those of its sender."""
     caps = (
         tuple(cap for cap in caps_of(terms.key, terms.caps) if cap.channel in ("", message.channel))
         if terms.caps
@@ -194,7 +201,7 @@ def limits_of(message: PendingMessage, terms: CategoryTerms) -> tuple[Limit, ...
 
 @functools.lru_cache(maxsize=1024)
 def options_of(text: str) -> Mapping[str, Any]:
-    """A message's options; not to be changed."""
+    """Returns the options of a message. The caller must not change them."""
     options: dict[str, Any] = json.loads(text)
     return options
 
@@ -208,7 +215,7 @@ def message_facts(
     supports_channel: bool,
     stopped_by: str,
 ) -> MessageFacts:
-    """All that the decision on one message may depend on."""
+    """Returns all facts that the decision on one message may depend on."""
     user_id, channel = message.user_id, message.channel
     options = options_of(message.options) if message.options else {}
     return MessageFacts(
@@ -238,7 +245,7 @@ def message_facts(
 
 
 def _barred(contact: Contact | None) -> str:
-    """The country of a number, where no SMS may go to it."""
+    """Returns the country of a number where it may receive no SMS; empty where it may."""
     allowed = environment().sms_countries
     if not allowed or contact is None:
         return ""
@@ -249,20 +256,20 @@ def _barred(contact: Contact | None) -> str:
 def _load_contacts(
     facts: SliceFacts, messages: Sequence[PendingMessage], channel: str, kind: str
 ) -> None:
-    strangers = {
-        message.id: stranger_address(unseal_json(message.address), channel)
+    given = {
+        message.id: given_address(unseal_json(message.address), channel)
         for message in messages
         if message.address
     }
     points = load_contacts(
-        unique(m.user_id for m in messages if m.id not in strangers),
+        unique(m.user_id for m in messages if m.id not in given),
         kind,
-        [normalise_address(kind, address) for address in strangers.values() if address],
+        [normalise_address(kind, address) for address in given.values() if address],
     )
     by_user = {p.user_id: Contact(p.address, p.state, p.listed) for p in points if p.user_id}
     stopped = {point.address for point in points if point.user_id is None}
     for message in messages:
-        address = strangers.get(message.id)
+        address = given.get(message.id)
         if address:
             listed = normalise_address(kind, address) in stopped
             facts.contacts[message.id] = Contact(address, suppressed=listed)
@@ -270,7 +277,7 @@ def _load_contacts(
             facts.contacts[message.id] = by_user[message.user_id]
 
 
-def stranger_address(given: Mapping[str, object], channel: str) -> str:
-    """The address that is given for this channel, as it was spelled; empty when there is none."""
+def given_address(values: Mapping[str, object], channel: str) -> str:
+    """Returns the address given for this channel, as it was spelled; empty without one."""
     names = [name for name, served in ADDRESS_CHANNELS.items() if served == channel]
-    return next((str(given[name]).strip() for name in names if name in given), "")
+    return next((str(values[name]).strip() for name in names if name in values), "")

@@ -1,4 +1,4 @@
-"""When a person can be disturbed again: quiet hours and do-not-disturb together."""
+"""Combines quiet hours and do-not-disturb."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def mute_ends(
     zone: tzinfo,
     note: str = "",
 ) -> tuple[datetime | None, str]:
-    """When a person can be disturbed again and what forbids it now; (None, "") when nothing does.
+    """Returns when a person can be disturbed again, and the reason; (None, "") when it is now.
 
     A do-not-disturb that ends within the quiet hours lasts until they end. One that
     ends after all accepted times mutes until the last of them.

@@ -1,4 +1,4 @@
-"""A person's stance on one category and channel: wishes and defaults with inheritance applied."""
+"""The preferences of a person for one category and channel, with inherited defaults."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from notifications.domain.preferences import (
 
 @dataclass(frozen=True, slots=True)
 class PreferenceState:
-    """What a person wishes for one category on one channel. zone: the one they chose, or empty."""
+    """What a person chose for one category on one channel."""
 
     consent: bool = False
     notifications_enabled: bool = True
@@ -28,8 +28,10 @@ class PreferenceState:
     digest: str = DigestFrequency.IMMEDIATE
     quiet: tuple[time, time] | None = None
     dnd_until: datetime | None = None
+    #: The time zone that they chose; empty without a choice.
     zone: str = ""
-    allows_all: bool = field(init=False)  # nothing but consent and marketing is left to ask
+    #: Only consent and marketing remain to be checked.
+    allows_all: bool = field(init=False)
 
     def __post_init__(self) -> None:
         on = self.notifications_enabled and self.channel_on and self.category_on
@@ -40,20 +42,20 @@ class PreferenceState:
 
 def build_preference_state(
     channel: str,
-    wishes: EffectivePreferences,
+    chosen: EffectivePreferences,
     *,
     own: Mapping[str, bool] | None = None,
     defaults: CategoryDefaults = NO_DEFAULTS,
 ) -> PreferenceState:
-    """The stance that follows. own: the channels chosen for the category."""
+    """Applies inheritance. own: the channels chosen for the category."""
     return PreferenceState(
-        consent=wishes.consent,
-        notifications_enabled=wishes.notifications_enabled,
-        marketing_enabled=wishes.marketing_enabled,
-        channel_on=channel_on(channel, wishes, defaults=defaults, own=own),
+        consent=chosen.consent,
+        notifications_enabled=chosen.notifications_enabled,
+        marketing_enabled=chosen.marketing_enabled,
+        channel_on=channel_on(channel, chosen, defaults=defaults, own=own),
         category_on=own.get(channel, True) if own else True,
-        digest=digest_of(wishes, defaults),
-        quiet=wishes.quiet,
-        dnd_until=wishes.dnd_until,
-        zone=wishes.zone,
+        digest=digest_of(chosen, defaults),
+        quiet=chosen.quiet,
+        dnd_until=chosen.dnd_until,
+        zone=chosen.zone,
     )

@@ -20,7 +20,7 @@ from notifications.models.delivery.hot_facts import (
     load_contacts,
 )
 from notifications.policy.decide import Contact, Decision, Defer, Digest, Suppress, decide
-from notifications.policy.facts import SliceFacts, message_facts, stranger_address
+from notifications.policy.facts import SliceFacts, given_address, message_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def _contact(
 ) -> Contact | None:
     kind = CONTACT_KIND_OF_CHANNEL.get(Channel(channel))
     if kind and target.address:
-        address = stranger_address(target.address, channel)
+        address = given_address(target.address, channel)
         listed = bool(load_contacts([], kind, [normalise_address(kind, address)]))
         return Contact(address, suppressed=listed) if address else None
     if kind and kind in addresses:
