@@ -173,7 +173,7 @@ class CircuitBreaker:
         if not grant.count:
             paused = not grant.reason.startswith("breaker")
             text = "The service requested a wait" if paused else "Circuit breaker is OPEN"
-            raise BreakerOpen(text, grant.ask_again / US)
+            raise BreakerOpen(text, grant.retry_us / US)
         try:
             result = await func(*args, **kwargs)
         except self.expected_exception:
@@ -252,6 +252,6 @@ class AsyncRateLimiter:
                     )
                 count -= grant.count
                 waits = [wait for wait in grant.waits if wait is not None]
-                pause = max([*waits, *([grant.ask_again] if count else [])], default=0)
+                pause = max([*waits, *([grant.retry_us] if count else [])], default=0)
                 if pause:
                     await self._sleep(pause / US)

@@ -1,4 +1,4 @@
-"""Plain Python: the words and laws of the service. Imports nothing of Django or of ours.
+"""Plain Python: the terms and rules of the service. It imports neither Django nor other packages.
 
 See docs/glossary.md and docs/state-machine.md.
 """

@@ -1,4 +1,4 @@
-"""Who asks: the one value that doors make of a user, a key or a command line."""
+"""The caller of a service: one value for a user, a key or a command line."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A principal with what it may do.
+    """A principal and its permissions."""
 
-    name is stable and free of personal data (`user:7`, `key:3`, `cli`): it is stored with
-    idempotency keys and operators' actions. source is what workers are fair among. owner_id is the
-    person behind it all: oneself, or whose key it is; what needs two people needs two of these.
-    """
-
+    #: Stable and free of personal data (`user:7`, `key:3`, `cli`). It is stored with idempotency
+    #: keys and actions of operators.
     name: str
     user_id: int | None = None
+    #: The person: the user, or the owner of the key. An approval needs two different ones.
     owner_id: int | None = None
     is_service: bool = False
     is_staff: bool = False
@@ -24,10 +22,11 @@ class Caller:
 
     @property
     def source(self) -> str:
+        """The source of its messages, among which workers are fair."""
         return self.name if self.is_service else "users"
 
     def may(self, scope: str) -> bool:
-        """Whether a scope is held. Staff hold every scope; services hold what their key says."""
+        """Returns whether it has a scope. Staff have every scope; services those of their key."""
         return self.is_staff or scope in self.scopes
 
 

@@ -59,7 +59,7 @@ PERSON_CHANNELS = (
     Channel.IN_APP,
     Channel.TELEGRAM,
 )
-"""Channels that a person can switch on and off. Webhooks and chats belong to systems and rooms."""
+"""Channels that a person can switch on and off. Webhooks and chats belong to systems and groups."""
 
 CONTACT_KIND_OF_CHANNEL = {
     Channel.EMAIL: "email",
@@ -69,7 +69,7 @@ CONTACT_KIND_OF_CHANNEL = {
     Channel.WEBHOOK: "webhook",
     Channel.CHAT: "chat",
 }
-"""The kind of contact point a channel needs. in_app and websocket need the user only."""
+"""The kind of contact point that a channel needs. in_app and websocket need only the user."""
 
 ROW_CHANNELS = frozenset({Channel.IN_APP, Channel.WEBSOCKET})
 """Channels that are rows of our own database. The transaction that records a message delivers it.
@@ -80,7 +80,7 @@ ADDRESS_CHANNELS = {"email": Channel.EMAIL, "phone": Channel.SMS, "telegram_id":
 
 
 def parse_priority(value: int | str) -> Priority:
-    """A Priority from 1..4 or a priority word.
+    """Returns a Priority from 1..4 or a priority word.
 
     Raises:
         ValueError: for anything else.
@@ -93,5 +93,5 @@ def parse_priority(value: int | str) -> Priority:
 
 
 def lane_for(priority: Priority, *, mass: bool = False) -> Lane:
-    """The lane of a priority; mass sends (broadcasts, campaigns) go to bulk unless high."""
+    """Returns the lane of a priority. Mass sends (broadcasts, campaigns) go to bulk unless high."""
     return Lane.BULK if mass and priority > Priority.HIGH else LANE_OF_PRIORITY[priority]

@@ -1,11 +1,11 @@
-"""Counters that stay what they are at the end of their column, instead of failing a statement."""
+"""Counters that stop at the maximum of their column, so that no statement fails."""
 
 from __future__ import annotations
 
 MOST = 32_767
-"""What a smallint column holds at most."""
+"""The maximum of a smallint column."""
 
 
 def one_more(count: int) -> int:
-    """The next count, up to MOST."""
+    """Returns the next count, at most MOST."""
     return min(count + 1, MOST)

@@ -1,11 +1,11 @@
-"""Digest periods: when what is collected for a person goes out, on their wall clock. Pure.
+"""Digest periods: when a digest is sent, by the wall clock of the person. Pure.
 
 - hourly: at every full hour, and at each change of the clock.
 - daily: at the midnight that ends a local day; a day that is skipped as a whole ends nothing.
 - weekly: at the midnight that ends a Sunday.
 
-A period is named by the closing that ends it. What is asked after a closing belongs to the next
-one, also where a clock is turned back over midnight: no period closes twice.
+A period is named by the closing that ends it. A message after a closing belongs to the next
+period, also where a clock is set back over midnight: no period closes twice.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DAY = timedelta(days=1)
 
 
 def digest_period(*, frequency: str, now: datetime, zone: tzinfo) -> tuple[str, datetime]:
-    """The name of the period that an instant lies in, and when it closes (UTC, after now).
+    """Returns the name of the period of an instant, and when it closes (UTC, after now).
 
     frequency: hourly, daily or weekly. The name is `<frequency>:<closing>`: for hours the instant
     in UTC, for days and weeks the local date that begins then, e.g. `daily:2030-05-02`.

@@ -1,16 +1,16 @@
-"""What can go wrong, as one tree.
+"""The errors of the service, as one tree.
 
     CarillonError
     ├── InvalidRequest          the caller's request cannot be accepted; carries every field's error
-    ├── NotFound                a thing that was named does not exist
-    ├── Refused                 understood, but not allowed
+    ├── NotFound                a named thing does not exist
+    ├── Refused                 the request is valid, but not allowed
     ├── Conflict                the thing's state does not allow it now
     ├── RenderingBusy           the service is busy: the same request may succeed in a moment
     └── TemplateFault           a template cannot be compiled or rendered
-        └── LimitExceeded       it asked for more than a render may use
+        └── LimitExceeded       it needs more than a render may use
 
-Each has a stable `code`; doors give it an HTTP meaning in one table (api/errors.py).
-Providers' outcomes are values, not exceptions: see domain/messages.py.
+Each has a stable `code`. One table maps them to HTTP statuses (api/errors.py).
+Results of providers are values, not exceptions: see domain/messages.py.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from typing import Any
 
 LONGEST_PATH = 300
 MOST_ERRORS = 50
-"""As many field errors as one answer tells: a caller mends those first."""
+"""The most field errors in one response. A caller corrects those first."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing that is wrong with a request: where, which code, and what to do about it."""
+    """One error in a request: its path, its code, and how to correct it."""
 
     path: str
     code: str
@@ -67,8 +67,10 @@ class InvalidRequest(CarillonError):
 def unknown_fields(
     given: Iterable[str], known: Collection[str], *, path: str = ""
 ) -> list[FieldError]:
-    """An error for each name that nobody reads, one more than an answer tells at most; the first
-    lists those that are known. path: what stands before each name."""
+    """Returns an error for each unknown name, at most one more than a response lists.
+
+    The first error lists the known names. path: a prefix for each name.
+    """
     unknown = islice((name for name in given if name not in known), MOST_ERRORS + 1)
     return [
         FieldError(
@@ -105,7 +107,7 @@ class TemplateFault(CarillonError):
 
 
 class LimitExceeded(TemplateFault):
-    """The template asked for more than a render may use. is_overrun: of CPU time."""
+    """The template needs more than a render may use. is_overrun: of CPU time."""
 
     def __init__(self, detail: str = "", *, is_overrun: bool = False, **data: Any) -> None:
         super().__init__(detail, **data)

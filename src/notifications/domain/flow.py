@@ -1,8 +1,8 @@
-"""What one service behind a provider may take: rate, pauses, circuit breaker. Pure.
+"""Flow control of one service behind a provider: rate, pauses, circuit breaker. Pure.
 
-Times are Unix microseconds on one clock, the database's, and every worker asks the same row, so
-that there is one answer to "may this leave, and when". The rate is GCRA with a burst of one: calls
-get slots that lie evenly in time.
+Times are Unix microseconds on one clock, the database's. Every worker reads the same row, so all
+workers together observe one limit. The rate is GCRA with a burst of one: calls get slots that are
+evenly spaced in time.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 
 US = 1_000_000
 HORIZON_US = US
-"""How far ahead slots are given out: only what may leave within a second is journalled."""
+"""How far ahead slots are granted: only messages that are sent within a second are journalled."""
 CRITICAL_HORIZON_US = 2 * US
-"""Critical messages may reach past what the others have taken: their reserve."""
+"""Critical messages may use slots past those of the others: their reserve."""
 LATE_SHARE = 0.04
 WINDOW_US = 60 * US
 FAULTS = 5
@@ -30,9 +30,9 @@ _WINDOWS_S = {"s": 1, "min": 60, "h": 3600}
 class Rate:
     """At most `count` calls in any window of window_s seconds.
 
-    A call may use its slot up to `late_us` after it, for no process wakes on the dot. Slots lie so
-    far apart that even calls bunched by that stay within the limit in every window: `count` of
-    them in a window and its lateness, which uses 96 % of the limit.
+    A call may use its slot up to `late_us` later, because no process wakes exactly on time. Slots
+    are so far apart that calls stay within the limit in every window even when they are late:
+    `count` calls in a window plus its lateness, which uses 96 % of the limit.
     """
 
     count: int
@@ -53,7 +53,7 @@ class Rate:
 
 
 def rate_of(text: str) -> Rate | None:
-    """A rate such as `14/s`, `10000/min` or `500/h`; None for `off` and nothing.
+    """Parses a rate such as `14/s`, `10000/min` or `500/h`; None for `off` and an empty text.
 
     Raises:
         ValueError: it is none of these.
@@ -71,23 +71,22 @@ ChatRate = Rate | Mapping[str, Rate] | None
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What is known of a service, shared by all workers.
+    """The state of a service, shared by all workers."""
 
-    next_at: the next free slot, or the end of a pause. open_until: the breaker is open, and may be
-    probed from then on; 0 is closed. probe_until: somebody probes, and has until then. window_at,
-    faults, successes: what was counted since then.
-    """
-
+    #: The next free slot, or the end of a pause.
     next_at: int = 0
+    #: The breaker is open, and may be probed from then on; 0 when it is closed.
     open_until: int = 0
     probe_owner: str = ""
+    #: Until when the probe of `probe_owner` is in progress.
     probe_until: int = 0
+    #: Since when faults and successes are counted.
     window_at: int = 0
     faults: int = 0
     successes: int = 0
 
     def state(self, now: int) -> str:
-        """`closed`, `open`, or `half_open` where a probe may go or is under way."""
+        """Returns `closed`, `open`, or `half_open` while a probe is allowed or in progress."""
         if not self.open_until:
             return "closed"
         return "open" if now < self.open_until else "half_open"
@@ -95,15 +94,18 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Slots for calls (how long from now, in us; None where a call must wait), and how long to wait
-    before it is worth asking for more. is_probe: the one call that got a slot tries whether the
-    service is back. now: when it was given, by the database's clock."""
+    """Slots for calls to a service."""
 
+    #: For each call how long from now its slot is, in us; None where the call must wait.
     waits: list[int | None]
-    ask_again: int = 0
+    #: After how many us another request may get slots.
+    retry_us: int = 0
     reason: str = ""
+    #: The one call with a slot tests whether the service recovered.
     is_probe: bool = False
+    #: When each chat may be called next, where that changed.
     chats: dict[str, int] = field(default_factory=dict)
+    #: When the slots were granted, by the clock of the database.
     now: int = 0
 
     @property
@@ -122,15 +124,15 @@ def claim(
     chats: dict[str, int] | None = None,
     chat_rate: ChatRate = None,
 ) -> tuple[Flow, Grant]:
-    """Slots for some calls to a service.
+    """Grants slots for some calls to a service.
 
     Args:
-        wanted: a name for each call: whom it goes to, where each has a limit of its own.
-        chats: when each of these may be called next, under chat_rate: one rate for each of them,
-            or the rates of those that have one (the domains of mails).
+        wanted: a name for each call: its chat or domain, where each has a limit of its own.
+        chats: when each chat may be called next. chat_rate: one rate for all of them, or a rate by
+            name (the domains of mails).
 
     Returns:
-        the flow as it then stands, and the grant; its `chats` says what changed in theirs.
+        the new flow, and the grant.
     """
     if flow.open_until:
         held = max(flow.open_until, flow.probe_until)
@@ -167,8 +169,10 @@ def _spaced(
     chats: dict[str, int] | None,
     chat_rate: ChatRate,
 ) -> tuple[Flow, Grant]:
-    """Each slot goes to the first call that may have it; one whose chat is not free yet lets those
-    behind it pass, and may have a later slot."""
+    """Gives each slot to the first call that may use it.
+
+    A call whose chat is not free yet waits for a later slot; the calls behind it go first.
+    """
     waits: list[int | None] = [None] * len(wanted)
     free: dict[str, int] = {}
     known = chats or {}
@@ -200,7 +204,7 @@ def _paced(
     chats: dict[str, int] | None,
     chat_rate: ChatRate,
 ) -> tuple[Flow, Grant]:
-    """The service itself has no limit: calls go at once, or when their chats are free."""
+    """Grants slots of a service without a limit: at once, or when the chat is free."""
     waits: list[int | None] = []
     free: dict[str, int] = {}
     ask = []
@@ -229,16 +233,15 @@ def _free_at(name: str, taken: Mapping[str, int], known: Mapping[str, int]) -> i
 
 @dataclass(frozen=True, slots=True)
 class CallCounts:
-    """What a process saw of a service since it last told.
+    """What a process observed of a service since its last report."""
 
-    faults are the service's own (timeouts, refused connections, 5xx, refused credentials): dead
-    tokens and bad addresses are answers, and count as successes. pause_us is the longest wait that
-    the service asked for. void: a probe was granted, but no call was made.
-    """
-
+    #: Responses, also those about dead tokens and bad addresses.
     successes: int = 0
+    #: Timeouts, refused connections, 5xx, refused credentials.
     faults: int = 0
+    #: The longest wait that the service requested.
     pause_us: int = 0
+    #: A probe was granted, but no call was made.
     void: bool = False
 
 
@@ -251,11 +254,11 @@ def apply_report(
     faults_to_open: int = FAULTS,
     open_us: int = OPEN_US,
 ) -> Flow:
-    """The flow after a process told what it saw.
+    """Returns the flow after the report of a process.
 
-    The breaker opens on so many faults in a window when at least half of the calls failed: a
-    service that takes thousands a second and fails now and then is not dead. A success
-    once it may be probed closes it.
+    The breaker opens on so many faults in a window, when at least half of the calls failed: a
+    service that accepts thousands a second and fails at times is not down. A success of a probe
+    closes it.
     """
     if tally.pause_us:
         pause = min(tally.pause_us, MOST_PAUSE_US)
@@ -276,7 +279,7 @@ def _apply_report_while_open(
     if tally.successes and not tally.faults and now >= flow.open_until:
         return Flow(next_at=flow.next_at, window_at=now)
     if flow.probe_owner != owner:
-        return flow  # what was in the air when it opened
+        return flow  # a call that was in flight when the breaker opened
     if tally.faults:
         return Flow(next_at=flow.next_at, open_until=now + open_us, window_at=now)
     return replace(flow, probe_until=0, probe_owner="") if tally.void else flow

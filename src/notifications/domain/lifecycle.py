@@ -1,6 +1,6 @@
-"""The law of a message's life: its states and the one table of what may follow what.
+"""The states of a message, and the one table of allowed changes.
 
-The picture in docs/state-machine.md is generated from this table (`state_diagram`).
+The diagram in docs/state-machine.md is generated from this table (`state_diagram`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class MessageStatus(StrEnum):
     DELIVERED = "delivered"  # a receipt, or the channel itself, says it arrived
     FAILED = "failed"  # a final error, or the attempts are used up
     SUPPRESSED = "suppressed"  # policy said no; the reason is in the trail
-    CANCELLED = "cancelled"  # somebody took it back before it left
-    EXPIRED = "expired"  # its time ran out before it could leave
+    CANCELLED = "cancelled"  # it was cancelled before it was sent
+    EXPIRED = "expired"  # its time to live ended before it was sent
     DIGESTED = "digested"  # folded into a digest message
 
 
@@ -52,7 +52,7 @@ TRANSITIONS: dict[MessageStatus, frozenset[MessageStatus]] = {
 }
 
 UNSETTLED = frozenset({_S.PENDING, _S.PROCESSING, _S.UNCERTAIN})
-"""States in which the fate of a message is still open."""
+"""States that are not final."""
 
 REACHED = frozenset({_S.SENT, _S.DELIVERED})
 
@@ -72,17 +72,17 @@ BEST_FIRST = (
 
 
 def sources_of(target: MessageStatus) -> frozenset[MessageStatus]:
-    """The states from which `target` may follow: the WHERE of the one statement that writes it."""
+    """Returns the states from which `target` may follow, for the statement that writes it."""
     return frozenset(state for state, targets in TRANSITIONS.items() if target in targets)
 
 
 def may_follow(current: MessageStatus, target: MessageStatus) -> bool:
-    """Whether the table allows `current` -> `target`."""
+    """Returns whether the table allows `current` -> `target`."""
     return target in TRANSITIONS[current]
 
 
 def best_status(statuses: Iterable[str]) -> MessageStatus:
-    """The status of a notification, given those of its messages.
+    """Returns the status of a notification, given those of its messages.
 
     Raises:
         ValueError: when there is none.
@@ -91,7 +91,7 @@ def best_status(statuses: Iterable[str]) -> MessageStatus:
 
 
 def state_diagram() -> str:
-    """The table as a Mermaid state diagram."""
+    """Returns the table as a Mermaid state diagram."""
     lines = ["stateDiagram-v2", "    [*] --> pending"]
     for state, targets in TRANSITIONS.items():
         lines += [f"    {state} --> {target}" for target in sorted(targets, key=BEST_FIRST.index)]

@@ -1,4 +1,4 @@
-"""How often somebody may be told something: at most so many messages in a sliding window. Pure."""
+"""Limits: at most so many messages to one person in a sliding window. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONGEST_S = 400 * 86_400
 class Limit(NamedTuple):
     """At most `most` messages to one person under `scope` within window_s seconds.
 
-    channel is empty when all channels count together. reason is that of the message too many.
+    channel is empty when all channels count together. reason is stored with a message over it.
     """
 
     scope: str
@@ -25,14 +25,14 @@ class Limit(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One message that was handed over, and when (Unix ms)."""
+    """One message that was sent, and when (Unix ms)."""
 
     at_ms: int
     message_id: int
 
 
 def unpack_entries(text: str) -> list[Entry]:
-    """From the stored form: "ms:message ms:message"."""
+    """Reads the stored form: "ms:message ms:message"."""
     return [Entry(*map(int, part.split(":"))) for part in text.split()]
 
 
@@ -41,22 +41,24 @@ def pack_entries(entries: Iterable[Entry]) -> str:
 
 
 def recent(entries: Iterable[Entry], limit: Limit, now_ms: int) -> list[Entry]:
-    """The entries that still count."""
+    """Returns the entries that still count."""
     since = now_ms - limit.window_s * 1000
     return [entry for entry in entries if entry.at_ms > since]
 
 
 def is_spent(entries: Iterable[Entry], limit: Limit, *, now_ms: int, message_id: int) -> bool:
-    """Whether this message would be one too many. One that was counted already never is."""
+    """Returns whether a message would exceed the limit. A message that was counted never does."""
     still = recent(entries, limit, now_ms)
     return len(still) >= limit.most and all(entry.message_id != message_id for entry in still)
 
 
 @functools.lru_cache(maxsize=256)
 def caps_of(category: str, caps: str) -> tuple[Limit, ...]:
-    """A category's frequency caps from their JSON: [{"limit": 3, "window_s": 86400,
-    "channel": "email"}]; without a channel all count together. What is no cap (in a
-    row that no door has checked) limits nothing."""
+    """Reads frequency caps: [{"limit": 3, "window_s": 86400, "channel": "email"}].
+
+    Without a channel, all channels count together. A value that is no cap limits nothing: rows may
+    not have been validated.
+    """
     rows = json.loads(caps) if caps else []
     found = (_cap_of(category, row) for row in (rows if isinstance(rows, list) else []))
     return tuple(cap for cap in found if cap is not None)
@@ -82,9 +84,9 @@ def _cap_of(category: str, row: Any) -> Limit | None:
 def limits_of_options(
     options: Mapping[str, Any], *, channel: str, collapse_key: str | None
 ) -> tuple[Limit, ...]:
-    """The limits that a sender set: a throttle key, and a dedupe window by collapse key.
+    """Returns the limits that a sender set: a throttle key, and a dedupe window by collapse key.
 
-    They count a channel at a time: a notification on two channels is no duplicate of itself.
+    Each channel counts separately: a notification on two channels is no duplicate of itself.
     """
     limits = []
     throttle = options.get("throttle")

@@ -1,4 +1,4 @@
-"""Frozen values that cross from stage to stage. ORM rows never reach a provider."""
+"""Frozen values that pass from stage to stage. ORM rows never reach a provider."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a message says on its channel, rendered.
+    """The rendered text of a message on its channel.
 
     title is the subject of a mail; html is empty unless the channel is email.
     """
@@ -23,13 +23,13 @@ class Content:
 
 
 EXTRAS_KEY = "$along"
-"""The name in a stored context of what goes along with the text; no template can read it."""
+"""The name of the extras in a stored context. No template can read it."""
 MAX_PUSH_EXTRAS_BYTES = 3_000
 _TWICE = ("url", "image", "icon", "sound")
 
 
 def push_weight(along: Mapping[str, Any]) -> int:
-    """Bytes that what goes along takes of a push: as data, and some once more in their places."""
+    """Returns the bytes of extras in a push: as data, and some a second time in own fields."""
     again = sum(len(str(along[name]).encode()) for name in _TWICE if name in along)
     return (
         len(json.dumps(along, default=str, ensure_ascii=False).encode("utf-8", "replace")) + again
@@ -38,7 +38,7 @@ def push_weight(along: Mapping[str, Any]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One of several places that a message goes to: a device, and who carries it there."""
+    """One of several targets of a message: a device and its provider."""
 
     device_id: int
     provider: str
@@ -51,8 +51,8 @@ TYPE_PARAMETER = r"[a-z]{1,20}=(?:[A-Za-z0-9!#$&^_.+-]{1,60}|\"[A-Za-z0-9 !#$&^_
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that goes along with a mail. content_type is in lower case,
-    but for the values of its parameters: `text/calendar; method=REQUEST`."""
+    """A file attached to a mail. content_type is in lower case,
+    except for the values of its parameters: `text/calendar; method=REQUEST`."""
 
     filename: str
     content_type: str
@@ -64,7 +64,7 @@ class OutboundMessage:
     """One message as a provider sees it.
 
     targets: the devices that it goes to, where there may be several; each is a call of its own.
-    reached: one of the person's devices took it on an earlier try.
+    reached: a device of the person accepted it on an earlier attempt.
     """
 
     message_id: int
@@ -88,39 +88,40 @@ class OutboundMessage:
 
 
 class Verdict(StrEnum):
-    """What became of one call to a provider."""
+    """The verdict on one call to a provider."""
 
-    SENT = "sent"  # the provider took it
+    SENT = "sent"  # the provider accepted it
     DELIVERED = "delivered"  # the channel is the destination itself
-    RETRY = "retry"  # surely not taken; worth another try
-    FAILED = "failed"  # surely not taken; never will be
-    UNCERTAIN = "uncertain"  # written, but no answer: nobody knows
+    RETRY = "retry"  # surely not accepted; worth another attempt
+    FAILED = "failed"  # surely not accepted; never will be
+    UNCERTAIN = "uncertain"  # written, but no response: it may have arrived
 
 
 NOT_CALLED = frozenset({"not_started", "provider_start_failed"})
-"""Codes of messages that never left: they go back without an attempt burnt."""
+"""Codes of messages that were not sent: they are queued again, and no attempt is counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """The outcome of handing one message to a provider.
-
-    error is a short text without addresses; recipient_dead says that the contact point is of no
-    use any more; retry_after_s is the provider's own wish. response is kept encrypted. parts are
-    the outcomes of a message's targets, of which this is the sum. simulated: no service was
-    called; receipts are what the simulator will report afterwards.
-    """
+    """The result of one provider call for one message."""
 
     verdict: Verdict
     provider_message_id: str = ""
+    #: A short text without addresses.
     error: str = ""
     error_code: str = ""
+    #: How long the provider asks us to wait.
     retry_after_s: float | None = None
+    #: The contact point can never be reached again.
     recipient_dead: bool = False
+    #: The provider's response; it is stored encrypted.
     response: Any = None
     duration_s: float = 0.0
+    #: The results of the targets of a message, of which this is the sum.
     parts: tuple[Part, ...] = ()
+    #: No service was called.
     simulated: bool = False
+    #: What the simulator will report afterwards.
     receipts: tuple[str, ...] = ()
 
     @property
@@ -128,7 +129,7 @@ class SendResult:
         return self.verdict in (Verdict.SENT, Verdict.DELIVERED)
 
     def lasting(self, duration_s: float) -> SendResult:
-        """The same with its duration, unless it names one. (`replace` costs four times as much.)"""
+        """Returns the result with a duration, unless it has one. `replace` is four times slower."""
         if self.duration_s:
             return self
         return SendResult(
@@ -150,9 +151,9 @@ _ABOUT_THE_RECIPIENT = frozenset({"smtp_450", "smtp_451", "smtp_452"})  # full, 
 
 
 def blames_service(result: SendResult) -> bool:
-    """Whether an outcome speaks against the service itself: no answer, 5xx, refused credentials.
+    """Returns whether a result blames the service: no response, 5xx, refused credentials.
 
-    A definite no to one message is an answer, and so is a wish to wait.
+    A definite refusal of one message is a response, and so is a request to wait.
     """
     if result.verdict not in (Verdict.RETRY, Verdict.UNCERTAIN) or result.retry_after_s:
         return False
@@ -162,7 +163,7 @@ def blames_service(result: SendResult) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The outcome at one of a message's targets."""
+    """The result at one target of a message."""
 
     target: Target
     result: SendResult
@@ -170,11 +171,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """What `NotificationDeliveryEngine.deliver_message` answers.
+    """The result of `NotificationDeliveryEngine.deliver_message`.
 
-    message_id: the provider's. error: a short text. provider_response: the answer to the last call,
-    where a provider was called. reason: the code of what stopped or holds the message, as `explain`
-    names it.
+    message_id: the provider's. error: a short text. provider_response: the response to the last
+    call, if there was one. reason: the code of what stops or delays the message, as in `explain`.
     """
 
     success: bool

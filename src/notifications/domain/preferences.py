@@ -1,8 +1,8 @@
-"""What people wish to hear, and how wishes and defaults inherit. Pure.
+"""Preferences of people, and how they inherit defaults. Pure.
 
     service default -> category default -> the person's global choice -> their choice for a category
 
-Only what somebody has chosen takes part; everything else falls through to the one before.
+Only stored choices count. A missing choice inherits the one before.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ QUIET_END = time(8, 0)
 
 
 class DigestFrequency(StrEnum):
-    """How often a person wants what is not urgent."""
+    """How often a person wants messages that are not urgent."""
 
     IMMEDIATE = "immediate"
     HOURLY = "hourly"
@@ -36,7 +36,7 @@ class DigestFrequency(StrEnum):
 
 
 def switch_name(channel: str) -> str:
-    """The preference that switches a channel, e.g. `email_enabled`."""
+    """Returns the name of the preference for a channel, e.g. `email_enabled`."""
     return f"{channel}_enabled"
 
 
@@ -45,7 +45,7 @@ SWITCHES = tuple(switch_name(channel) for channel in PERSON_CHANNELS)
 
 @dataclass(frozen=True, slots=True)
 class EffectivePreferences:
-    """What one person has chosen for everything. switches holds chosen channels only.
+    """What one person chose for all categories. switches holds chosen channels only.
 
     consent: their data may be processed for what rests on consent. digest: a DigestFrequency, or
     empty when nothing was chosen. zone: an IANA name, or empty.
@@ -63,15 +63,17 @@ class EffectivePreferences:
 
 @dataclass(frozen=True, slots=True)
 class CategoryDefaults:
-    """What a category says for people who have chosen nothing."""
+    """The defaults of a category for people without a choice."""
 
     switches: Mapping[str, bool] = field(default_factory=dict)
     digest: str = ""
 
     @classmethod
     def of(cls, raw: Any) -> CategoryDefaults:
-        """From a category's `default_preferences`, e.g. {"sms_enabled": true}; what is no such
-        object says nothing."""
+        """Reads a category's `default_preferences`, e.g. {"sms_enabled": true}.
+
+        Any other value means no defaults.
+        """
         if not isinstance(raw, Mapping):
             return NO_DEFAULTS
         switches = {
@@ -88,26 +90,26 @@ NO_DEFAULTS = CategoryDefaults()
 
 def channel_on(
     channel: str,
-    wishes: EffectivePreferences,
+    chosen: EffectivePreferences,
     *,
     defaults: CategoryDefaults = NO_DEFAULTS,
     own: Mapping[str, bool] | None = None,
 ) -> bool:
-    """Whether a channel is on for a person, before their choice for the category has its say.
+    """Returns whether a channel is on for a person, before their choice for the category applies.
 
-    own is that choice. A person who has said nothing in general but wants this channel for this
-    category has it on; a general no stands above it.
+    own: that choice. The channel is on for a person without a general choice who chose it for this
+    category. A general choice overrides it.
     """
     if channel not in SWITCH_DEFAULTS:
         return True
-    chosen = wishes.switches.get(channel)
-    if chosen is not None:
-        return chosen
+    choice = chosen.switches.get(channel)
+    if choice is not None:
+        return choice
     if own and own.get(channel):
         return True
     return defaults.switches.get(channel, SWITCH_DEFAULTS[channel])
 
 
-def digest_of(wishes: EffectivePreferences, defaults: CategoryDefaults = NO_DEFAULTS) -> str:
-    """The digest frequency in force."""
-    return wishes.digest or defaults.digest or DigestFrequency.IMMEDIATE
+def digest_of(chosen: EffectivePreferences, defaults: CategoryDefaults = NO_DEFAULTS) -> str:
+    """Returns the digest frequency in force."""
+    return chosen.digest or defaults.digest or DigestFrequency.IMMEDIATE

@@ -1,7 +1,7 @@
-"""Quiet hours: a window of wall-clock times in which a person is left alone. Pure.
+"""Quiet hours: a daily window in which messages of low priority are deferred. Pure.
 
 The window is [start, end): its first minute is quiet, its end is not. A start after the end spans
-midnight; a start equal to the end means that there are none.
+midnight. A start equal to the end means no quiet hours.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ _PIECES = 8  # stretches without a change of the clock; windows end within two o
 
 
 def is_quiet(wall: time, *, start: time, end: time) -> bool:
-    """Whether a time of day lies within the window."""
+    """Returns whether a time of day lies within the window."""
     if start <= end:
         return start <= wall < end
     return wall >= start or wall < end
 
 
 def quiet_until(*, now: datetime, start: time, end: time, zone: tzinfo) -> datetime | None:
-    """The earliest instant (UTC) from now on whose wall-clock time is outside the window; None when
-    that is now.
+    """Returns the earliest instant (UTC) whose wall-clock time is outside the window; None for now.
 
-    An end in a gap thereby counts as the gap's end, unless the window has begun again by then; a
-    clock that is turned back to before the start ends the quiet at that moment.
+    An end in a gap therefore counts as the end of the gap, unless the window has begun again by
+    then. A clock that is set back to before the start ends the quiet hours at that moment.
     """
     if start == end:
         return None
@@ -41,7 +40,7 @@ def quiet_until(*, now: datetime, start: time, end: time, zone: tzinfo) -> datet
 
 
 def _time_to(wall: time, end: time) -> timedelta:
-    """How long a steady clock takes from one time of day to the next occurrence of another."""
+    """Returns how long a steady clock takes from one time of day to the next of another."""
     return (_since_midnight(end) - _since_midnight(wall)) % _DAY or _DAY
 
 

@@ -1,7 +1,7 @@
-"""When something that recurs happens next, on a wall clock. Pure.
+"""Computes when something that recurs happens next, on a wall clock. Pure.
 
-A rule and a first wall-clock time make wall-clock times, as RFC 5545 has them; the zone's clock
-makes instants of those (domain/wall_clock.py). Deviations from the RFC are listed in docs/time.md.
+A rule and a first wall-clock time give wall-clock times, as in RFC 5545. domain/wall_clock.py
+converts them to instants. Deviations from the RFC are listed in docs/time.md.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from notifications.domain.recurrence_rule import Frequency, Rule
 from notifications.domain.wall_clock import LAST, counted, counted_wall, day_exists, instant_of
 
 MAX_PERIODS = 20_000
-"""Periods that are looked at without finding anything before a rule counts as never again."""
+"""After so many periods without an occurrence, a rule counts as ended."""
 
 _CYCLE = {Frequency.YEARLY: 400, Frequency.MONTHLY: 12 * 400}
-"""Periods after which the calendar repeats, whatever the interval: what is not in them never is."""
+"""Periods after which the calendar repeats. A date that is not in them never occurs."""
 _DAY = timedelta(days=1)
 _STEP = {
     Frequency.MINUTELY: timedelta(minutes=1),
@@ -29,7 +29,7 @@ _SLACK = 2 * _DAY  # a gap moves a time by a day at most
 
 
 def next_after(rule: Rule, *, start: datetime, zone: tzinfo, after: datetime) -> datetime | None:
-    """The first occurrence (UTC) later than an instant; None when there is none.
+    """Returns the first occurrence (UTC) later than an instant; None when there is none.
 
     start: the wall-clock time (naive) from which the rule counts; it occurs only if it fits
     the rule.
@@ -41,7 +41,7 @@ def next_after(rule: Rule, *, start: datetime, zone: tzinfo, after: datetime) ->
 def occurrences(
     rule: Rule, *, start: datetime, zone: tzinfo, after: datetime | None = None
 ) -> Iterator[datetime]:
-    """The instants (UTC) of a rule, each once, in order; those long before `after` are left out."""
+    """Yields the instants (UTC) of a rule in order, each once, not those long before `after`."""
     for _, instant in timed_occurrences(rule, start=start, zone=zone, after=after):
         yield instant
 
@@ -49,7 +49,7 @@ def occurrences(
 def timed_occurrences(
     rule: Rule, *, start: datetime, zone: tzinfo, after: datetime | None = None
 ) -> Iterator[tuple[datetime, datetime]]:
-    """What `occurrences` answers, each with the wall-clock time (naive) that it stands for."""
+    """Yields what `occurrences` yields, each with its wall-clock time (naive)."""
     begin = counted_wall(start)
     near = None
     if after is not None and rule.count is None:
@@ -76,7 +76,7 @@ def _is_over(rule: Rule, number: int, wall: datetime, instant: datetime) -> bool
 def _instants(
     rule: Rule, start: datetime, zone: tzinfo, near: datetime | None
 ) -> Iterator[tuple[datetime, datetime]]:
-    """Wall-clock times of a rule with their instants, without those of days that do not exist."""
+    """Yields wall-clock times of a rule with their instants, without days that do not exist."""
     for wall in wall_times(rule, start, near):
         instant = instant_of(wall, zone)
         shown = instant.astimezone(zone).replace(tzinfo=None)
@@ -85,8 +85,7 @@ def _instants(
 
 
 def wall_times(rule: Rule, start: datetime, near: datetime | None = None) -> Iterator[datetime]:
-    """The wall-clock times of a rule from its start on, in order; those of periods that end before
-    `near` are left out."""
+    """Yields the wall-clock times of a rule in order, without periods that end before `near`."""
     period = max(0, _periods_to(rule, start, near) - 1) if near and near > start else 0
     empty = 0
     limit = _CYCLE.get(rule.frequency, MAX_PERIODS)
@@ -101,7 +100,7 @@ def wall_times(rule: Rule, start: datetime, near: datetime | None = None) -> Ite
 
 
 def _periods_to(rule: Rule, start: datetime, wall: datetime) -> int:
-    """The number of the period that a wall-clock time lies in, or of one shortly before."""
+    """Returns the number of the period of a wall-clock time, or of one shortly before."""
     if rule.frequency is Frequency.YEARLY:
         return (wall.year - start.year) // rule.interval
     if rule.frequency is Frequency.MONTHLY:
@@ -110,7 +109,7 @@ def _periods_to(rule: Rule, start: datetime, wall: datetime) -> int:
 
 
 def _period(rule: Rule, start: datetime, number: int) -> datetime | None:
-    """The begin of a period; None past the end of the calendar."""
+    """Returns the begin of a period; None past the end of the calendar."""
     if rule.frequency >= Frequency.MONTHLY:
         months = 12 if rule.frequency is Frequency.YEARLY else 1
         first = start.month - 1 if months == 1 else 0
@@ -127,7 +126,7 @@ def _period(rule: Rule, start: datetime, number: int) -> datetime | None:
 
 
 def _skipped_to(rule: Rule, start: datetime, begin: datetime) -> int:
-    """The first period worth a look after one, where its month, day or hour cannot fit the rule."""
+    """Returns the next period that can fit the rule, where the month, day or hour of one cannot."""
     if rule.frequency > Frequency.DAILY:
         return 0
     midnight = datetime.combine(begin.date(), time())
@@ -143,7 +142,7 @@ def _skipped_to(rule: Rule, start: datetime, begin: datetime) -> int:
 
 
 def _chosen(rule: Rule, start: datetime, begin: datetime) -> list[datetime]:
-    """The times of one period, reduced to the positions that BYSETPOS names."""
+    """Returns the times of one period, reduced to the positions of BYSETPOS."""
     if rule.frequency >= Frequency.DAILY:
         hours, minutes = rule.by_hour or (start.hour,), rule.by_minute or (start.minute,)
         days = _days(rule, start, begin.date())
@@ -151,7 +150,7 @@ def _chosen(rule: Rule, start: datetime, begin: datetime) -> list[datetime]:
         days = [begin.date()] if _fits_day(rule, begin.date()) else []
         hours = (begin.hour,) if not rule.by_hour or begin.hour in rule.by_hour else ()
         minutes = _minutes(rule, start, begin)
-    within = start.time()  # what a rule does not say, seconds among it, is as at the start
+    within = start.time()  # what a rule does not set, e.g. seconds, is as at the start
     times = [within.replace(hour, minute) for hour, minute in itertools.product(hours, minutes)]
     found = [datetime.combine(day, at) for day, at in itertools.product(days, times)]
     if not rule.by_set_pos:
@@ -168,7 +167,7 @@ def _minutes(rule: Rule, start: datetime, begin: datetime) -> tuple[int, ...]:
 
 
 def _days(rule: Rule, start: datetime, begin: date) -> list[date]:
-    """The days of a period of a day or longer, in order."""
+    """Returns the days of a period of a day or longer, in order."""
     if rule.frequency is Frequency.DAILY:
         return [begin] if _fits_day(rule, begin) else []
     if rule.frequency is Frequency.WEEKLY:
@@ -202,7 +201,7 @@ def _month_days(rule: Rule, start: datetime, first: date) -> list[date]:
 
 
 def _nth_weekdays(rule: Rule, first: date, behind: date) -> list[date]:
-    """The days of [first, behind) that BYDAY names: every Tuesday, the second, the last but one."""
+    """Returns the days of [first, behind) that BYDAY names: every Tuesday, or the second."""
     found: set[date] = set()
     for ordinal, weekday in rule.by_day:
         earliest = first + (weekday - first.weekday()) % 7 * _DAY

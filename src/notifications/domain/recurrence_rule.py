@@ -24,7 +24,7 @@ _BY_DAY = re.compile(r"([+-]?[0-9]{1,2})?(MO|TU|WE|TH|FR|SA|SU)")
 
 
 class InvalidRule(ValueError):
-    """A recurrence rule that cannot be read; the message says what to write instead."""
+    """A recurrence rule cannot be read. The message says what to write instead."""
 
 
 class Frequency(IntEnum):
@@ -40,7 +40,7 @@ class Frequency(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule as data. Empty tuples stand for parts that were not given.
+    """A rule as data. Empty tuples mean parts that were not given.
 
     until: an instant (aware), or the last wall-clock time (naive), both included. by_day: pairs
     of an ordinal (0: every one; -1: the last) and a weekday (Monday is 0).

@@ -1,4 +1,4 @@
-"""Which templates a text names: `{% extends 'a.b' %}`, `include`, `import`, `from ... import`."""
+"""Finds the templates that a text names: by `extends`, `include`, `import`, `from ... import`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _REFERENCE = re.compile(
 
 
 def references(texts: Iterable[str]) -> list[str]:
-    """The paths that texts name, sorted. One within a comment is found too: it does no harm."""
+    """Returns the paths that texts name, sorted. A path in a comment counts too, without harm."""
     found: set[str] = set()
     for text in texts:
         if "{%" in text:

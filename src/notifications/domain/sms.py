@@ -1,4 +1,4 @@
-"""What an SMS says to us and costs us: the keywords of carriers, and prices. Pure."""
+"""Keywords that people send by SMS, and prices of SMS. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NOT_A_WORD = re.compile(r"[\W_]+")
 
 
 class Keyword(StrEnum):
-    """What somebody who answers an SMS wants."""
+    """What a person who replies to an SMS wants."""
 
     STOP = "stop"
     START = "start"
@@ -34,7 +34,7 @@ WORDS: Mapping[Keyword, frozenset[str]] = {
 
 
 def keyword_of(text: str, own: Mapping[str, str]) -> Keyword:
-    """The keyword that a text is, alone, whatever its case and punctuation; OTHER for more words.
+    """Returns the keyword of a text of one word, whatever its case and punctuation; else OTHER.
 
     own: further words of this installation, in lower case, each with its keyword.
     """
@@ -45,7 +45,7 @@ def keyword_of(text: str, own: Mapping[str, str]) -> Keyword:
 
 
 def read_keywords(pairs: Iterable[str]) -> dict[str, str]:
-    """From `arret=stop`.
+    """Reads pairs such as `arret=stop`.
 
     Raises:
         ValueError: a pair is no word and keyword.
@@ -61,7 +61,7 @@ def read_keywords(pairs: Iterable[str]) -> dict[str, str]:
 
 
 def read_prices(pairs: Iterable[str]) -> dict[str, int]:
-    """From `US=0.0079`: millionths of the currency for a segment, by country or `*`.
+    """Reads pairs such as `US=0.0079`. Returns millionths for a segment, by country or `*`.
 
     Raises:
         ValueError: a pair is no country and amount.
@@ -76,7 +76,7 @@ def read_prices(pairs: Iterable[str]) -> dict[str, int]:
 
 
 def micros_of(amount: str) -> int:
-    """An amount of money as millionths, rounded up.
+    """Returns an amount of money in millionths, rounded up.
 
     Raises:
         ValueError: not an amount from 0 to a million.
@@ -91,10 +91,10 @@ def micros_of(amount: str) -> int:
 
 
 def price_in(prices: Mapping[str, int], country: str) -> int | None:
-    """The price of a segment to a country; None where none is known."""
+    """Returns the price of a segment to a country; None when it is not known."""
     return prices.get(country, prices.get(ANYWHERE))
 
 
 def text_of(title: str, body: str) -> str:
-    """The text of an SMS: the title, where there is one, on a line of its own."""
+    """Returns the text of an SMS: the title, if any, on a line of its own, then the body."""
     return "\n".join(part for part in (title, body) if part)

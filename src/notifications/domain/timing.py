@@ -1,5 +1,7 @@
-"""When something is due in a zone: at an instant for all, or at a time on each person's wall; once,
-or by a rule. Pure."""
+"""Timings: when something is due in a zone, once or by a rule. Pure.
+
+It is due at one instant for all people, or at a wall-clock time in the zone of each person.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,14 @@ from notifications.domain.recurrence_rule import Rule
 from notifications.domain.wall_clock import LAST_COUNTED, counted, instant_of
 
 PROMPT = timedelta(minutes=1)
-"""What leaves later than this after its time is late."""
+"""A message that is sent later than this after its time is late."""
 
 MAX_MISSED = 20_000
-"""Occurrences that are looked through for the last one that was missed."""
+"""How many occurrences are scanned for the last missed one."""
 
 
 class Misfire(StrEnum):
-    """What becomes of something whose time passed while nothing could leave."""
+    """What happens to an occurrence whose time passed while nothing could be sent."""
 
     SKIP = "skip"
     SEND_LATE = "send_late"
@@ -29,8 +31,10 @@ class Misfire(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """One time of a timing in a zone. wall: what the clock shows (naive); missed: how many before
-    it were passed over."""
+    """One time of a timing in a zone.
+
+    wall: what the clock shows (naive). missed: how many occurrences before it were skipped.
+    """
 
     wall: datetime
     at: datetime
@@ -39,9 +43,9 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Exactly one of wall (naive, the same on every wall) and instant is given.
+    """Exactly one of wall (naive, the same in every zone) and instant is given.
 
-    zone: the one zone that counts; None for each person's own.
+    zone: the one zone for all; None for the zone of each person.
     """
 
     wall: datetime | None = None
@@ -57,22 +61,24 @@ class Timing:
         return self.zone is None and (self.wall is not None or self.rule is not None)
 
     def start_in(self, zone: tzinfo) -> datetime:
-        """The wall-clock time (naive) in a zone from which the timing counts."""
+        """Returns the wall-clock time (naive) in a zone at which the timing starts."""
         if self.wall is not None:
             return self.wall
         assert self.instant is not None
         return counted(self.instant).astimezone(zone).replace(tzinfo=None)
 
     def first_in(self, zone: tzinfo) -> Occurrence:
-        """The one time of a timing without a rule."""
+        """Returns the one time of a timing without a rule."""
         wall = self.start_in(zone)
         return Occurrence(wall, counted(self.instant or instant_of(wall, zone)).astimezone(UTC))
 
     def next_in(
         self, zone: tzinfo, *, after: datetime, behind: datetime | None = None
     ) -> Occurrence | None:
-        """The first occurrence later than an instant, and of a later wall-clock time than
-        `behind`; None when there is none."""
+        """Returns the first occurrence later than `after` and than the wall-clock time `behind`.
+
+        Returns None when there is none.
+        """
         assert self.rule is not None
         found = timed_occurrences(self.rule, start=self.start_in(zone), zone=zone, after=after)
         for wall, at in found:
@@ -81,8 +87,10 @@ class Timing:
         return None
 
     def last_missed(self, found: Occurrence, zone: tzinfo, *, now: datetime) -> Occurrence:
-        """The last occurrence that is not in the future, from one on that is late: of several that
-        were missed only one is made up for."""
+        """Returns the last occurrence that is not in the future, starting from a late one.
+
+        Of several missed occurrences only the last is sent.
+        """
         assert self.rule is not None
         times = timed_occurrences(
             self.rule,
@@ -100,8 +108,8 @@ class Timing:
         return found
 
     def expires_at(self, at: datetime) -> datetime | None:
-        """Until when something due at an instant may leave."""
+        """Returns until when an occurrence may be sent; None without an end."""
         if self.misfire is Misfire.SEND_LATE:
             return None
-        patience = PROMPT if self.misfire is Misfire.SKIP else self.grace
-        return at + min(patience, LAST_COUNTED - counted(at))
+        grace = PROMPT if self.misfire is Misfire.SKIP else self.grace
+        return at + min(grace, LAST_COUNTED - counted(at))

@@ -1,17 +1,16 @@
-"""Wall clocks: from what a clock on the wall shows to an instant, by stated rules. Pure.
+"""Converts wall-clock times to instants, by these rules. Pure.
 
 - A time that a clock skips (a gap) counts as the instant at which the gap ends.
 - A time that a clock shows twice (an overlap) counts as its first occurrence.
 - A calendar day that a clock skips as a whole does not exist.
 
-RFC 5545 differs in the first (it takes the offset from before the gap: 02:30 becomes 03:30); here
-it is 03:00, so that nothing happens later than at the first moment after its time.
+RFC 5545 differs in the first rule: it uses the offset from before the gap, so 02:30 becomes 03:30.
+Here it becomes 03:00, so that nothing happens later than the first moment after its time.
 
-No function here fails for any time: what lies at an end of the calendar
-counts as a time some way from it.
+No function here fails for any time. A time at an end of the calendar counts as one near that end.
 
-No zone has changed its offset twice within a week since 1990, nor will by the rules known today (a
-test holds it), so that comparing two offsets up to two days apart finds every change between.
+No zone has changed its offset twice within a week since 1990, nor will it by today's rules (a test
+checks this). So the comparison of two offsets up to two days apart finds every change between.
 """
 
 from __future__ import annotations
@@ -31,19 +30,19 @@ LAST = datetime(2199, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 
 
 def counted(instant: datetime) -> datetime:
-    """The instant, or the nearest one from which months and offsets can be counted both ways."""
+    """Returns the instant, or the nearest one from which months can be counted both ways."""
     aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
     return min(max(aware, _FIRST_COUNTED), LAST_COUNTED)
 
 
 def counted_wall(wall: datetime) -> datetime:
-    """The same for what a clock on the wall shows (naive)."""
+    """Does the same for a wall-clock time (naive)."""
     return min(max(wall, _FIRST_WALL), _LAST_WALL)
 
 
 @functools.lru_cache(maxsize=1024)
 def zone_named(name: str) -> tzinfo | None:
-    """The zone of an IANA name, e.g. Europe/Paris; None when there is none."""
+    """Returns the zone of an IANA name, e.g. Europe/Paris; None when there is none."""
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError):
@@ -51,8 +50,10 @@ def zone_named(name: str) -> tzinfo | None:
 
 
 def first_zone(*names: str) -> tuple[tzinfo, str]:
-    """The first of some zones that exists (UTC in the end), and a note for the reason when one that
-    was named does not: `:unknown_zone:<name>`."""
+    """Returns the first zone that exists, or UTC, and a note for the reason.
+
+    The note is `:unknown_zone:<name>` when an earlier name does not exist; else it is empty.
+    """
     note = ""
     for name in filter(None, names):
         zone = zone_named(name)
@@ -63,8 +64,10 @@ def first_zone(*names: str) -> tuple[tzinfo, str]:
 
 
 def instant_of(wall: datetime, zone: tzinfo) -> datetime:
-    """The instant (UTC) at which a zone's clock first shows a time; that of the gap's end when it
-    never does. wall is naive."""
+    """Returns the instant (UTC) at which the clock of a zone first shows a time.
+
+    When it never shows it, returns the instant of the end of the gap. wall is naive.
+    """
     wall = counted_wall(wall)
     early = wall.replace(tzinfo=zone, fold=0)
     instant = early.astimezone(UTC)
@@ -75,7 +78,7 @@ def instant_of(wall: datetime, zone: tzinfo) -> datetime:
 
 
 def change_between(after: datetime, until: datetime, zone: tzinfo) -> datetime | None:
-    """The instant within (after, until] at which a zone's offset changes; None when it does not.
+    """Returns the instant in (after, until] at which a zone's offset changes; None without one.
 
     after and until are instants, at most two days apart.
     """
@@ -94,6 +97,6 @@ def change_between(after: datetime, until: datetime, zone: tzinfo) -> datetime |
 
 
 def day_exists(day: date, zone: tzinfo) -> bool:
-    """Whether a zone's clock shows a calendar day at all (Samoa's had no 30 December 2011)."""
+    """Returns whether a zone has a calendar day at all (Samoa had no 30 December 2011)."""
     midnight = counted_wall(datetime.combine(day, time()))
     return instant_of(midnight, zone) < instant_of(midnight + _DAY, zone)

@@ -126,7 +126,7 @@ class Admission:
             grant = await self._claim(service, calls_there, lane)
             stuck |= _give_slots(service, calls_there, grant)
             if grant.count < len(calls_there):
-                waits.append(grant.ask_again / US)
+                waits.append(grant.retry_us / US)
         going = [item for item in items if item.message.id not in stuck] if stuck else list(items)
         return going, min(waits, default=0.0)
 
@@ -148,9 +148,9 @@ class Admission:
             # Another transaction holds the row, perhaps one of a host that vanished. Other services
             # continue meanwhile.
             log.warning("service.locked", service=service)
-            return Grant([None] * len(calls), ask_again=_LOCKED_US, reason="locked")
+            return Grant([None] * len(calls), retry_us=_LOCKED_US, reason="locked")
         if grant.reason.startswith("breaker"):
-            block(service, grant.ask_again / US)
+            block(service, grant.retry_us / US)
         elif grant.count and is_troubled(service):
             block(service, 0)  # a probe, or the trouble is over
         return grant

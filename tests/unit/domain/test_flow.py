@@ -95,7 +95,7 @@ def test_a_limit_that_is_always_asked_for_is_used_to_95_percent(text):
     while now < NOW + 120 * US:
         flow, grant = ask(flow, 500, now=now, rate=rate)
         calls += grant.count
-        now += max(1000, grant.ask_again)
+        now += max(1000, grant.retry_us)
 
     assert calls >= 0.95 * rate.count * 120 / rate.window_s
 
@@ -113,7 +113,7 @@ def test_only_what_may_leave_within_a_second_gets_a_slot():
     given = [wait for wait in grant.waits if wait is not None]
     assert len(given) == 10
     assert given[-1] <= US
-    assert 0 < grant.ask_again <= US
+    assert 0 < grant.retry_us <= US
 
 
 def test_critical_reaches_past_what_the_others_have_taken():
@@ -155,7 +155,7 @@ def test_chats_that_must_wait_say_how_long():
         chats={"x": NOW + 400_000},
         chat_rate=Rate(1, 1),
     )
-    assert grant.ask_again == 400_000
+    assert grant.retry_us == 400_000
 
 
 def see(flow, *, now=NOW, owner="a", **tally):
@@ -172,7 +172,7 @@ def test_five_faults_in_a_window_open_the_breaker_for_a_minute():
     assert flow.open_until == NOW + OPEN_US
     _, grant = ask(flow, 3, now=NOW + OPEN_US - 1)
     assert grant.waits == [None] * 3
-    assert (grant.reason, grant.ask_again) == ("breaker_open", 1)
+    assert (grant.reason, grant.retry_us) == ("breaker_open", 1)
 
 
 def test_faults_of_an_old_window_are_forgotten():
@@ -197,7 +197,7 @@ def test_one_call_probes_and_all_others_wait_for_it():
     for owner in ("a", "b"):
         flow, other = ask(flow, 5, now=now + 1, owner=owner)
         assert other.count == 0
-        assert (other.reason, other.ask_again) == ("breaker_probing", US)
+        assert (other.reason, other.retry_us) == ("breaker_probing", US)
 
 
 def test_a_probe_that_succeeds_closes_and_one_that_fails_opens_again():
@@ -234,7 +234,7 @@ def test_a_wish_to_wait_pauses_everything_for_a_while_and_never_for_long():
     flow = see(Flow(), successes=1, pause_us=30 * US)
     _, grant = ask(flow, 2)
     assert grant.waits == [None, None]
-    assert (grant.reason, grant.ask_again) == ("provider_pause", 29 * US)
+    assert (grant.reason, grant.retry_us) == ("provider_pause", 29 * US)
     assert ask(flow, 1, now=NOW + 30 * US)[1].waits == [0]
     assert see(Flow(), pause_us=86_400 * US).next_at == NOW + 300 * US
 
@@ -272,7 +272,7 @@ def test_a_domain_that_must_wait_leaves_the_services_slots_to_others():
         chat_rate={"gmail.com": Rate(5, 1)},
     )
     assert grant.waits == [0, None, None]
-    assert grant.ask_again == Rate(5, 1).spacing_us
+    assert grant.retry_us == Rate(5, 1).spacing_us
     assert flow.next_at == NOW + Rate(100, 1).spacing_us
 
 
@@ -289,7 +289,7 @@ def test_without_a_limit_of_the_service_only_the_domains_wait():
     )
     waits = [number * gmail.spacing_us for number in range(5)]
     assert grant.waits == [*waits, None, 0, None]
-    assert grant.ask_again == 5 * gmail.spacing_us - US // 2
+    assert grant.retry_us == 5 * gmail.spacing_us - US // 2
     assert flow == Flow(next_at=NOW)
 
 
@@ -319,4 +319,4 @@ def test_no_window_holds_more_than_a_domain_may_get(own):
 
 def test_an_open_breaker_says_how_long_it_stays_so():
     """Also in the first minute of a clock, where a moment is no multiple of another."""
-    assert ask(Flow(open_until=50), 1, now=20)[1].ask_again == 30
+    assert ask(Flow(open_until=50), 1, now=20)[1].retry_us == 30
