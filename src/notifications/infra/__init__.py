@@ -1,1 +1,1 @@
-"""The ground: clock, keys, wake-ups, Redis, HTTP, telemetry. Knows nothing of models or stages."""
+"""Infrastructure: clock, keys, wake-ups, Redis, HTTP, telemetry. It imports no models or stages."""

@@ -1,4 +1,4 @@
-"""A cache that is bounded by bytes: of its values one may be as large as a thousand others."""
+"""A cache with a limit in bytes, because one value may be as large as a thousand others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ V = TypeVar("V")
 
 
 class ByteCache(Generic[K, V]):
-    """Keeps what was used last, up to so many bytes together. What alone is larger is not kept.
+    """Stores the values used last, up to `most` bytes. A value larger than that is not stored.
 
     Args:
         most: bytes.
@@ -27,7 +27,7 @@ class ByteCache(Generic[K, V]):
         self._lock = threading.Lock()
 
     def get(self, key: K, make: Callable[[], V]) -> V:
-        """The value of a key; made where it is not kept. What `make` raises is raised."""
+        """Returns the value of a key. A missing value is made; errors of `make` are raised."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
@@ -43,7 +43,7 @@ class ByteCache(Generic[K, V]):
         return made
 
     def clear(self) -> None:
-        """Forgets everything."""
+        """Removes all values."""
         with self._lock:
             self._values.clear()
             self._held = 0

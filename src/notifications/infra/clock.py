@@ -1,4 +1,4 @@
-"""The one reader of the clock. Doors read it and pass the time down; tests freeze it."""
+"""Reads the clock. Entry points read it and pass the time down; tests freeze it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _read: Callable[[], datetime] | None = None
 
 
 def now() -> datetime:
-    """The current time, aware, in UTC."""
+    """Returns the current time, aware, in UTC."""
     return _read() if _read else ports.utc_now()
 
 
 def frozen() -> datetime | None:
-    """The replaced time, or None: then the database's own clock decides what is due."""
+    """Returns the replaced time, or None: then the database's clock decides what is due."""
     return _read() if _read else None
 
 
 def monotonic() -> float:
-    """Seconds on a clock that never jumps; for deadlines, never for dates."""
+    """Returns seconds on a clock that never jumps; for deadlines, never for dates."""
     return ports.monotonic()
 
 

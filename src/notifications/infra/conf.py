@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 
 def environment() -> Environment:
-    """The typed CARILLON_* environment. Tests override `settings.CARILLON`."""
+    """Returns the typed CARILLON_* environment. Tests override `settings.CARILLON`."""
     found: Environment = settings.CARILLON
     return found
 
 
 def push_carriers() -> dict[str, str]:
-    """The provider that carries push to each kind of device; kinds that nobody carries are not in.
+    """Returns the provider of push for each kind of device; kinds without a provider are left out.
 
-    Browsers are reached by Web Push wherever push leaves at all, for it needs no account.
+    Browsers are reached by Web Push wherever push is enabled, because it needs no account.
     """
     chosen = environment().push_provider
     if chosen == "sandbox":

@@ -1,6 +1,6 @@
-"""Keys at work: sealing of content at rest, blind indexes, hashes of secrets.
+"""Cryptography: sealing of content at rest, blind indexes, hashes of secrets.
 
-Sealed bytes begin with a format byte, so that per-user keys can come without a rewrite of rows.
+Sealed bytes begin with a format byte, so that per-user keys can be added without a rewrite of rows.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Nonces(threading.local):
-    """Random nonces, drawn many at once: a call to the system each costs more than the sealing.
+    """Random nonces, read many at once: one system call for each would cost more than the sealing.
 
-    Each thread has its own, and a forked child draws anew, so that none is ever used twice.
+    Each thread has its own, and a forked child reads new ones, so that none is ever used twice.
     """
 
     _drawn = b""
@@ -81,7 +81,7 @@ def seal_json(value: object) -> bytes:
 
 
 def unseal_json(sealed: bytes | memoryview | None) -> dict[str, object]:
-    """Opens what `seal_json` made of an object; nothing sealed is an empty one."""
+    """Opens what `seal_json` made of an object. Empty bytes give an empty object."""
     if not sealed:
         return {}
     value: dict[str, object] = msgspec.json.decode(unseal(sealed))
@@ -89,21 +89,21 @@ def unseal_json(sealed: bytes | memoryview | None) -> dict[str, object]:
 
 
 def blind_index(text: str) -> str:
-    """A keyed hash by which an address is found without being stored in the clear."""
+    """Returns a keyed hash, by which an address is found without being stored in clear text."""
     return hmac.new(settings.PEPPER.encode(), text.encode(), hashlib.sha256).hexdigest()[:40]
 
 
 def sign_text(purpose: str, text: str) -> str:
-    """A keyed tag by which a text that went out into the world is known again."""
+    """Returns a keyed tag, which proves that a text came from this installation."""
     key = f"{purpose}:{settings.SECRET_KEY}".encode()
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:40]
 
 
 def secret_hash(secret: str) -> str:
-    """The stored form of a random secret of 128 bits or more; a slow hash would add nothing."""
+    """Returns the stored form of a random secret of 128 bits or more, which needs no slow hash."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def body_hash(body: bytes) -> str:
-    """Tells one request body from another."""
+    """Returns the hash of a request body, to compare it with another."""
     return hashlib.sha256(body).hexdigest()

@@ -1,4 +1,4 @@
-"""CSV that a spreadsheet may open (RFC 4180): no cell of it is run as a formula."""
+"""CSV that a spreadsheet may open (RFC 4180): no cell runs as a formula."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import re
 from collections.abc import Iterable, Sequence
 
 _FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-"""What spreadsheets take for the beginning of a formula, and the wide forms of the signs, which
-some of them read alike; blanks in front are skipped by others."""
+"""Characters that begin a formula in a spreadsheet, and their wide forms, which some programs treat
+alike. Some programs skip blanks before them."""
 _INNER = re.compile(r"(?<=[;\t\r\n])([^\S\t\r\n]*+)(?=[=+@\uff1d\uff0b\uff0d\uff20-])")
-"""Where a cell begins to a spreadsheet that splits at semicolons or tabs, as in much of Europe: a
-quote further on in a line is no quote to it."""
+"""Where a cell begins in a spreadsheet that splits at semicolons or tabs, as in much of Europe. It
+does not treat a quote inside a line as a quote."""
 
 
 def safe_cell(text: str) -> str:
-    """The text; with an apostrophe before what a spreadsheet would run, wherever that splits."""
+    """Returns the text with an apostrophe before each part that a spreadsheet would run."""
     text = _INNER.sub(r"\1'", text)
     return f"'{text}" if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
 

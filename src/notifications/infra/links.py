@@ -1,9 +1,8 @@
-"""Signed links that work without a login: what a link may do stands inside its token.
+"""Signed links that work without a login: the token says what a link may do.
 
-A token is its fields and a tag over them (HMAC-SHA256, cut to 128 bits, of a key of its own), so
-that making one costs a microsecond and no row, and no table has to remember what was mailed. Tokens
-do not run out unless they carry a time: a mail is read years later, and a link to unsubscribe must
-still work then (RFC 8058).
+A token is its fields and a tag over them (HMAC-SHA256, cut to 128 bits, of a key of its own), so a
+token costs a microsecond and no row, and no table stores what was mailed. Tokens do not expire
+unless they carry a time: a link to unsubscribe must still work years later (RFC 8058).
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ ADDRESS_MARK = 16  # characters of an address's blind index
 
 
 class LinkKind(StrEnum):
-    """What a link is for; a token of one kind is nothing to another."""
+    """The purpose of a link. A token of one kind is invalid for another."""
 
     UNSUBSCRIBE = "u"
     PREFERENCES = "p"
@@ -40,15 +39,15 @@ def _key(secret: str) -> bytes:
 
 
 def sign_link(kind: LinkKind, *fields: str) -> str:
-    """A token of some fields, each of letters, digits, `_`, `-` and `:`. Fit for a URL's path."""
+    """Returns a token of fields of letters, digits, `_`, `-` and `:`. It fits the path of a URL."""
     body = ".".join((kind, *fields))
     return f"{body}.{_tag(body, settings.SECRET_KEY)}"
 
 
 def read_link(kind: LinkKind, token: str, count: int) -> tuple[str, ...] | None:
-    """The fields of a token that `sign_link` made here for this kind; None for any other text.
+    """Returns the fields of a token of `sign_link` for this kind; None for any other text.
 
-    Keys that were given up (Django's SECRET_KEY_FALLBACKS) still count: mails outlive them.
+    Earlier keys (Django's SECRET_KEY_FALLBACKS) still count, because mails are older than a key.
     """
     if len(token) > _LONGEST or not token.isascii():
         return None
@@ -66,7 +65,7 @@ def _tag(body: str, secret: str) -> str:
 
 
 def unsubscribe_url(user_id: int, category: str, address: str = "") -> str:
-    """Where one person ends one category; with an empty one, everything that is not urgent.
+    """Returns the link that ends one category for a person; an empty one ends all but urgent ones.
 
     GET shows a page, POST does it (RFC 8058). address: where the link is sent; the page names it,
     and leads to the person's preferences, as long as it is theirs.
@@ -77,7 +76,7 @@ def unsubscribe_url(user_id: int, category: str, address: str = "") -> str:
 
 
 def preferences_url(user_id: int, address: str = "", *, ends: datetime | None = None) -> str:
-    """Where one person sees and changes their preferences without a login.
+    """Returns the link by which a person changes their preferences without a login.
 
     address: where the link is sent; it opens as long as that address is the person's. ends: until
     when it is good; without it, for good.
@@ -88,11 +87,11 @@ def preferences_url(user_id: int, address: str = "", *, ends: datetime | None = 
 
 
 def address_mark(address: str) -> str:
-    """What a link holds of an address: enough to know it again, nothing to read."""
+    """Returns a mark of an address: enough to recognise it, nothing to read."""
     return _mark(address, settings.PEPPER) if address else ""
 
 
 @functools.lru_cache(maxsize=100)
 def _mark(address: str, _pepper: str) -> str:
-    """A mail has up to three links with the mark of one address: it is made once."""
+    """Cached: a mail has up to three links with the mark of one address."""
     return blind_index(address)[:ADDRESS_MARK]

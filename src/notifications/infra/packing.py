@@ -1,4 +1,4 @@
-"""Values of callers as msgpack: what can be packed can be stored, rendered and handed on."""
+"""Packs values of callers as msgpack: what can be packed can be stored, rendered and passed on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNPACKABLE = (OverflowError, UnicodeEncodeError, RecursionError)
 
 
 def packed(value: Mapping[str, Any], *, place: str = "context") -> bytes:
-    """A mapping as msgpack. place: the field that holds it, for the error.
+    """Returns a mapping as msgpack. place: the field that holds it, for the error.
 
     Raises:
         InvalidRequest: number_out_of_range, invalid_text or too_deep, with the place.
@@ -27,7 +27,7 @@ def packed(value: Mapping[str, Any], *, place: str = "context") -> bytes:
 
 
 def fault_in(value: Mapping[str, Any], *, place: str = "context") -> FieldError | None:
-    """What stands in the way of packing a mapping; None when nothing does."""
+    """Returns the error that packing a mapping would have; None without one."""
     try:
         _encode(value)
     except _UNPACKABLE:
@@ -36,7 +36,7 @@ def fault_in(value: Mapping[str, Any], *, place: str = "context") -> FieldError 
 
 
 def _what_is_wrong(value: Mapping[str, Any], place: str) -> FieldError:
-    """The first value that cannot be packed, with its place."""
+    """Returns the error of the first value that cannot be packed, with its place."""
     for at, each in _parts(value, place):
         if isinstance(each, int) and not -(2**63) <= each < 2**64:
             detail = "must fit 64 bits: send a longer number as a text"
@@ -48,7 +48,7 @@ def _what_is_wrong(value: Mapping[str, Any], place: str) -> FieldError:
 
 
 def _parts(value: Mapping[str, Any], place: str) -> Iterator[tuple[str, Any]]:
-    """Every text and number of a value, keys included, with its place."""
+    """Yields every text and number of a value, keys included, with its place."""
     waiting: list[tuple[str, Any]] = [(place, value)]
     while waiting:
         at, each = waiting.pop()

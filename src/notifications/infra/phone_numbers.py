@@ -1,4 +1,4 @@
-"""Telephone numbers: whether one can be called, and which country it belongs to."""
+"""Telephone numbers: whether one is possible, and its country."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ UNKNOWN = "unknown"
 
 
 def is_possible(number: str) -> bool:
-    """Whether this is a possible number, written in E.164 form."""
+    """Returns whether this is a possible number, written in E.164 form."""
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
@@ -21,7 +21,7 @@ def is_possible(number: str) -> bool:
 
 @functools.lru_cache(maxsize=10_000)
 def country_of(number: str) -> str:
-    """The country of a number in E.164 form, as `US`; `unknown` where it has none.
+    """Returns the country of a number in E.164 form, as `US`; `unknown` where it has none.
 
     Numbers that countries share by their code (+1) count as the first one's where nothing says
     more.

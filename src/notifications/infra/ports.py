@@ -1,4 +1,4 @@
-"""What a test must control: clocks, randomness, sleep, threads, and connections to SQLite.
+"""The ports that tests replace: clocks, randomness, sleep, threads, and connections to SQLite.
 
 Each name is the standard library's own. A simulation (`carillon sim`) replaces them all within
 `installed`, before any of them is used. Call them through the module (`ports.sleep(1)`): a name
@@ -31,7 +31,7 @@ monotonic: Callable[[], float] = time.monotonic
 utc_now: Callable[[], datetime] = partial(datetime.now, UTC)
 #: A random number from 0 to 1, for jitter; never for secrets.
 chance: Callable[[], float] = random.random
-#: So many random bits, for the order of ids; never for secrets.
+#: A number of so many random bits, for the order of ids; never for secrets.
 bits: Callable[[int], int] = random.getrandbits
 #: Random hexadecimal text of so many bytes.
 token: Callable[[int], str] = secrets.token_hex

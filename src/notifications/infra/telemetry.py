@@ -1,7 +1,7 @@
 """Metrics and the events of the log, in one vocabulary.
 
-prometheus-client keeps its figures in files (multiprocess mode) when PROMETHEUS_MULTIPROC_DIR is
-set, so that every web and worker process of a machine is seen by one scrape.
+prometheus-client stores its figures in files (multiprocess mode) when PROMETHEUS_MULTIPROC_DIR is
+set, so that one scrape reads every web and worker process of a machine.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _template_names: dict[int, str] = {}
 
 
 def name_template(version_id: int, path: str) -> None:
-    """Tells under which name a template version is counted."""
+    """Sets the name under which a template version is counted."""
     _template_names[version_id] = path
 
 
@@ -87,7 +87,7 @@ def stage(channel: str, name: str) -> Iterator[None]:
 
 
 def log_dead_letter(message_id: int, code: str, attempts: int) -> None:
-    """The critical line that operators' alerts watch for."""
+    """Logs the critical line that alerts of operators match."""
     log.critical("message.died", message_id=message_id, code=code, attempts=attempts)
 
 
@@ -102,7 +102,7 @@ class _GaugesNow:
 
 
 def counters_registry() -> CollectorRegistry:
-    """The counters of all processes of this machine; of this one where none are kept in files."""
+    """The counters of all processes of this machine; of this process where no files are used."""
     if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         return REGISTRY
     registry = CollectorRegistry()
@@ -120,7 +120,7 @@ def exposition(read_gauges: Gauges) -> bytes:
 class NotificationMetrics:
     """The documented way to add to the figures of `/metrics`.
 
-    Every instance adds to the same counters, which the pipeline keeps as well.
+    Every instance adds to the same counters, which the pipeline uses too.
     """
 
     def record_notification_sent(self, channel: str, template: str, success: bool) -> None:

@@ -205,7 +205,7 @@ async def test_a_long_idle_connection_is_not_used(monkeypatch):
     async with HTTPSink() as sink:
         client = HttpClient(timeout_s=5)
         await post(client, sink.url)
-        monkeypatch.setattr(http_pool, "KEPT_S", -1.0)
+        monkeypatch.setattr(http_pool, "IDLE_S", -1.0)
         await post(client, sink.url)
         await client.close()
 

@@ -21,7 +21,7 @@ def test_an_answer_that_comes_after_it_was_forgotten_is_nobodys() -> None:
     probe = Probe("test", question)
     assert probe.check(within_s=0.0) is None
     assert begun.wait(10)
-    waits_on = probe._answered
+    waits_on = probe._running
     assert waits_on is not None
 
     probe.forget()

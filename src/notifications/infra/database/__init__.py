@@ -1,1 +1,1 @@
-"""Errors, commits and the clock of the database, and reads that end in time."""
+"""Errors, commits and the clock of the database, and reads with a time limit."""

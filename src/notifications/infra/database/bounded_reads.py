@@ -1,4 +1,4 @@
-"""Reads that end in time, however much there is to read."""
+"""Reads with a time limit, however much there is to read."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from django.db import connection, transaction
 from notifications.infra import clock
 from notifications.infra.conf import environment
 
-_INSTRUCTIONS = 20_000  # of SQLite's machine between two looks at the clock: some 0.2 ms
+_INSTRUCTIONS = 20_000  # of SQLite's machine between two checks of the clock: some 0.2 ms
 
 
 @contextmanager
 def limit_read_time(seconds: float) -> Iterator[None]:
-    """Statements of the block raise OperationalError once they took too long.
+    """Makes statements of the block raise OperationalError when they take too long.
 
-    PostgreSQL bounds each statement, SQLite all of them together.
+    PostgreSQL limits each statement, SQLite all of them together.
     """
     if connection.vendor == "postgresql":
         with _within_postgres(seconds):
@@ -34,7 +34,7 @@ def _within_postgres(seconds: float) -> Iterator[None]:
         with connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}")
         yield
-        if nested:  # an error has taken the setting back with the savepoint
+        if nested:  # an error resets the setting with the savepoint
             usual = round(environment().database_statement_timeout_seconds * 1000)
             with connection.cursor() as cursor:
                 cursor.execute(f"SET LOCAL statement_timeout = {usual}")

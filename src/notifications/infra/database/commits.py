@@ -1,9 +1,9 @@
-"""Commits whose answer is lost: whether they stand is asked for, or said to be in doubt.
+"""Verifies commits whose response was lost, or reports them as uncertain.
 
-A connection that breaks while COMMIT is on its way leaves it open whether the transaction stands.
-Within `settled`, PostgreSQL is asked on a new connection (`carillon.postgres.commits`). When it
-says "committed", the caller notices nothing. SQLite commits inside the process: a commit that fails
-there has failed.
+When a connection breaks during COMMIT, the transaction may or may not be committed. Within
+`verified`, PostgreSQL is queried on a new connection (`carillon.postgres.commits`). If it
+committed, the caller notices nothing. SQLite commits inside the process: a commit that fails there
+has failed.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from django.db import OperationalError, transaction
 
 
 class CommitUncertain(OperationalError):
-    """Nobody could say in time whether the transaction stands.
+    """It could not be verified in time whether a transaction committed.
 
-    made: what it makes, by kind, as `makes` was told: {"notification_id": "..."}.
+    made: the ids that it creates, by kind, as given to `name_created`: {"notification_id": "..."}.
     """
 
     def __init__(self, made: dict[str, str]) -> None:
-        super().__init__("the answer to a commit was lost")
+        super().__init__("the response to a commit was lost")
         self.made = made
 
 
 @contextmanager
 def verified() -> Iterator[None]:
-    """Commits of this thread's block are asked about when their answers are lost.
+    """Verifies commits of this thread's block when their responses are lost.
 
-    Costs some 20 us a transaction and no round trip; a transaction that only reads takes a
-    transaction id, too.
+    It costs some 20 us a transaction and no round trip. A transaction that only reads uses a
+    transaction id too.
     """
     database = _database()
     before = getattr(database, "verifies_commits", False)
@@ -43,7 +43,7 @@ def verified() -> Iterator[None]:
 
 
 def name_created(**names: object) -> None:
-    """Names what the current transaction makes, so that a caller can look for it when in doubt."""
+    """Names what the current transaction creates, so that a caller can look for it."""
     _database().made = {kind: str(name) for kind, name in names.items()}
 
 

@@ -1,7 +1,7 @@
-"""What an error of the database means: away, locked, or a refusal of this very statement.
+"""Classifies errors of the database: unavailable, locked, or a refusal of this statement.
 
-Whoever is told "away" or "locked" tries the same again later. A refusal is narrowed down to the row
-that causes it: the same statement would be refused for ever.
+After "unavailable" or "locked" the caller repeats the statement later. After a refusal it finds the
+row that causes it, because the same statement would be refused for ever.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from django.db import (
 
 _REFUSED = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 _REFUSING_CLASSES = frozenset({"0A", "21", "22", "23", "38", "39", "42", "54", "P0", "XX"})
-"""SQLSTATE classes that speak of the statement, its values or one row: 54 is program limit
+"""SQLSTATE classes about the statement, its values or one row: 54 is program limit
 exceeded, P0 an exception that a trigger raised, XX damaged data
 (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
 _LOCKED_STATES = frozenset({"55P03", "40P01"})
@@ -32,7 +32,7 @@ _SQLITE_REFUSALS = ("too many", "too long", "too big", "malformed JSON", "too de
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether the database may take the same statement later."""
+    """Returns whether the database may accept the same statement later."""
     if not isinstance(error, DatabaseError | InterfaceError) or isinstance(error, _REFUSED):
         return False
     state = sqlstate(error)
@@ -42,18 +42,18 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 def is_locked(error: BaseException) -> bool:
-    """Whether another transaction held a row for too long: other rows may be free."""
+    """Returns whether another transaction held a row for too long. Other rows may be free."""
     return isinstance(error, OperationalError) and sqlstate(error) in _LOCKED_STATES
 
 
 def is_missing(error: BaseException) -> bool:
-    """Whether a table or column is not there: the database is older than the code."""
+    """Returns whether a table or column is missing: the database is older than the code."""
     if not isinstance(error, OperationalError | ProgrammingError):
         return False
     return sqlstate(error) in _MISSING_STATES or str(error).startswith(_SQLITE_MISSING)
 
 
 def sqlstate(error: BaseException) -> str:
-    """PostgreSQL's five characters for an error; empty where it has none, as on SQLite."""
+    """Returns PostgreSQL's code of five characters; empty without one, as on SQLite."""
     cause: Any = error.__cause__
     return getattr(cause, "sqlstate", None) or ""

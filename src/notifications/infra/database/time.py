@@ -1,6 +1,7 @@
 """The database's clock inside statements: the one that all processes share.
 
-SQLite has no clock of its own: its processes share the machine's. A clock that a test froze wins.
+SQLite has no clock of its own: its processes share the machine's. A frozen clock of a test replaces
+both.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class _StatementTime(Func):
 
 
 def database_time(*, later_s: float = 0.0) -> Expression:
-    """The current time of the database, `later_s` seconds later (earlier where negative)."""
+    """Returns the current time of the database plus `later_s` seconds."""
     shift = timedelta(seconds=later_s)
     if clock.frozen() is not None or connection.vendor != "postgresql":
         return Value(clock.now() + shift, output_field=DateTimeField())

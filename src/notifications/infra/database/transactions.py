@@ -1,4 +1,4 @@
-"""Transactions that would rather not be than wait for a lock."""
+"""Transactions with a limit for waits on locks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from django.db import connection, transaction
 
 @contextmanager
 def transaction_with_lock_timeout(seconds: float) -> Iterator[None]:
-    """A transaction that waits for each lock no longer than this.
+    """Opens a transaction that waits no longer than `seconds` for each lock.
 
     Raises:
-        OperationalError: somebody else held one all the time; nothing was done.
+        OperationalError: another transaction held a lock all the time; nothing was done.
     """
     if connection.vendor == "postgresql":
         with transaction.atomic():

@@ -1,1 +1,1 @@
-"""HTTP out, bounded in time and size, and the walls around it."""
+"""The HTTP client, with limits of time and size, and its guards."""

@@ -30,10 +30,10 @@ from notifications.infra.http.wire import Response as Response
 PORTS = frozenset({80, 443, 8080, 8443})
 _CONNECT_SHARE = 1 / 3
 _NEXT_ADDRESS_S = 0.25
-_DNS_KEPT_S = 10.0
+_DNS_CACHE_S = 10.0
 _ODD = re.compile(r"[\x00-\x20\x7f\\]")
 _UNICAST_V6 = ipaddress.ip_network("2000::/3")
-# Inside 2000::/3, these lead to IPv4 or to nobody: Teredo and protocol assignments, 6to4,
+# Inside 2000::/3, these lead to IPv4 or nowhere: Teredo and protocol assignments, 6to4,
 # documentation. NAT64 (64:ff9b::/96), mapped, link-local and unique-local lie outside of it.
 _REFUSED_V6 = tuple(
     ipaddress.ip_network(text) for text in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
@@ -50,7 +50,7 @@ class AddressRefused(Exception):
 
 
 class HttpFault(Exception):
-    """A call that brought no answer. `written`: whether the request may have reached the server."""
+    """A call without a response. `written`: whether the request may have reached the server."""
 
     def __init__(self, code: str, detail: str, *, written: bool) -> None:
         self.code = code
@@ -60,7 +60,7 @@ class HttpFault(Exception):
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the open internet's unicast addresses."""
+    """Returns whether an IP address is a public unicast address."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -73,7 +73,7 @@ def is_public(address: str) -> bool:
 
 
 def check_url(text: str, *, allow_private: bool) -> URL:
-    """The URL as the client will use it: one parser, so that nothing is read in two ways.
+    """Returns the URL as the client uses it. One parser ensures that no URL is read in two ways.
 
     Raises:
         AddressRefused: for another scheme or port, a user name, odd characters, or a literal
@@ -103,7 +103,7 @@ def check_url(text: str, *, allow_private: bool) -> URL:
 
 
 def _is_host(raw: str) -> bool:
-    """Whether a name can be looked up at all (RFC 1035): labels of 1 to 63 characters."""
+    """Returns whether a name can be looked up at all (RFC 1035): labels of 1 to 63 characters."""
     labels = raw.removesuffix(".").split(".")
     return len(raw) < 255 and all(0 < len(label) < 64 for label in labels)
 
@@ -124,7 +124,7 @@ class Resolver(Protocol):
     """Finds the addresses of a host."""
 
     async def resolve(self, host: str, port: int) -> Sequence[Address]:
-        """What may be connected to.
+        """Returns the addresses that may be connected to.
 
         Raises:
             AddressRefused: when the host may not be called.
@@ -140,19 +140,19 @@ async def _lookup(host: str, port: int) -> Sequence[Address]:
 
 
 class SystemResolver:
-    """The machine's resolver; what it said is used for some seconds."""
+    """The machine's resolver, with a cache of some seconds."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, int], tuple[float, asyncio.Task[Sequence[Address]]]] = {}
 
     async def resolve(self, host: str, port: int) -> Sequence[Address]:
-        """The addresses of a host; calls at the same time share one lookup."""
+        """Returns the addresses of a host. Simultaneous calls share one lookup."""
         now = clock.monotonic()
-        self._found = {name: kept for name, kept in self._found.items() if kept[0] > now}
+        self._found = {name: entry for name, entry in self._found.items() if entry[0] > now}
         if (host, port) not in self._found:
             task = asyncio.get_running_loop().create_task(_lookup(host, port))
             task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-            self._found[host, port] = (now + _DNS_KEPT_S, task)
+            self._found[host, port] = (now + _DNS_CACHE_S, task)
         task = self._found[host, port][1]
         try:
             return await asyncio.shield(task)
@@ -162,14 +162,14 @@ class SystemResolver:
 
 
 class GuardedResolver:
-    """Resolves once; the connection is made to the addresses that were judged, so that a name
-    cannot answer otherwise between the check and the connect (DNS rebinding).
+    """Resolves once. The connection goes to the checked addresses, so that a name cannot resolve
+    differently between check and connect (DNS rebinding).
 
     A name with any address that is not public is refused as a whole.
     """
 
     async def resolve(self, host: str, port: int) -> Sequence[Address]:
-        """The addresses of a host, all public."""
+        """Returns the addresses of a host, all public."""
         found = await _lookup(host, port)
         if not all(is_public(str(item[4][0])) for item in found):
             raise AddressRefused("the host's name leads to an address that is not public")
@@ -177,7 +177,7 @@ class GuardedResolver:
 
 
 class _Target(NamedTuple):
-    """Where a request goes, and what its head says of it."""
+    """The target of a request: its origin, path and Host header."""
 
     origin: HttpOrigin
     path: str
@@ -205,10 +205,10 @@ _known_target = lru_cache(256)(_read_target)
 
 
 class HttpClient:
-    """A connection pool for one event loop. `request` opens it; `close` ends it.
+    """An HTTP client for one event loop. `request` opens connections; `close` ends them.
 
-    timeout_s bounds a whole call, a third of it the connecting. guarded turns the SSRF guard on;
-    allow_private (development only) takes its ranges and ports off again.
+    timeout_s limits a whole call; the connection may use a third of it. guarded turns the SSRF
+    guard on; allow_private (development only) turns off its checks of ranges and ports.
     """
 
     def __init__(
@@ -223,17 +223,17 @@ class HttpClient:
         self.timeout_s = timeout_s
         self.guarded = guarded
         self.allow_private = allow_private
-        judging = guarded and not allow_private
-        self._resolver = resolver or (GuardedResolver() if judging else SystemResolver())
+        checking = guarded and not allow_private
+        self._resolver = resolver or (GuardedResolver() if checking else SystemResolver())
         self._pool = ConnectionPool(self._dial, limit=connections)
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes
     ) -> Response:
-        """Sends a request and reads the answer, at most READ_LIMIT bytes of it.
+        """Sends a request and reads the response, at most READ_LIMIT bytes of it.
 
         Raises:
-            HttpFault: when no status came back; its `written` tells what the server may have seen.
+            HttpFault: when no status came back; `written` says whether the server may have it.
             AddressRefused: when the guard forbids the URL. Nothing was sent.
             ValueError: for a header that holds a line break.
         """
@@ -259,7 +259,7 @@ class HttpClient:
             raise _fault_of(error, written=False) from error
 
     async def _dial(self, origin: HttpOrigin, wire: Wire) -> None:
-        """Connects to the first of the host's addresses that answers (RFC 8305)."""
+        """Connects to the first address of the host that responds (RFC 8305)."""
         addresses = await self._resolver.resolve(origin.host, origin.port)
         connected = await aiohappyeyeballs.start_connection(
             addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S, interleave=1
@@ -301,9 +301,9 @@ def _fault_of(error: Exception, *, written: bool) -> HttpFault:
     elif isinstance(error, socket.gaierror | UnicodeError):
         code, detail = "dns", "the host's name cannot be resolved"
     elif isinstance(error, TimeoutError):
-        code, detail = "timeout", "no answer in time"
+        code, detail = "timeout", "no response in time"
     elif isinstance(error, NotHTTP):
-        code, detail = "invalid_response", "the answer is not HTTP"
+        code, detail = "invalid_response", "the response is not HTTP"
     else:
         code, detail = "connection", "the connection failed"
     stage = "after" if written else "before"
@@ -311,7 +311,7 @@ def _fault_of(error: Exception, *, written: bool) -> HttpFault:
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds that a Retry-After header asks for, from either of its forms (RFC 9110 10.2.3)."""
+    """Returns the seconds of a Retry-After header, from either of its forms (RFC 9110 10.2.3)."""
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])

@@ -1,4 +1,4 @@
-"""Whose request it is, where proxies stand in between."""
+"""Finds the address of a client behind proxies."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def client_address(remote: str, forwarded: str, trusted: Sequence[str]) -> str:
-    """The address of the client: the last one that no trusted proxy has.
+    """Returns the address of the client: the last one that is no trusted proxy's.
 
-    remote: who is connected; forwarded: the X-Forwarded-For header, to which each proxy adds whom
-    it heard; trusted: addresses and networks of proxies. What somebody else writes counts nothing.
-    A proxy at a unix socket has no address: it is on this machine, and trusted as 127.0.0.1 is.
+    remote: the connected address. forwarded: the X-Forwarded-For header, to which each proxy adds
+    the address of its client. trusted: addresses and networks of proxies; entries of others are
+    ignored. A proxy at a unix socket has no address: it is on this machine, and trusted like
+    127.0.0.1.
     """
     if not trusted or not _is_trusted(remote or _THIS_MACHINE, tuple(trusted)):
         return remote
@@ -35,7 +36,7 @@ def client_address(remote: str, forwarded: str, trusted: Sequence[str]) -> str:
 
 
 def network_of(address: str) -> str:
-    """What one client has: an IPv4 address, or an IPv6 network of 64 bits."""
+    """Returns the network of one client: an IPv4 address, or an IPv6 network of 64 bits."""
     if not _is_address(address) or ":" not in address:
         return address
     return str(ipaddress.ip_network(f"{address}/64", strict=False))
@@ -62,7 +63,7 @@ def _networks(trusted: tuple[str, ...]) -> tuple[Network, ...]:
 
 
 def address_of(request: HttpRequest) -> str:
-    """The client's address, as CARILLON_TRUSTED_PROXIES tell it."""
+    """Returns the client's address, by CARILLON_TRUSTED_PROXIES."""
     return client_address(
         str(request.META.get("REMOTE_ADDR") or ""),
         request.META.get("HTTP_X_FORWARDED_FOR", ""),

@@ -1,10 +1,9 @@
-"""A wall around the connections of one call, for libraries that call by `requests` themselves.
+"""Guards the connections of one call, for libraries that use `requests` themselves.
 
-What a library makes of a URL is its own affair; where a connection leads is decided here, at the
-moment it is made. The name is resolved once and judged, and the connection goes to the address that
-was judged, so that a name cannot answer otherwise in between (DNS rebinding). The wall belongs to
-the context (contextvars) and goes along to threads that copy it, as Apprise's do; other calls
-notice nothing.
+A library may read a URL in its own way. This module checks each connection at the moment when it is
+made. It resolves the name once, checks the addresses, and connects to a checked address, so that
+the name cannot resolve differently in between (DNS rebinding). The guard belongs to the context
+(contextvars) and to threads that copy it, as Apprise's do. It does not affect other calls.
 """
 
 from __future__ import annotations
@@ -21,8 +20,7 @@ from notifications.infra.http.client import is_public
 
 HTTPS = 443
 HostPolicy = Callable[[str, int], frozenset[str] | None]
-"""Of a host and port: None when it may not be called, else the addresses that it may have besides
-public ones."""
+"""Decides on a host and port: None forbids it; else the private addresses that it may have."""
 
 
 class HostRefused(OSError):
@@ -30,7 +28,7 @@ class HostRefused(OSError):
 
 
 class GuardedCall:
-    """What became of a walled call. refused: it wanted to go where it may not."""
+    """The result of a guarded call. refused: it tried to connect to a forbidden host."""
 
     refused = False
 
@@ -43,15 +41,15 @@ def _checked_connect(address: tuple[str, int], *args: Any, **kwargs: Any) -> soc
     around = _around.get()
     if around is None:
         return _connect(address, *args, **kwargs)
-    judge, walled = around
+    policy, guarded = around
     host, port = address[0].strip("[]"), address[1]
-    also = judge(host, port)
+    also = policy(host, port)
     if also is None:
-        walled.refused = True
+        guarded.refused = True
         raise HostRefused("not a host that may be called")
     found = [str(item[4][0]) for item in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     if not all(each in also or is_public(each) for each in found):
-        walled.refused = True
+        guarded.refused = True
         raise HostRefused("the host's name leads to an address that is not public")
     return _connect_to_one(found, port, args, kwargs)
 
@@ -72,11 +70,11 @@ connection.create_connection = _checked_connect
 
 
 @contextmanager
-def guard_connections(judge: HostPolicy | None) -> Iterator[GuardedCall]:
-    """Inside, calls by `requests` connect only as `judge` says; None: wherever they want."""
-    walled = GuardedCall()
-    token = _around.set((judge, walled) if judge else None)
+def guard_connections(policy: HostPolicy | None) -> Iterator[GuardedCall]:
+    """Within the block, `requests` connects only to hosts that `policy` allows; None allows all."""
+    guarded = GuardedCall()
+    token = _around.set((policy, guarded) if policy else None)
     try:
-        yield walled
+        yield guarded
     finally:
         _around.reset(token)

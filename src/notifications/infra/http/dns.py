@@ -1,4 +1,4 @@
-"""What the DNS says, beyond addresses."""
+"""Reads DNS records other than addresses."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import dns.resolver
 
 
 async def txt_records(name: str, *, timeout_s: float) -> list[str]:
-    """The texts of a name's TXT records, each in one piece; none when there is no such name.
+    """Returns the texts of a name's TXT records, each in one piece; none for an unknown name.
 
     Raises:
-        OSError: when no server answers in time.
+        OSError: when no server responds in time.
     """
     try:
-        answer = await dns.asyncresolver.resolve(name, "TXT", lifetime=timeout_s)
+        response = await dns.asyncresolver.resolve(name, "TXT", lifetime=timeout_s)
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
         return []
     except dns.exception.DNSException as error:
-        raise OSError("no name server answers") from error
-    return [b"".join(record.strings).decode("ascii", "replace") for record in answer]
+        raise OSError("no name server responds") from error
+    return [b"".join(record.strings).decode("ascii", "replace") for record in response]

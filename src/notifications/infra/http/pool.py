@@ -1,4 +1,4 @@
-"""Connections that are kept for the next request, and the number of those that may be open."""
+"""A pool of open connections, with a limit."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import NamedTuple
 from notifications.infra import clock
 from notifications.infra.http.wire import Wire
 
-KEPT_S = 15.0
-"""Servers that end idle connections do so later than this, as a rule."""
+IDLE_S = 15.0
+"""Most servers close idle connections later than this."""
 
 
 class HttpOrigin(NamedTuple):
-    """What a connection leads to."""
+    """The target of a connection."""
 
     host: str
     port: int
@@ -23,7 +23,7 @@ class HttpOrigin(NamedTuple):
 
 
 class ConnectionPool:
-    """At most `limit` connections to whatever origins, the idle ones ready for more.
+    """At most `limit` connections to any origins. Idle ones are used again.
 
     Args:
         dial: connects a wire to an origin.
@@ -38,36 +38,36 @@ class ConnectionPool:
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def acquire(self, origin: HttpOrigin) -> Wire:
-        """A connection to the origin, in the caller's hands until it is given back."""
+        """Returns a connection to the origin. The caller must release it."""
         while True:
             wire = self.acquire_idle(origin)
             if wire is not None:
                 return wire
             if len(self._open) < self._limit or self._drop_an_idle_one():
                 return await self._opened(origin)
-            await self._room()
+            await self._wait_turn()
 
     def acquire_idle(self, origin: HttpOrigin) -> Wire | None:
-        """A connection that is there already, in the caller's hands until it is given back."""
-        kept = self._idle.get(origin)
-        fresh_from = clock.monotonic() - KEPT_S
-        while kept:
-            wire = kept.pop()  # the one used last: the others may grow old and go
+        """Returns an idle connection, or None. The caller must release it."""
+        idle = self._idle.get(origin)
+        fresh_from = clock.monotonic() - IDLE_S
+        while idle:
+            wire = idle.pop()  # the one used last, so that the others can expire
             if wire.usable and wire.idle_since > fresh_from:
                 return wire
             self._end(wire)
         return None
 
     def release(self, origin: HttpOrigin, wire: Wire) -> None:
-        """Keeps a connection for the next request, if it can carry one."""
+        """Stores a connection for the next request, if it can carry one."""
         if not wire.usable:
             self._gone(wire)
             return
         wire.idle_since = clock.monotonic()
         self._idle.setdefault(origin, deque()).append(wire)
-        self._let_one_in()
+        self._wake_next()
         if self._sweeper is None:
-            self._sweeper = asyncio.get_running_loop().call_later(KEPT_S, self._sweep)
+            self._sweeper = asyncio.get_running_loop().call_later(IDLE_S, self._sweep)
 
     async def close(self) -> None:
         """Ends every connection, those in use too."""
@@ -77,12 +77,12 @@ class ConnectionPool:
         for wire in tuple(self._open):
             wire.abort()
         self._idle.clear()
-        await asyncio.sleep(0)  # the transports' own last steps
+        await asyncio.sleep(0)  # lets the transports finish
 
     def _drop_an_idle_one(self) -> bool:
-        for kept in self._idle.values():
-            if kept:
-                self._end(kept.popleft())
+        for idle in self._idle.values():
+            if idle:
+                self._end(idle.popleft())
                 return True
         return False
 
@@ -96,17 +96,17 @@ class ConnectionPool:
             raise
         return wire
 
-    async def _room(self) -> None:
+    async def _wait_turn(self) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._let_one_in()  # the turn was ours, and we leave
+                self._wake_next()  # the turn was granted, but this caller is cancelled
             raise
 
-    def _let_one_in(self) -> None:
+    def _wake_next(self) -> None:
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
@@ -120,15 +120,15 @@ class ConnectionPool:
     def _gone(self, wire: Wire) -> None:
         if wire in self._open:
             self._open.discard(wire)
-            self._let_one_in()
+            self._wake_next()
 
     def _sweep(self) -> None:
-        """Ends connections that were idle too long; a host that is never called again, too."""
+        """Closes connections that were idle too long, also to hosts without further calls."""
         self._sweeper = None
-        old = clock.monotonic() - KEPT_S
-        for kept in self._idle.values():
-            while kept and kept[0].idle_since <= old:
-                self._end(kept.popleft())
-        self._idle = {origin: kept for origin, kept in self._idle.items() if kept}
+        old = clock.monotonic() - IDLE_S
+        for idle in self._idle.values():
+            while idle and idle[0].idle_since <= old:
+                self._end(idle.popleft())
+        self._idle = {origin: idle for origin, idle in self._idle.items() if idle}
         if self._idle:
-            self._sweeper = asyncio.get_running_loop().call_later(KEPT_S, self._sweep)
+            self._sweeper = asyncio.get_running_loop().call_later(IDLE_S, self._sweep)

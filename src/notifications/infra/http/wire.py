@@ -1,7 +1,7 @@
-"""One HTTP/1.1 connection (RFC 9112): a request leaves in one write, llhttp reads the answer.
+"""One HTTP/1.1 connection (RFC 9112): one write sends a request, llhttp parses the response.
 
-A general client builds a request, a response and a dozen helpers a call, which took half of what a
-push costs; see docs/benchmarks.md. Connections are kept in `pool.py`, chosen in `client.py`.
+A general client builds a dozen objects for each call, which took half the cost of a push; see
+docs/benchmarks.md. `pool.py` stores connections, `client.py` chooses them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _HEAD_LIMIT = 65_536
 
 
 class NotHTTP(Exception):
-    """What came back is not an HTTP answer."""
+    """The server did not return an HTTP response."""
 
 
 class Headers(Mapping[str, str]):
@@ -27,7 +27,7 @@ class Headers(Mapping[str, str]):
 
     def __init__(self, lines: Sequence[tuple[bytes, bytes]]) -> None:
         self._lines = lines
-        self._by_name: dict[str, str] | None = None  # most answers are never asked
+        self._by_name: dict[str, str] | None = None  # most responses are never read
 
     def _names(self) -> dict[str, str]:
         if self._by_name is None:
@@ -49,7 +49,7 @@ class Headers(Mapping[str, str]):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A status and what could be read of the body; complete is False when it was cut off."""
+    """A status and the body as far as it was read; complete is False when it was cut off."""
 
     status: int
     headers: Mapping[str, str]
@@ -57,14 +57,14 @@ class Response:
     complete: bool = True
 
     def text(self, limit: int = 2000) -> str:
-        """The beginning of the body, for the encrypted record of the answer."""
+        """Returns the beginning of the body, for the encrypted record of the response."""
         return self.body[:limit].decode("utf-8", "replace")
 
 
 class Wire(asyncio.Protocol):
     """A connection that carries one exchange at a time.
 
-    on_gone is called once, when the connection has ended, whoever ended it.
+    on_gone is called once, when the connection has ended.
     """
 
     def __init__(self, on_gone: Callable[[Wire], None]) -> None:
@@ -89,9 +89,9 @@ class Wire(asyncio.Protocol):
         )
 
     async def exchange(self, request: bytes, timeout_s: float) -> Response:
-        """Writes a request and reads its answer, at most READ_LIMIT bytes of the body.
+        """Writes a request and reads its response, at most READ_LIMIT bytes of the body.
 
-        Once a status is there, whatever goes wrong only leaves the answer incomplete.
+        An error after the status only makes the response incomplete.
 
         Raises:
             TimeoutError, ConnectionError, NotHTTP: no status came back.
@@ -100,7 +100,7 @@ class Wire(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self._lines, self._body = [], bytearray()
         self._status = self._head_bytes = 0
-        self._reusable = False  # until the whole answer is read
+        self._reusable = False  # until the whole response is read
         waiter: asyncio.Future[Response] = loop.create_future()
         self._waiter = waiter
         timer = loop.call_later(timeout_s, self._end, TimeoutError())
@@ -126,7 +126,7 @@ class Wire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is None and self._status and self._ends_with_the_connection():
-            self._settle(complete=True)
+            self._finish(complete=True)
         else:
             self._end(ConnectionResetError())
         self._on_gone(self)
@@ -134,7 +134,7 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if not self._is_waiting():
             self._reusable = False
-            self.abort()  # nobody asked: whatever this is, it must not answer the next request
+            self.abort()  # unrequested data must not count as the response to the next request
             return
         if not self._status:
             self._head_bytes += len(data)
@@ -150,7 +150,7 @@ class Wire(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if not self._is_waiting():
-            self._reusable = False  # a second answer to one request: whose, nobody knows
+            self._reusable = False  # a second response to one request belongs to no request
             self._lines = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -166,12 +166,12 @@ class Wire(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if not self._is_waiting():
             return
-        if self._status < 200:  # 100 Continue, 103 Early Hints: the answer is still to come
+        if self._status < 200:  # 100 Continue, 103 Early Hints: the response follows
             self._lines, self._status = [], 0
             return
         complete = len(self._body) <= READ_LIMIT
         self._reusable = complete and self._parser.should_keep_alive()
-        self._settle(complete=complete)
+        self._finish(complete=complete)
 
     # -- the end of an exchange ------------------------------------------------------------------
 
@@ -183,13 +183,13 @@ class Wire(asyncio.Protocol):
         return not any(name.lower() in framing for name, _ in self._lines)
 
     def _end(self, error: Exception) -> None:
-        """The exchange goes no further; what is known of the answer is told."""
+        """Ends the exchange, with the response as far as it is known."""
         if self._status:
-            self._settle(complete=False)
+            self._finish(complete=False)
         elif self._waiter is not None and self._is_waiting():
             self._waiter.set_exception(error)
 
-    def _settle(self, *, complete: bool) -> None:
+    def _finish(self, *, complete: bool) -> None:
         if self._waiter is not None and self._is_waiting():
             body = bytes(self._body[:READ_LIMIT])
             self._waiter.set_result(Response(self._status, Headers(self._lines), body, complete))

@@ -1,1 +1,1 @@
-"""Processes: what names them, threads that are supervised, wake-ups between them."""
+"""Processes: their names, supervised threads, and wake-ups between them."""

@@ -1,4 +1,4 @@
-"""What names a process among all processes of all hosts, and whether a named one has ended.
+"""Names a process among all processes of all hosts, and finds out whether a named one has ended.
 
 A name holds host, boot id, pid namespace, pid and start time. A pid that is used again has another
 start time; a rebooted machine has another boot id; a container has another namespace. Only within
@@ -17,14 +17,14 @@ from notifications.infra import ports
 
 _SEPARATOR = "/"
 _ENDED_STATES = frozenset("ZXx")
-"""States of /proc/PID/stat: a zombie runs no more, it only waits for its parent (proc(5))."""
+"""States of /proc/PID/stat: a zombie has ended and waits for its parent (proc(5))."""
 _START_FIELD = 19  # the 22nd field of /proc/PID/stat, counted from the one after the name
 _HOST_LENGTH = 24
 
 
 class ProcessName(NamedTuple):
     """The parts of a name. boot: the first 8 characters of the boot id. started: in clock ticks
-    since boot; empty where the system does not tell."""
+    since boot; empty where the system has no such data."""
 
     host: str
     boot: str
@@ -34,10 +34,10 @@ class ProcessName(NamedTuple):
 
 
 def own_name(label: str = "") -> str:
-    """A name for this process, of at most 80 characters; each call returns another one.
+    """Returns a name for this process, of at most 80 characters. Each call returns another one.
 
     Args:
-        label: at most 10 characters that tell a person what part of the process it is.
+        label: at most 10 characters that name the part of the process for people.
     """
     place = _place()
     parts = (place.host, place.boot, place.namespace, str(os.getpid()), _started(os.getpid()))
@@ -45,9 +45,9 @@ def own_name(label: str = "") -> str:
 
 
 def has_ended(name: str) -> bool:
-    """Whether the process of a name is known to have ended.
+    """Returns whether the process of a name is known to have ended.
 
-    False for processes of other machines, boots and namespaces, of which nothing is known here.
+    False for processes of other machines, boots and namespaces, about which nothing is known here.
     """
     parsed = _parse(name)
     if parsed is None or not parsed.started:
@@ -59,7 +59,7 @@ def has_ended(name: str) -> bool:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a process of this pid is stopped (SIGSTOP). False where the system does not tell."""
+    """Returns whether a process is stopped (SIGSTOP). False where the system has no such data."""
     return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()[:1] == ["T"]
 
 
@@ -82,7 +82,7 @@ def _place() -> ProcessName:
 
 
 def _started(pid: int) -> str:
-    """When a process started; empty where there is none, or it has ended."""
+    """Returns when a process started; empty where there is none, or it has ended."""
     fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
     if len(fields) <= _START_FIELD or fields[0] in _ENDED_STATES:
         return ""

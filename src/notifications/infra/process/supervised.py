@@ -1,7 +1,8 @@
-"""Threads that repeat a call until they are told to end, and somebody who looks after them.
+"""Threads that repeat a call until they must end, and a supervisor for them.
 
-A round may raise anything: it is logged with a trace id and the next one comes, after a pause that
-grows up to a bound. A thread that dies is started again; one that hangs is logged with its stack.
+A round may raise anything: the error is logged with a trace id, and the next round comes after a
+pause that grows up to a limit. A thread that dies is started again. A thread that hangs is logged
+with its stack.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ log = structlog.get_logger("carillon.loops")
 _WATCH_S = 1.0
 _LONGEST_PAUSE_S = 10.0
 _DOUBLINGS = 6
-_KEEP_OPEN_S = 5.0
+_STAY_OPEN_S = 5.0
 
 
 class Loop:
     """A call that one thread repeats.
 
     every_s: seconds between rounds. period_s: seconds that a round may take; one that takes three
-    times as long hangs. allowed: whether a round may begin now; a loop that may not waits for
-    `poke`.
+    times as long hangs. allowed: returns whether a round may begin now; otherwise the loop waits
+    for `poke`.
     """
 
     def __init__(
@@ -54,9 +55,9 @@ class Loop:
         self._ended = False
         self._poked = ports.Event()
         self._thread: threading.Thread | None = None
-        self._told_of: float | None = None
+        self._reported_at: float | None = None
 
-    # -- for whoever looks after it --------------------------------------------------------------
+    # -- for the supervisor ----------------------------------------------------------------------
 
     def start(self) -> None:
         """Starts the thread."""
@@ -64,39 +65,39 @@ class Loop:
         self._thread.start()
 
     def poke(self) -> None:
-        """Has the next round begin now. May be called from any thread."""
+        """Makes the next round begin now. May be called from any thread."""
         self._poked.set()
 
     def end(self) -> None:
-        """Has the thread end after its round."""
+        """Makes the thread end after its round."""
         self._ended = True
         self._poked.set()
 
     def join(self, seconds: float) -> bool:
-        """Waits for the thread's end; False when it still runs."""
+        """Waits for the end of the thread. Returns False when it still runs."""
         if self._thread is not None:
             self._thread.join(seconds)
         return not self.is_alive()
 
     def is_alive(self) -> bool:
-        """Whether the thread runs."""
+        """Returns whether the thread runs."""
         return self._thread is not None and self._thread.is_alive()
 
     def hangs(self) -> bool:
-        """Whether the round that runs takes much longer than it may."""
+        """Returns whether the current round takes much longer than it may."""
         began = self.began_at
         return began is not None and clock.monotonic() - began > self._hangs_after_s
 
     def check_thread(self) -> None:
-        """Starts a thread that died again; tells of a hanging round once, with its stack."""
+        """Restarts a thread that died. Logs a hanging round once, with its stack."""
         if self._ended:
             return
         if not self.is_alive():
             log.error("loop.restarted", loop=self.name, error=self.error)
             self.began_at = None
             self.start()
-        elif self.hangs() and self._told_of != self.began_at:
-            self._told_of = self.began_at
+        elif self.hangs() and self._reported_at != self.began_at:
+            self._reported_at = self.began_at
             log.error("loop.hangs", loop=self.name, stack=self._stack())
 
     def _stack(self) -> str:
@@ -136,7 +137,7 @@ class Loop:
             self.finished_at = clock.monotonic()
         finally:
             self.began_at = None
-        if connection.vendor != "sqlite" or self._every_s > _KEEP_OPEN_S:
+        if connection.vendor != "sqlite" or self._every_s > _STAY_OPEN_S:
             connection.close()  # back to the pool; SQLite would read its file's schema each time
 
     def _pause(self) -> float:
@@ -147,7 +148,7 @@ class Loop:
 
 
 class LoopSupervisor:
-    """Starts loops, looks after their threads, and ends them."""
+    """Starts loops, restarts their threads, and ends them."""
 
     def __init__(self, loops: Sequence[Loop]) -> None:
         self.loops = list(loops)
@@ -173,7 +174,7 @@ class LoopSupervisor:
         self._watch.start()
 
     def stop(self, seconds: float = 5.0) -> bool:
-        """Asks every loop to end and waits so long at most; whether all of them ended."""
+        """Makes every loop end and waits at most `seconds`. Returns whether all ended."""
         self._ended.set()
         for loop in self.loops:
             loop.end()
@@ -181,7 +182,7 @@ class LoopSupervisor:
         return all(loop.join(max(0.0, until - clock.monotonic())) for loop in self.loops)
 
     def poke(self, name: str) -> None:
-        """Has a loop begin its next round now."""
+        """Makes a loop begin its next round now."""
         for loop in self.loops:
             if loop.name == name:
                 loop.poke()

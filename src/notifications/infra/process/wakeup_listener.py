@@ -1,4 +1,4 @@
-"""A worker's ear for wake-ups: those of its own process, and datagrams on a local socket."""
+"""Receives wake-ups for a worker: those of its own process, and datagrams on a local socket."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class WakeupListener:
         self._receiver: socket.socket | None = None
 
     def start(self) -> None:
-        """Begins to listen. Where no socket can be made, polling does without."""
+        """Begins to listen. Without a socket, the worker relies on polling."""
         wakeups.add_listener(self._from_thread)
         self._receiver = wakeups.listening_socket(f"{os.getpid()}-{secrets.token_hex(3)}")
         if self._receiver is not None:
             self._loop.add_reader(self._receiver, self._read, self._receiver)
 
     def stop(self) -> None:
-        """Ends what `start` began."""
+        """Stops listening."""
         wakeups.remove_listener(self._from_thread)
         if self._receiver is not None:
             self._loop.remove_reader(self._receiver)

@@ -1,8 +1,8 @@
 """Wakes workers after a commit. A lost wake-up costs at most one poll.
 
-Requests never wait for a broker: they set a flag, and one thread a process publishes, at most once
-in a few milliseconds a lane. Without Redis the message is a datagram on a local socket, one socket
-a worker; with Redis it is a Celery task on the queue named like the lane.
+Requests never wait for a broker. They set a flag, and one thread in each process publishes, at most
+once in a few milliseconds for each lane. Without Redis the message is a datagram to the local
+socket of each worker. With Redis it is a Celery task on the queue with the name of the lane.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from notifications.infra.conf import environment
 log = structlog.get_logger("carillon.wakeups")
 DELIVER_TASK = "notifications.tasks.deliver"
 TASKS = "tasks"
-"""Woken like a lane: whoever runs the tasks that wait in the database."""
-_QUIET_S = 5.0  # after a broker failed, polling carries the work for so long
+"""Woken like a lane: the process that runs the tasks that wait in the database."""
+_QUIET_S = 5.0  # so long after a broker failed, workers rely on polling
 _listeners: list[Callable[[str], None]] = []
 
 
@@ -35,7 +35,7 @@ def add_listener(listener: Callable[[str], None]) -> None:
 
 
 def remove_listener(listener: Callable[[str], None]) -> None:
-    """Ends what add_listener began."""
+    """Removes a listener of `add_listener`."""
     with contextlib.suppress(ValueError):
         _listeners.remove(listener)
 
@@ -43,7 +43,7 @@ def remove_listener(listener: Callable[[str], None]) -> None:
 def wake(lanes: Iterable[str]) -> None:
     """Wakes the workers of these lanes once the current transaction has committed."""
     wanted = frozenset(lanes)
-    transaction.on_commit(lambda: _publisher().ask(wanted))
+    transaction.on_commit(lambda: _publisher().request(wanted))
 
 
 def poke(lanes: Iterable[str]) -> None:
@@ -54,39 +54,39 @@ def poke(lanes: Iterable[str]) -> None:
 
 
 def flush(timeout_s: float = 2.0) -> None:
-    """Waits until what was asked for is published: for commands that end right after."""
+    """Waits until requested wake-ups are published: for commands that end right after."""
     _publisher().flush(timeout_s)
 
 
 class _Publisher:
-    """The thread that publishes what requests asked for."""
+    """The thread that publishes wake-ups for requests."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self._asked: set[str] = set()
+        self._requested: set[str] = set()
         self._wakeup = ports.Condition()
         self._quiet_until = 0.0
         self._busy = False
         ports.Thread(target=self._run, name="wakeups", daemon=True).start()
 
-    def ask(self, lanes: Iterable[str]) -> None:
+    def request(self, lanes: Iterable[str]) -> None:
         poke(lanes)
         with self._wakeup:
-            self._asked.update(lanes)
+            self._requested.update(lanes)
             self._wakeup.notify_all()
 
     def flush(self, timeout_s: float) -> None:
         with self._wakeup:
-            self._wakeup.wait_for(lambda: not self._asked and not self._busy, timeout_s)
+            self._wakeup.wait_for(lambda: not self._requested and not self._busy, timeout_s)
 
     def _run(self) -> None:
         while True:
             with self._wakeup:
                 self._busy = False
                 self._wakeup.notify_all()
-                while not self._asked:
+                while not self._requested:
                     self._wakeup.wait()
-                lanes, self._asked = self._asked, set()
+                lanes, self._requested = self._requested, set()
                 self._busy = True
             if clock.monotonic() < self._quiet_until:
                 continue
@@ -102,7 +102,7 @@ _making = threading.Lock()
 
 
 def _forget_after_fork() -> None:
-    """The lock may have been held by a thread that the child has not got."""
+    """Makes a new lock: a thread that the child does not have may hold the old one."""
     global _making
     _making = threading.Lock()
 
@@ -133,7 +133,7 @@ def _publish(lanes: Iterable[str]) -> None:
 
 
 def socket_folder() -> Path:
-    """Where the workers of this installation listen."""
+    """Returns the folder of the sockets of this installation's workers."""
     return environment().data_dir.resolve() / "wake"
 
 
@@ -148,15 +148,15 @@ def _send_datagrams(lanes: Iterable[str], *, to: str = "sock") -> None:
                 try:
                     sender.sendto(lane.encode(), str(path))
                 except ConnectionRefusedError:
-                    path.unlink(missing_ok=True)  # its worker is gone
+                    path.unlink(missing_ok=True)  # its worker has ended
                 except OSError as error:
                     log.debug("wakeup.dropped", error=type(error).__name__)
 
 
 def listening_socket(name: str, *, to: str = "sock") -> socket.socket | None:
-    """A datagram socket for a worker; None when its path is too long for the system.
+    """Returns a datagram socket for a worker; None when its path is too long for the system.
 
-    to: the ending of its file, which says what it is woken for: lanes, or TASKS.
+    to: the suffix of its file, which says what it is woken for: lanes, or TASKS.
     """
     folder = socket_folder()
     folder.mkdir(parents=True, exist_ok=True)
