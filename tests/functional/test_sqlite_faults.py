@@ -17,7 +17,7 @@ import pytest
 
 from notifications.testing.servers import SMTPSink
 from tests.functional.installation import Installation, free_port, wait_until
-from tests.functional.test_serving import answers, with_mail
+from tests.functional.test_serving import responds, with_mail
 from tests.pace import within
 
 pytestmark = pytest.mark.processes
@@ -127,7 +127,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             place.running("web", "--port", str(port)) as serving,
             place.running("worker") as worker,
         ):
-            wait_until(lambda: answers(f"{web.url}/health/ready"))
+            wait_until(lambda: responds(f"{web.url}/health/ready"))
             yield Service(place, web, serving, worker, sink)
 
 
@@ -140,7 +140,7 @@ def test_others_wait_for_a_stopped_writer_until_their_time_out(
             status, headers = service.web.send("still")
         assert status == 503
         assert int(headers["retry-after"]) >= 1
-        assert answers(f"{service.web.url}/health/live"), "readers are not held up"
+        assert responds(f"{service.web.url}/health/live"), "readers are not held up"
     assert service.web.send("still")[0] == 201
     wait_until(lambda: service.sink.count == before + 1)
     assert service.web.send("still")[0] == 201
