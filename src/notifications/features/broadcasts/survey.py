@@ -14,7 +14,7 @@ from notifications.delivery.registry import provider_keys_for
 from notifications.engine.content import content_of
 from notifications.engine.prepare import facts_of, route, terms_of
 from notifications.features.broadcasts.delivery.launch import build_intent
-from notifications.features.sending.drafts import draft_of
+from notifications.features.sending.refusal import draft_of
 from notifications.infra.crypto import seal_json
 from notifications.intake.accept import SendTarget
 from notifications.models import Broadcast

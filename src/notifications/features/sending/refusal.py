@@ -6,19 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from directory.models import ContactPoint, User, normalise_address
 from directory.models.contact import ContactAddress
 from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.domain.errors import Refused
 from notifications.engine.shared_rows import category_facts
-from notifications.features.sending.drafts import draft_of
-from notifications.intake.accept import Intent, SendTarget
+from notifications.infra.crypto import seal_json
+from notifications.intake.accept import MAX_ATTEMPTS, Intent, SendTarget
 from notifications.models import RefusedSend
 from notifications.models.delivery.hot_facts import (
     Circumstances,
     load_circumstances,
     load_contacts,
 )
+from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Contact, Decision, Defer, Digest, Suppress, decide
 from notifications.policy.facts import SliceFacts, given_address, message_facts
 
@@ -146,3 +149,34 @@ def _contact(
         point = addresses[kind]
         return Contact(point.address, point.state, point.listed)
     return None
+
+
+def draft_of(intent: Intent, target: SendTarget, channel: str) -> PendingMessage:
+    """Returns the message that a send would write. No stored message has its id."""
+    terms = intent.terms
+    options = msgspec.json.encode(terms.options).decode() if terms.options else None
+    return PendingMessage(
+        id=-1 - list(Channel).index(Channel(channel)),
+        notification_id=0,
+        user_id=target.user_id,
+        channel=channel,
+        priority=int(intent.priority),
+        attempts=0,
+        max_attempts=MAX_ATTEMPTS,
+        batch_id=None,
+        uuid="",
+        category_id=intent.category_id,
+        template_version_id=intent.template_version_id,
+        job_id=None,
+        source=intent.source,
+        locale=intent.locale,
+        context=seal_json(terms.context) if terms.context else None,
+        text=None,
+        address=seal_json(target.address) if target.address else None,
+        options=options,
+        expires_at=terms.expires_at,
+        collapse_key=terms.collapse_key,
+        ordering_key=terms.ordering_key,
+        is_test=intent.is_test,
+        scheduled_status=None,
+    )

@@ -12,9 +12,8 @@ from notifications.domain.errors import TemplateFault
 from notifications.domain.messages import EXTRAS_KEY
 from notifications.engine.content import context_of, locale_of
 from notifications.engine.prepare import facts_of, route, terms_of
-from notifications.features.sending.drafts import draft_of
 from notifications.features.sending.explain import step_responses
-from notifications.features.sending.refusal import predict
+from notifications.features.sending.refusal import draft_of, predict
 from notifications.features.sending.schemas import StepResponse
 from notifications.infra.field_types import ChannelName, DecisionName, ProviderKey, Warnings
 from notifications.intake.accept import Intent, SendTarget
