@@ -114,7 +114,7 @@ def test_an_unavailable_database_is_503_on_every_route_until_it_is_back(
             assert response.headers["Retry-After"] == "1", path
             page = not path.startswith("/api/")
             assert (b"<h1>" in response.body) is page
-            assert b"does not answer" in response.body
+            assert b"does not respond" in response.body
             assert page or response.json["code"] == "database_unavailable"
     proxy.reconnect()
     assert web.send().status == 201
