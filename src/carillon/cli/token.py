@@ -22,11 +22,8 @@ def command(username: str, kind: str, scopes: str, revoke: bool) -> None:
     """Print only a new token for USERNAME. Earlier tokens remain valid."""
     setup_django()
     from directory.models import User
-    from notifications.features.access.authentication import (
-        issue_access,
-        new_drf_token,
-        revoke_drf_tokens,
-    )
+    from notifications.features.access.authentication import issue_access, new_drf_token
+    from notifications.features.access.callers import revoke_drf_tokens
     from notifications.infra import clock
     from notifications.models import SCOPES, ApiKey
 

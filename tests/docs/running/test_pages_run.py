@@ -20,7 +20,7 @@ from tests.docs.blocks import PAGES, ROOT, Block, commands_of
 from tests.docs.running.pages import PageRun, Scenario, end_all, program_path
 from tests.docs.running.scenarios import SCENARIOS
 from tests.functional.installation import Installation, free_port, wait_until
-from tests.functional.test_cli import _answers
+from tests.functional.test_cli import _responds
 
 pytestmark = pytest.mark.processes
 NAMED = {page.relative_to(ROOT).as_posix(): page for page in PAGES}
@@ -46,7 +46,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Installatio
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with made.running("serve", "--port", str(port)):
-        wait_until(lambda: _answers(f"{url}/health/ready"))
+        wait_until(lambda: _responds(f"{url}/health/ready"))
         yield made, url
 
 

@@ -133,11 +133,6 @@ def new_drf_token(user: User) -> str:
     return text
 
 
-def revoke_drf_tokens(user: User) -> int:
-    """Revokes all tokens of a user at once; returns how many there were."""
-    return PersonToken.objects.filter(user=user).delete()[0]
-
-
 @dataclass(frozen=True, slots=True)
 class Authenticated:
     """Who an Authorization header stands for, and what to read to learn whether it still does."""

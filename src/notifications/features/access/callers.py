@@ -220,3 +220,10 @@ def forget_callers() -> None:
     """Makes this process read every caller anew, once the current transaction has committed."""
     CACHE.clear()
     transaction.on_commit(CACHE.clear)
+
+
+def revoke_drf_tokens(user: User) -> int:
+    """Deletes all tokens of a user; returns their number."""
+    count = PersonToken.objects.filter(user=user).delete()[0]
+    forget_callers()
+    return count
