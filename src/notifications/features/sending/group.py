@@ -170,6 +170,8 @@ def _response(item: _Item, made: UUID) -> bytes:
 def _prepared(sends: Sequence[GroupSend], *, now: datetime) -> dict[int, _Item]:
     """The sends that can be accepted, by their place; they were validated, rendered and decided."""
     requests = _each(enumerate(sends), lambda send: _parsed(send, now=now))
+    if not requests:
+        return {}
     templates = TemplateService().serving_many({r.terms.template_path for r in requests.values()})
     people = people_of(r.user for r in requests.values() if r.user is not None)
     rows = {row[0]: row for row in load_users(sorted(set(people.values())))} if people else {}

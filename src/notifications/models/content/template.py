@@ -51,6 +51,8 @@ class TemplateManager(models.Manager["NotificationTemplate"]):
         Plain SQL: for every send, Django would need more time to compile the query than the
         database needs to run it.
         """
+        if not paths:
+            return []
         marks = ", ".join(["%s"] * len(paths))
         return list(self.raw(f"{_HEADS} ({marks})", list(paths)))
 
