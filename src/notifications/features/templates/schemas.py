@@ -128,7 +128,7 @@ class TemplateResponse(msgspec.Struct, kw_only=True):
 
 
 class TemplateBody(msgspec.Struct, kw_only=True):
-    """A template. A change names only what it changes."""
+    """A new template."""
 
     name: str
     """The unique name that staff see, up to 100 characters. Example: `Payment received`"""
@@ -183,6 +183,17 @@ class TemplateBody(msgspec.Struct, kw_only=True):
 
     translations: Translations = {}
     example_context: ExampleContext = {}
+
+
+class TemplateChangeBody(TemplateBody, kw_only=True):
+    """Changes of a template, or a draft that is only reviewed: every field may be left out."""
+
+    name: str | UnsetType = UNSET  # type: ignore[assignment]  # a change may leave it out
+    """The unique name that staff see, up to 100 characters. Example: `Payment received`"""
+
+    path: str | UnsetType = UNSET  # type: ignore[assignment]  # a change may leave it out
+    """The path: words joined by dots, at most 200 characters; `*` stands for any one word.
+    Example: `user.payment.success`"""
 
 
 class PublishBody(msgspec.Struct, kw_only=True):
