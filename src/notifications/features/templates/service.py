@@ -55,6 +55,10 @@ __all__ = ["PreviewBody", "PublishBody", "TemplateBody", "TemplateService"]
 MAX_PAGE = 201  # a page, and one more row that shows whether a next page exists
 
 
+def _first_live(ranked: Iterable[NotificationTemplate]) -> NotificationTemplate | None:
+    return next((r for r in ranked if r.is_active and r.current_version_id is not None), None)
+
+
 class TemplateService:
     """Templates for authors, and for callers that send with them."""
 
@@ -74,12 +78,10 @@ class TemplateService:
         Raises:
             NotFound: unknown_template; the text says whether there is only a draft.
         """
-        order = {pattern: rank for rank, pattern in enumerate(candidates(path))}
-        rows = NotificationTemplate.objects.heads(list(order))
-        ranked = sorted(rows, key=lambda row: order[row.path])
-        for row in ranked:
-            if row.is_active and row.current_version_id is not None:
-                return row
+        ranked = self._ranked([path])[path]
+        live = _first_live(ranked)
+        if live is not None:
+            return live
         why = f"there is no template {path!r}: GET /api/v1/templates lists the templates"
         if ranked:
             row = ranked[0]
@@ -92,16 +94,20 @@ class TemplateService:
     def serving_many(self, paths: Iterable[str]) -> dict[str, NotificationTemplate]:
         """Returns the templates that serve paths, without their texts; those without one are left
         out. One query for all."""
+        ranked = self._ranked(paths)
+        found = {path: _first_live(rows) for path, rows in ranked.items()}
+        return {path: live for path, live in found.items() if live is not None}
+
+    @staticmethod
+    def _ranked(paths: Iterable[str]) -> dict[str, list[NotificationTemplate]]:
+        """Returns the templates that could serve each path, the most specific first."""
         orders = {path: candidates(path) for path in paths}
         patterns = {pattern for order in orders.values() for pattern in order}
         heads = {row.path: row for row in NotificationTemplate.objects.heads(list(patterns))}
-        found: dict[str, NotificationTemplate] = {}
-        for path, order in orders.items():
-            rows = (heads[pattern] for pattern in order if pattern in heads)
-            live = next((r for r in rows if r.is_active and r.current_version_id is not None), None)
-            if live is not None:
-                found[path] = live
-        return found
+        return {
+            path: [heads[pattern] for pattern in order if pattern in heads]
+            for path, order in orders.items()
+        }
 
     def templates(
         self,
