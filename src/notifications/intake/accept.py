@@ -125,8 +125,7 @@ def accept(
     A notification's first message has the notification's own key. The keys of its other channels
     follow it.
     """
-    scheduled_at = intent.terms.scheduled_at
-    due_at = scheduled_at if scheduled_at and scheduled_at > now else None
+    due_at = _due_at(intent.terms, now)
     with transaction.atomic(savepoint=False):
         wanted = sum(len(target.channels) - (target.key is not None) for target in targets)
         keys = iter(reserve_keys(wanted) if wanted else [])
@@ -135,10 +134,8 @@ def accept(
             rows.add(target, keys)
         if intent.terms.attachments:
             rows.attach(intent.terms.attachments, due_at=due_at or now)
-        batch_of = _insert_batches(intent, rows.by_channel, due_at)
-        messages = [(*row[:6], batch_of[row[0]], *row[7:]) for row in rows.messages]
-        hot().insert_rows(NOTIFICATIONS, NOTIFICATION_COLUMNS, rows.notifications)
-        hot().insert_rows(MESSAGES, MESSAGE_COLUMNS, messages)
+        made = _batches(intent, rows.by_channel, due_at)
+        messages = _insert(rows.notifications, rows.messages, made)
         if job is None and rows.notifications:  # one proves all: they are committed together
             commits.name_created(notification_id=UUID(rows.notifications[0][1]))
         wakeups.wake([lane_for(intent.priority, mass=intent.mass)])
@@ -164,15 +161,13 @@ def accept_sends(sends: Sequence[tuple[Intent, SendTarget]], *, now: datetime) -
     for (intent, target), own in zip(sends, rows, strict=True):
         own.add(target, keys)
         lane, terms = lane_for(intent.priority, mass=intent.mass), intent.terms
-        due_at = terms.scheduled_at if terms.scheduled_at and terms.scheduled_at > now else None
+        due_at = _due_at(terms, now)
         for channel, members in own.by_channel.items():
             place = places[lane, channel, intent.source, due_at]
             place += [(key, terms.expires_at) for key in members]
-    batch_of = _put_shared_batches(places)
-    messages = [(*row[:6], batch_of[row[0]], *row[7:]) for own in rows for row in own.messages]
     notifications = [row for own in rows for row in own.notifications]
-    hot().insert_rows(NOTIFICATIONS, NOTIFICATION_COLUMNS, notifications)
-    hot().insert_rows(MESSAGES, MESSAGE_COLUMNS, messages)
+    messages = [row for own in rows for row in own.messages]
+    _insert(notifications, messages, _shared_batches(places))
     wakeups.wake({lane for lane, _, _, _ in places})
     return [row[1] for row in notifications]
 
@@ -181,10 +176,10 @@ _Member = tuple[int, datetime | None]
 """The key of a message, and when it expires."""
 
 
-def _put_shared_batches(
+def _shared_batches(
     places: Mapping[tuple[Lane, str, str, datetime | None], Sequence[_Member]],
-) -> dict[int, int]:
-    """Writes the batches of (lane, channel, source, due time); message key -> batch id."""
+) -> list[NewBatch]:
+    """The batches of messages by (lane, channel, source, due time)."""
     made: list[NewBatch] = []
     for (lane, channel, source, due_at), members in places.items():
         ends = [expires_at for _, expires_at in members if expires_at is not None]
@@ -196,8 +191,29 @@ def _put_shared_batches(
             keys=[key for key, _ in members],
             expires_at=min(ends, default=None),
         )
-    ids = batches.insert(made)
-    return {key: made_id for batch, made_id in zip(made, ids, strict=True) for key in batch.keys}
+    return made
+
+
+def _due_at(terms: Terms, now: datetime) -> datetime | None:
+    """When the batches are due; None: now, by the database's clock."""
+    return terms.scheduled_at if terms.scheduled_at and terms.scheduled_at > now else None
+
+
+def _insert(
+    notifications: Sequence[tuple[Any, ...]],
+    messages: Sequence[tuple[Any, ...]],
+    made: Sequence[NewBatch],
+) -> list[tuple[Any, ...]]:
+    """Writes batches, notifications and messages; returns the messages, each with its batch."""
+    batch_of = {
+        key: batch_id
+        for batch, batch_id in zip(made, batches.insert(made), strict=True)
+        for key in batch.keys
+    }
+    placed = [(*row[:6], batch_of[row[0]], *row[7:]) for row in messages]
+    hot().insert_rows(NOTIFICATIONS, NOTIFICATION_COLUMNS, notifications)
+    hot().insert_rows(MESSAGES, MESSAGE_COLUMNS, placed)
+    return placed
 
 
 class _Rows:
@@ -287,10 +303,10 @@ class _Rows:
         ]
 
 
-def _insert_batches(
+def _batches(
     intent: Intent, by_channel: dict[str, list[int]], due_at: datetime | None
-) -> dict[int, int]:
-    """Writes the batches of an acceptance; returns message key -> batch id."""
+) -> list[NewBatch]:
+    """The batches of an acceptance with one intent."""
     lane = lane_for(intent.priority, mass=intent.mass)
     made: list[NewBatch] = []
     for channel, keys in by_channel.items():
@@ -302,5 +318,4 @@ def _insert_batches(
             keys=keys,
             expires_at=intent.terms.expires_at,
         )
-    ids = batches.insert(made)
-    return {key: made_id for batch, made_id in zip(made, ids, strict=True) for key in batch.keys}
+    return made
