@@ -15,6 +15,7 @@ from notifications.infra import clock
 from notifications.models import ApiKey, NotificationTemplate
 from notifications.rendering.versions import mark_proved
 from tests.integration.api.conformity import DocumentedClient
+from tests.integration.api.group_way import GroupWay
 from tests.integration.factories import make_template, make_user
 
 KeyClient = Callable[..., APIClient]
@@ -64,6 +65,16 @@ def template(db: None) -> NotificationTemplate:
     assert found.current_version_id is not None
     mark_proved(found.current_version_id)  # as publishing does
     return found
+
+
+@pytest.fixture(params=["alone", "in a group"])
+def way_in(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, override_environment: Any
+) -> None:
+    """Every request comes by Django's handlers, or by a group of sends where a group takes it."""
+    if request.param == "in a group":
+        override_environment(person_sends_hourly=0)  # a caller with a limit is served alone
+        GroupWay(monkeypatch)
 
 
 def bearer(token: str) -> APIClient:

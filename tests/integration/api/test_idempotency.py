@@ -25,20 +25,10 @@ from notifications.features.access.service import IssuedKeyResponse
 from notifications.infra import clock
 from notifications.models import ApiKey, IdempotencyKey, KillSwitch, Notification
 from tests.integration.api.conftest import KeyClient, bearer, send_body
-from tests.integration.api.group_way import GroupWay
 from tests.integration.factories import make_template, make_user
 
+pytestmark = pytest.mark.usefixtures("way_in")
 SEND = "/api/v1/notifications/send"
-
-
-@pytest.fixture(autouse=True, params=["alone", "in a group"])
-def way_in(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, override_environment: Any
-) -> None:
-    """Every request comes by Django's handlers, or by a group of sends where a group takes it."""
-    if request.param == "in a group":
-        override_environment(person_sends_hourly=0)  # who has a limit is served alone
-        GroupWay(monkeypatch)
 
 
 def post(client: APIClient, body: Any, *, key: str = "key-1", path: str = SEND) -> Any:

@@ -21,20 +21,9 @@ from notifications.models import (
     change_status,
 )
 from tests.integration.api.conftest import KeyClient, bearer, send_body
-from tests.integration.api.group_way import GroupWay
 from tests.integration.factories import make_user
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("template")]
-
-
-@pytest.fixture(autouse=True, params=["alone", "in a group"])
-def way_in(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, override_environment: Any
-) -> None:
-    """Every request comes by Django's handlers, or by a group of sends where a group takes it."""
-    if request.param == "in a group":
-        override_environment(person_sends_hourly=0)  # who has a limit is served alone
-        GroupWay(monkeypatch)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("template", "way_in")]
 
 
 SEND = "/api/v1/notifications/send/"
