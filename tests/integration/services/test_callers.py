@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jwt
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -13,6 +15,7 @@ from directory.models import User
 from notifications.domain.callers import Caller
 from notifications.features.access import callers
 from notifications.features.access.authentication import (
+    ACCESS_AUDIENCE,
     ACCESS_LIFE,
     CLOCK_SKEW_S,
     Unauthenticated,
@@ -221,3 +224,15 @@ def test_wrong_texts_are_not_stored() -> None:
             cache.find("bearer", "ck_live_x_y")
     assert not cache._entries
     forget_callers()
+
+
+def test_a_user_without_an_external_id_is_not_named_none(elapsed: Elapsed) -> None:
+    user = make_user(external_id="None")
+    claims = {"user_id": "ext:None", "aud": ACCESS_AUDIENCE, "exp": 4_000_000_000}
+    words = ("bearer", jwt.encode(claims, settings.JWT_SECRET, algorithm="HS256"))
+    cache = CallerCache()
+    assert cache.find(*words).user_id == user.pk
+    User.objects.filter(pk=user.pk).update(external_id=None)
+    elapsed.seconds += 1.1
+    with pytest.raises(Unauthenticated):
+        cache.find(*words)

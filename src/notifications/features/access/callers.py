@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Final, Literal
@@ -23,6 +23,7 @@ from django.db import transaction
 from directory.models import User
 from notifications.domain.callers import Caller
 from notifications.features.access.authentication import (
+    EXTERNAL,
     LAST_USED_STEP,
     Authenticated,
     authenticate_text,
@@ -50,20 +51,15 @@ Kind = Literal["key", "token", "jwt"]
 class _Entry:
     """A caller, and by what its rows are found again."""
 
-    kind: Kind
-    #: The primary key of the API key or user, or the hash of the token.
-    row: int | str
-    #: What the rows must still say: the hash of an API key, the `user_id` claim of a JWT.
-    proof: object
+    #: How it authenticated, without the user's row.
+    identity: Authenticated
     caller: Caller
-    #: `exp` and `nbf` of a JWT, in seconds since 1970.
-    times: tuple[float, float] | None
     #: Monotonic seconds.
     verified_at: float
     read_at: float
     seen_at: float
-    #: When the last use of an API key was written to its row.
-    noted_at: datetime | None = None
+    #: When the use of an API key was last written to its row.
+    recorded_at: datetime
 
 
 class CallerCache:
@@ -107,8 +103,8 @@ class CallerCache:
             entry = self._seen(digest)
         if entry is None or not self._is_good(entry, now):
             return None
-        if entry.times is not None:
-            check_times(*entry.times, now=now.timestamp())
+        if entry.identity.times is not None:
+            check_times(*entry.identity.times, now=now.timestamp())
         return entry.caller
 
     def _seen(self, digest: bytes) -> _Entry | None:
@@ -121,14 +117,16 @@ class CallerCache:
 
     @staticmethod
     def _is_good(entry: _Entry, now: datetime) -> bool:
-        if entry.kind == "key":  # else its use is to be noted
-            return entry.noted_at is not None and now - entry.noted_at < LAST_USED_STEP
-        return entry.kind != "jwt" or clock.monotonic() - entry.verified_at < JWT_S
+        """Whether the entry needs no full authentication: for a key, to record its use; for a JWT,
+        to verify its signature."""
+        if entry.identity.kind == "key":
+            return now - entry.recorded_at < LAST_USED_STEP
+        return entry.identity.kind != "jwt" or clock.monotonic() - entry.verified_at < JWT_S
 
     def _authenticate(self, digest: bytes, scheme: str, text: str, now: datetime) -> Caller:
         at, clears = clock.monotonic(), self._clears
         found = authenticate_text(scheme, text, now=now, records_use=True)
-        entry = _entry_of(found, at=at, now=now)
+        entry = _Entry(replace(found, user=None), found.caller, at, at, at, recorded_at=now)
         with self._lock:
             if clears != self._clears:
                 return found.caller
@@ -146,7 +144,7 @@ class CallerCache:
         lately = [pair for pair in held if at - pair[1].seen_at < SEEN_S]
         callers: dict[tuple[Kind, int | str], dict[object, Caller]] = {}
         for kind, read in _READERS.items():
-            rows = list({entry.row for _, entry in lately if entry.kind == kind})
+            rows = list({e.identity.row for _, e in lately if e.identity.kind == kind})
             for start in range(0, len(rows), _AT_ONCE):
                 for row, proofs in read(rows[start : start + _AT_ONCE]):
                     callers[kind, row] = proofs
@@ -154,25 +152,12 @@ class CallerCache:
             for digest, entry in held:
                 if self._entries.get(digest) is not entry:
                     continue  # forgotten or authenticated anew meanwhile
-                caller = callers.get((entry.kind, entry.row), {}).get(entry.proof)
+                identity = entry.identity
+                caller = callers.get((identity.kind, identity.row), {}).get(identity.proof)
                 if caller is None:
                     del self._entries[digest]
                 else:
                     entry.caller, entry.read_at = caller, at
-
-
-def _entry_of(found: Authenticated, *, at: float, now: datetime) -> _Entry:
-    return _Entry(
-        kind=found.kind,
-        row=found.row,
-        proof=found.proof,
-        caller=found.caller,
-        times=found.times,
-        verified_at=at,
-        read_at=at,
-        seen_at=at,
-        noted_at=now if found.kind == "key" else None,
-    )
 
 
 _Read = Iterable[tuple[int | str, dict[object, Caller]]]
@@ -198,7 +183,8 @@ def _read_users(rows: list[int | str]) -> _Read:
 
 def _names_of(user: User) -> list[object]:
     """The `user_id` claims that name a user."""
-    return [user.pk, str(user.uuid), f"ext:{user.external_id}"]
+    names: list[object] = [user.pk, str(user.uuid)]
+    return names if user.external_id is None else [*names, f"{EXTERNAL}{user.external_id}"]
 
 
 _READERS: dict[Kind, Callable[[list[int | str]], _Read]] = {
