@@ -22,20 +22,20 @@ from django.db import transaction
 from directory.models import ContactPoint
 from directory.references import PersonKey
 from notifications.domain.callers import Caller
-from notifications.domain.errors import CarillonError, TemplateFault
-from notifications.domain.lifecycle import MessageStatus
+from notifications.domain.errors import TemplateFault
 from notifications.features.access.idempotency import GroupClaims, IdempotentRequest
 from notifications.features.sending.bulk import people_of
 from notifications.features.sending.intents import (
+    accepted_response,
     check_channels,
+    check_recipient,
     check_scopes,
     make_intent,
+    trial_tasks,
 )
 from notifications.features.sending.refusal import predict_by
-from notifications.features.sending.schemas import SendResponse
 from notifications.features.templates.service import TemplateService
 from notifications.infra import clock
-from notifications.infra.conf import environment
 from notifications.infra.database.commits import CommitUncertain
 from notifications.intake.accept import Intent, SendTarget, accept_sends
 from notifications.intake.request import SendRequest
@@ -43,8 +43,8 @@ from notifications.intake.validate import parse_send
 from notifications.models import NotificationTemplate
 from notifications.models.delivery.hot_facts import load_circumstances, load_users
 from notifications.rendering.language.meter import LIMIT
-from notifications.rendering.pool.render_client import Task, render_published, render_task
-from notifications.rendering.render import UserFacts, user_context
+from notifications.rendering.pool.render_client import Task, render_published
+from notifications.rendering.render import UserFacts
 from notifications.rendering.versions import refresh_proof, version_of
 
 log = structlog.get_logger("carillon.web")
@@ -84,8 +84,8 @@ class GroupResult:
     #: By the place of the send; None: it is to be served alone.
     answers: list[GroupAnswer | None]
     is_committed: bool = False
-    #: Nobody can say whether the sends with an answer were committed.
-    doubt: CommitUncertain | None = None
+    #: The database did not say whether the sends with an answer were committed.
+    is_uncertain: bool = False
 
     def commit(self) -> None:
         """Notes that the transaction has committed."""
@@ -97,13 +97,17 @@ class _Item:
     """A send on its way through the group."""
 
     send: GroupSend
-    request: SendRequest
-    template: NotificationTemplate
     intent: Intent
-    user_id: int
-    tasks: list[Task]
     target: SendTarget
+    #: The trial render of each channel.
+    tasks: list[Task]
     delivery_at: datetime | None = None
+
+    @property
+    def user_id(self) -> int:
+        """The user that the send is for: a group takes no addresses."""
+        assert self.target.user_id is not None
+        return self.target.user_id
 
 
 def send_group(
@@ -123,8 +127,8 @@ def send_group(
     result = GroupResult([None] * len(sends))
     try:
         _accept(sends, result, now=now, content_type=content_type)
-    except CommitUncertain as error:
-        result.doubt = error
+    except CommitUncertain:
+        result.is_uncertain = True
     except Exception as error:
         if not result.is_committed:
             log.warning("group.failed", sends=len(sends), error=type(error).__name__)
@@ -149,22 +153,11 @@ def _accept(
         pairs = [(item.intent, item.target) for item in items.values()]
         ids = [UUID(text) for text in accept_sends(pairs, now=now)]
         for (at, item), made in zip(items.items(), ids, strict=True):
-            found[at] = GroupAnswer(made, _response(item, made))
+            assert item.delivery_at is not None
+            response = accepted_response(made, item.intent, delivery_at=item.delivery_at)
+            found[at] = GroupAnswer(made, _encode(response))
         bodies = {at: answer.body for at, answer in enumerate(found) if answer is not None}
         claims.store(bodies, status=201, content_type=content_type)
-
-
-def _response(item: _Item, made: UUID) -> bytes:
-    assert item.delivery_at is not None
-    return _encode(
-        SendResponse(
-            id=made,
-            status=MessageStatus.PENDING,
-            message="Notification queued",
-            estimated_delivery=item.delivery_at,
-            warnings=list(item.intent.terms.warnings),
-        )
-    )
 
 
 def _prepared(sends: Sequence[GroupSend], *, now: datetime) -> dict[int, _Item]:
@@ -198,10 +191,14 @@ def _each(pairs: Iterable[tuple[int, T]], work: Callable[[T], Any]) -> dict[int,
 
 
 def _try(work: Callable[[], T | None]) -> T | None:
-    """The result of `work`; None for a request that is to be refused, which is done alone."""
+    """The result of `work`; None for a request on which it fails.
+
+    Whatever the error is, it is that request's alone. The request is served alone, where the same
+    error is answered and logged.
+    """
     try:
         return work()
-    except CarillonError:
+    except Exception:
         return None
 
 
@@ -229,40 +226,15 @@ def _item(
     row = rows.get(people.get(request.user, 0))
     if template is None or row is None:
         return None
-    user_id = row[0]
-    if user_id != send.caller.user_id and not send.caller.may("notifications:send"):
-        return None
+    check_recipient(send.caller, row[0])
     with structlog.contextvars.bound_contextvars(request_id=send.request_id):
         intent = make_intent(request.terms, template, send.caller)
     check_channels(template, request.terms.channels)
     if not _renders_quickly(template.current_version_id):
         return None
     tasks = trial_tasks(intent, template, UserFacts._make(row[:_FACTS]), now=now)
-    if tasks is None:
-        return None
-    target = SendTarget(user_id=user_id, channels=request.terms.channels)
-    return _Item(send, request, template, intent, user_id, tasks, target)
-
-
-def trial_tasks(
-    intent: Intent, template: NotificationTemplate, user: UserFacts, *, now: datetime
-) -> list[Task] | None:
-    """What is to be rendered on trial; None where the context lacks a variable."""
-    version = version_of(template.current_version_id)
-    context = {
-        **intent.terms.context,
-        "user": user_context(user),
-        "current_time": now,
-        "app_name": environment().app_name,
-        "app_url": environment().app_url,
-    }
-    if version.missing_variables(context):
-        return None
-    locale = intent.locale or user.locale or environment().locale
-    return [
-        render_task(version, channel=channel, locale=locale, context=context)
-        for channel in intent.terms.channels
-    ]
+    target = SendTarget(user_id=row[0], channels=request.terms.channels)
+    return _Item(send, intent, target, tasks)
 
 
 def _renders_quickly(version_id: int | None) -> bool:
@@ -286,7 +258,7 @@ def _render(items: dict[int, _Item]) -> None:
         if faults:
             del items[at]
         if any(fault.code == LIMIT for fault in faults):
-            _mark_slow(item.template.current_version_id)
+            _mark_slow(item.intent.template_version_id)
 
 
 def _mark_slow(version_id: int | None) -> None:

@@ -1,9 +1,11 @@
-"""The checks that single and bulk sends share: scopes, channels, senders, and the intent."""
+"""What sends share: checks of scopes, channels and senders, the intent, the trial render."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import structlog
 
@@ -13,12 +15,14 @@ from notifications.delivery.registry import PROVIDERS, provider_keys_for
 from notifications.domain.callers import Caller
 from notifications.domain.channels import Priority
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound, Refused
+from notifications.domain.lifecycle import MessageStatus
 from notifications.engine.shared_rows import (
     CategoryFacts,
     category_by_key,
     category_facts,
     category_keys,
 )
+from notifications.features.sending.schemas import SendResponse
 from notifications.features.templates.service import TemplateService
 from notifications.infra import clock
 from notifications.infra.conf import environment
@@ -26,6 +30,8 @@ from notifications.intake.accept import Intent
 from notifications.intake.request import Terms
 from notifications.intake.validate import unknown_category
 from notifications.models import NotificationTemplate, OperatorAction
+from notifications.rendering.pool.render_client import Task, render_task
+from notifications.rendering.render import UserFacts, user_context
 from notifications.rendering.versions import version_of
 
 
@@ -47,6 +53,20 @@ def check_scopes(terms: Terms, caller: Caller, *, address: bool) -> None:
                 code="missing_scope",
                 scope=scope,
             )
+
+
+def check_recipient(caller: Caller, user_id: int) -> None:
+    """Refuses a send to another user without the scope for it.
+
+    Raises:
+        Refused: missing_scope.
+    """
+    if user_id != caller.user_id and not caller.may("notifications:send"):
+        raise Refused(
+            "you may only send to yourself; sending to others needs notifications:send",
+            code="missing_scope",
+            scope="notifications:send",
+        )
 
 
 def record_bypass(intent: Intent, caller: Caller, *, target: str) -> None:
@@ -150,6 +170,45 @@ def _category(terms: Terms, template: NotificationTemplate) -> CategoryFacts:
     if chosen is None:
         raise unknown_category(terms.category or "system", category_keys())
     return chosen
+
+
+def trial_tasks(
+    intent: Intent, template: NotificationTemplate, user: UserFacts | None, *, now: datetime
+) -> list[Task]:
+    """Returns the trial render of each channel: the caller gets the errors that it can correct.
+
+    Raises:
+        InvalidRequest: the context lacks a variable, or holds what cannot be rendered.
+    """
+    version = version_of(template.current_version_id)
+    context = {
+        **intent.terms.context,
+        "user": user_context(user) if user else {},
+        "current_time": now,
+        "app_name": environment().app_name,
+        "app_url": environment().app_url,
+    }
+    missing = version.missing_variables(context)
+    if missing:
+        raise InvalidRequest([missing_variables_error(template.path, missing)])
+    locale = intent.locale or (user.locale if user else "") or environment().locale
+    return [
+        render_task(version, channel=channel, locale=locale, context=context)
+        for channel in intent.terms.channels
+    ]
+
+
+def accepted_response(
+    notification_id: UUID, intent: Intent, *, delivery_at: datetime
+) -> SendResponse:
+    """Returns the response to a send that was accepted."""
+    return SendResponse(
+        id=notification_id,
+        status=MessageStatus.PENDING,
+        message="Notification queued",
+        estimated_delivery=delivery_at,
+        warnings=list(intent.terms.warnings),
+    )
 
 
 def missing_variables_error(path: str, missing: list[str], where: str = "context") -> FieldError:

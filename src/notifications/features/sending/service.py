@@ -12,7 +12,7 @@ from django.db import transaction
 from directory.models import User
 from directory.references import PersonKey
 from notifications.domain.callers import Caller
-from notifications.domain.errors import InvalidRequest, NotFound, Refused, TemplateFault
+from notifications.domain.errors import NotFound, TemplateFault
 from notifications.domain.identifiers import parse_identifier
 from notifications.domain.lifecycle import MessageStatus, best_status
 from notifications.features.access.service import check_test_key
@@ -24,12 +24,14 @@ from notifications.features.sending.explain import (
     find_refusal,
 )
 from notifications.features.sending.intents import (
+    accepted_response,
     check_channels,
+    check_recipient,
     check_scopes,
     find_template,
     make_intent,
-    missing_variables_error,
     record_bypass,
+    trial_tasks,
 )
 from notifications.features.sending.jobs import cancel_job, job_members, job_response
 from notifications.features.sending.move import move_scheduled
@@ -49,7 +51,6 @@ from notifications.features.sending.schemas import (
 )
 from notifications.features.sending.simulate import SimulateResponse, simulate
 from notifications.infra import clock
-from notifications.infra.conf import environment
 from notifications.intake.accept import Intent, SendTarget, accept
 from notifications.intake.request import BulkBody, SendBody
 from notifications.intake.validate import parse_send
@@ -58,9 +59,8 @@ from notifications.models import (
     NotificationMessage,
     NotificationTemplate,
 )
-from notifications.rendering.pool.render_client import render_published, render_task
-from notifications.rendering.render import UserFacts, user_context
-from notifications.rendering.versions import version_of
+from notifications.rendering.pool.render_client import render_published
+from notifications.rendering.render import UserFacts
 
 __all__ = ["BulkBody", "NotificationService", "SendBody"]
 
@@ -82,7 +82,7 @@ class NotificationService:
         Raises:
             InvalidRequest: with every error of the body.
             NotFound: unknown_user.
-            Refused: missing_scope, foreign_user, or opted_out.
+            Refused: missing_scope or opted_out.
         """
         now = clock.now()
         valid = self._read(body, caller, now=now)
@@ -91,13 +91,7 @@ class NotificationService:
         with transaction.atomic():
             accepted = accept(intent, [valid.target], now=now)
             record_bypass(intent, caller, target=accepted.uuids[0])
-        return SendResponse(
-            id=UUID(accepted.uuids[0]),
-            status=MessageStatus.PENDING,
-            message="Notification queued",
-            estimated_delivery=seen.delivery_at,
-            warnings=list(intent.terms.warnings),
-        )
+        return accepted_response(UUID(accepted.uuids[0]), intent, delivery_at=seen.delivery_at)
 
     def simulate(self, *, body: Mapping[str, Any], caller: Caller) -> SimulateResponse:
         """Returns what a send would lead to now, with the rendered text. Writes and sends nothing.
@@ -252,12 +246,7 @@ class NotificationService:
         if user is None:
             how = "create it with PUT /api/v1/users/ and their UUID, or ext: and your external_id"
             raise NotFound(f"there is no user {identifier}: {how}", code="unknown_user")
-        if user.pk != caller.user_id and not caller.may("notifications:send"):
-            raise Refused(
-                "you may only send to yourself; sending to others needs notifications:send",
-                code="missing_scope",
-                scope="notifications:send",
-            )
+        check_recipient(caller, user.pk)
         return user
 
 
@@ -265,28 +254,8 @@ def _trial_render(
     intent: Intent, template: NotificationTemplate, user: User | None, *, now: datetime
 ) -> None:
     """Renders every channel once, so that the caller gets the errors it can correct at once."""
-    version = version_of(template.current_version_id)
-    person = (
-        user_context(UserFacts._make(getattr(user, name) for name in UserFacts._fields))
-        if user
-        else {}
-    )
-    context = {
-        **intent.terms.context,
-        "user": person,
-        "current_time": now,
-        "app_name": environment().app_name,
-        "app_url": environment().app_url,
-    }
-    missing = version.missing_variables(context)
-    if missing:
-        raise InvalidRequest([missing_variables_error(template.path, missing)])
-    locale = intent.locale or (user.locale if user else "") or environment().locale
-    tasks = [
-        render_task(version, channel=channel, locale=locale, context=context)
-        for channel in intent.terms.channels
-    ]
-    for shown in render_published(tasks):
+    facts = UserFacts._make(getattr(user, name) for name in UserFacts._fields) if user else None
+    for shown in render_published(trial_tasks(intent, template, facts, now=now)):
         if isinstance(shown, TemplateFault):
             raise shown
 
