@@ -20,7 +20,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from carillon.serving.pools import (
     ClientGone,
@@ -88,8 +88,15 @@ class Streamed:
     close: Callable[[], object]
 
 
-Sends = Callable[[Scope, bytes, Receive], Awaitable[Response | None]]
-"""Serves a request together with others; None for one that must be served alone."""
+class Sends(Protocol):
+    """Serves requests together."""
+
+    async def __call__(self, scope: Scope, body: bytes, receive: Receive) -> Response | None:
+        """Returns the response to one request; None where it must be served alone."""
+
+    def shutdown(self) -> None:
+        """Waits for the requests in progress."""
+
 
 Refuse = Callable[[Scope, bool], Response]
 """Makes the response to a refused request from its scope and whether its work had begun."""
@@ -153,8 +160,9 @@ class Bridge:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             body = await read_body(receive, self._max_body(scope["path"]))
+            began = asyncio.get_running_loop().time()
             grouped = await self._sends(scope, body, receive) if self._sends else None
-            response = grouped or await self._run_one(scope, body, receive)
+            response = grouped or await self._run_one(scope, body, receive, began)
         except ClientGone:
             return
         except (NoThreadFree, TookTooLong) as error:
@@ -171,10 +179,12 @@ class Bridge:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    async def _run_one(self, scope: Scope, body: bytes, receive: Receive) -> Response | Streamed:
-        """Runs one request in a thread of its pool."""
+    async def _run_one(
+        self, scope: Scope, body: bytes, receive: Receive, began: float
+    ) -> Response | Streamed:
+        """Runs one request in a thread of its pool. began: when it began to wait, on the loop."""
         call = partial(self._call, environ_of(scope, body))
-        return await self._pool_of(scope).run(call, receive)
+        return await self._pool_of(scope).run(call, receive, began=began)
 
     async def _stream(self, response: Streamed, receive: Receive, send: Send) -> None:
         """Sends the parts one by one, each after the client has read the part before.
@@ -256,6 +266,8 @@ class Bridge:
             elif message["type"] == "lifespan.shutdown":
                 await asyncio.to_thread(self._requests.shutdown)
                 await asyncio.to_thread(self._parts.shutdown)
+                if self._sends is not None:
+                    await asyncio.to_thread(self._sends.shutdown)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
+import structlog
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import close_old_connections
 from django.http.request import split_domain_port, validate_host
 
+from carillon.serving.body_limits import body_limit
 from carillon.serving.bridge import Response, Scope, encode_headers
 from carillon.serving.groups import Groups
 from carillon.serving.middleware import REQUEST_ID, harden, request_id_of
@@ -24,7 +26,6 @@ from notifications.api.errors import commit_error, problem_response
 from notifications.api.idempotency import read_key, request_of
 from notifications.api.response import JSON_TYPE, JsonResponse
 from notifications.api.routes import ROUTES
-from notifications.domain.errors import CarillonError
 from notifications.features.access.callers import caller_of_text
 from notifications.features.access.throttles import has_limit
 from notifications.features.sending.group import GroupAnswer, GroupSend, send_group
@@ -32,6 +33,7 @@ from notifications.infra import clock
 from notifications.infra.database import commits
 from notifications.infra.database.commits import CommitUncertain
 
+log = structlog.get_logger("carillon.web")
 ROUTE = next(each for each in ROUTES if each.path == "/api/v1/notifications/send")
 _PATHS = (ROUTE.path, f"{ROUTE.path}/")
 _READ = {
@@ -77,7 +79,10 @@ def _answer(calls: Sequence[Call]) -> list[Response | None]:
 
 def call_of(scope: Scope, body: bytes) -> Call | None:
     """Returns the request for a group; None for one that is to be handed on."""
-    if scope["path"] not in _PATHS or scope["method"] != "POST" or scope["query_string"]:
+    path = scope["path"]
+    if path not in _PATHS or scope["method"] != ROUTE.method or scope["query_string"]:
+        return None
+    if len(body) > body_limit(path):
         return None
     found: dict[str, str] = {}
     for name, value in scope["headers"]:
@@ -110,7 +115,7 @@ def answer_group(calls: Sequence[Call]) -> list[Response | None]:
         result = send_group(list(sends.values()), now=clock.now(), content_type=JSON_TYPE)
     for (place, send), answer in zip(sends.items(), result.answers, strict=True):
         if answer is not None:
-            found[place] = _response(send, answer, is_sure=result.doubt is None)
+            found[place] = _response(send, answer, is_uncertain=result.is_uncertain)
     return found
 
 
@@ -120,7 +125,8 @@ def _sends_of(calls: Sequence[Call]) -> dict[int, GroupSend]:
     for place, call in enumerate(calls):
         try:
             send = _send_of(call)
-        except (CarillonError, DatabaseError):
+        except Exception as error:  # this request's alone: the ordinary route answers it
+            log.debug("group.left", error=type(error).__name__)
             continue
         if send is not None:
             sends[place] = send
@@ -142,11 +148,11 @@ def _send_of(call: Call) -> GroupSend | None:
     return GroupSend(caller, body, request_id_of(call.headers.get("request_id", "")), claim)
 
 
-def _response(send: GroupSend, answer: GroupAnswer, *, is_sure: bool) -> Response:
-    if is_sure:
+def _response(send: GroupSend, answer: GroupAnswer, *, is_uncertain: bool) -> Response:
+    if not is_uncertain:
         return 201, _headers(send.request_id, len(answer.body)), answer.body
-    doubt = CommitUncertain({"notification_id": str(answer.notification_id)})
-    error = commit_error(doubt, send.claim.key if send.claim else "")
+    lost = CommitUncertain({"notification_id": str(answer.notification_id)})
+    error = commit_error(lost, send.claim.key if send.claim else "")
     response = problem_response(error, path=ROUTE.path)
     response[REQUEST_ID] = send.request_id
     harden(response, ROUTE.path)

@@ -49,8 +49,12 @@ class ThreadPool:
         self._limit = limit
         self._queue: deque[asyncio.Future[None]] = deque()
 
-    async def run(self, call: Callable[[], T], receive: Receive) -> T:
+    async def run(
+        self, call: Callable[[], T], receive: Receive, *, began: float | None = None
+    ) -> T:
         """Runs `call` in a thread and returns its result.
+
+        began: when the request began to wait, by the loop's clock; None: now.
 
         Raises:
             ClientGone: the client disconnected before the call began; it never begins.
@@ -62,7 +66,8 @@ class ThreadPool:
         if self._free:
             self._free -= 1
         else:
-            await self._wait(receive)
+            waited = 0.0 if began is None else loop.time() - began
+            await self._wait(receive, max(0.0, self._patience - waited))
         running = loop.run_in_executor(self._threads, call)
         running.add_done_callback(self._release)
         if until is None:
@@ -76,7 +81,7 @@ class ThreadPool:
         """Waits for the running calls."""
         self._threads.shutdown(wait=True)
 
-    async def _wait(self, receive: Receive) -> None:
+    async def _wait(self, receive: Receive, seconds: float) -> None:
         """Waits until a thread is free for this caller, and checks that the client stays."""
         if len(self._queue) >= self._most_waiting:
             raise NoThreadFree
@@ -85,9 +90,7 @@ class ThreadPool:
         left = asyncio.ensure_future(hang_up(receive))
         begins = False
         try:
-            await asyncio.wait(
-                {turn, left}, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait({turn, left}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if turn.done() and not left.done():
                 for _ in range(_SETTLE_TURNS):
                     await asyncio.sleep(0)

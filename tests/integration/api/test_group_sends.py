@@ -11,7 +11,8 @@ import pytest
 from django.db import OperationalError
 from rest_framework.test import APIClient
 
-from carillon.serving.group_sends import Call, answer_group
+from carillon.serving import group_sends
+from carillon.serving.group_sends import Call, answer_group, call_of
 from directory.models import User
 from notifications.domain.errors import TemplateFault
 from notifications.features.sending import group
@@ -176,3 +177,41 @@ def test_a_commit_whose_outcome_is_unknown_is_a_503_that_names_what_to_ask_for(
     assert told["status_url"].endswith(f"{told['notification_id']}/status")
     assert json.loads(second[2])["idempotency_key"] == "k"
     assert dict(first[1])[b"retry-after"] == b"1"
+
+
+def test_an_error_of_one_request_is_that_requests_alone(
+    service: APIClient, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parse = group.parse_send
+
+    def fail_for_one(body: Any, **more: Any) -> Any:
+        if body.get("collapse_key") == "odd":
+            raise RuntimeError("a fault of ours")
+        return parse(body, **more)
+
+    monkeypatch.setattr(group, "parse_send", fail_for_one)
+    read_json = group_sends.read_json
+
+    def fail_to_read(raw: bytes) -> Any:
+        if b"unreadable" in raw:
+            raise MemoryError
+        return read_json(raw)
+
+    monkeypatch.setattr(group_sends, "read_json", fail_to_read)
+    bodies = [{}, {"collapse_key": "odd"}, {"collapse_key": "unreadable"}, {}]
+    answers = answer_group([call(service, send_body(user, **changes)) for changes in bodies])
+    assert [answer and answer[0] for answer in answers] == [201, None, None, 201]
+
+
+@pytest.mark.parametrize(("more", "is_taken"), [(0, True), (1, False)])
+def test_a_body_over_the_limit_leaves_the_group(
+    more: int, is_taken: bool, override_environment: Any
+) -> None:
+    override_environment(max_body_bytes=1_000)
+    scope = {
+        "path": SEND,
+        "method": "POST",
+        "query_string": b"",
+        "headers": [(b"host", b"testserver"), (b"authorization", b"Bearer x")],
+    }
+    assert (call_of(scope, b" " * (1_000 + more)) is not None) is is_taken

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from carillon.serving.bridge import Bridge, BridgeLimits
+from carillon.serving.pools import NoThreadFree
 from carillon.serving.refusals import refuse
 from tests.unit.api.test_bridge import scope
 
@@ -239,3 +240,21 @@ async def test_a_closing_process_sends_connection_close(
 
     assert await client.status() == 200
     assert client.headers[b"connection"] == b"close"
+
+
+async def test_the_time_in_a_group_counts_as_waiting(hanging: Hanging) -> None:
+    """A request that its group gave up waits for a thread only as long as it may wait in all."""
+    bridge = bridge_of(hanging, threads=THREADS, patience=60.0)
+    held = [Client(bridge, "/hang") for _ in range(THREADS)]
+    await asyncio.to_thread(hanging.all_threads_hang.wait, 10)
+    loop = asyncio.get_running_loop()
+    pool, stays = bridge._requests, asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        await stays.wait()
+        return {"type": "http.disconnect"}
+
+    with pytest.raises(NoThreadFree):
+        await pool.run(lambda: None, receive, began=loop.time() - 60.0)
+    hanging.resume.set()
+    assert [await client.status() for client in held] == [200] * THREADS
