@@ -26,7 +26,7 @@ from carillon.settings.readings import (
     networks,
     prices,
 )
-from carillon.settings.renamed import with_new_names
+from carillon.settings.renamed import name_given, with_new_names
 from notifications.delivery.registry import carriers_of, settings_classes
 from notifications.domain.settings import (
     integer,
@@ -240,7 +240,9 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
             wanted = item.metadata["read"].__doc__
             private = _is_private(item.name, text)
             shown = "(hidden)" if private else repr(text)
-            faults.append(f"{variable} is {shown}: set it to {wanted}")
+            name = name_given(variable, given)
+            target = "it" if name == variable else variable
+            faults.append(f"{name} is {shown}: set {target} to {wanted}")
     environment = Environment(**_completed(values, source))
     faults += _check_together(environment)
     if faults:

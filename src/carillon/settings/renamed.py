@@ -32,6 +32,18 @@ RENAMED = {
 
 
 def with_new_names(source: Mapping[str, str]) -> dict[str, str]:
-    """Returns the variables under their new names. A value under the new name wins."""
+    """Returns the variables under their new names.
+
+    A value under the new name wins. An empty value counts as not set.
+    """
     moved = {RENAMED[name]: value for name, value in source.items() if name in RENAMED}
-    return {**moved, **{name: value for name, value in source.items() if name not in RENAMED}}
+    current = {name: value for name, value in source.items() if name not in RENAMED}
+    return {**moved, **{name: text for name, text in current.items() if text or name not in moved}}
+
+
+def name_given(variable: str, source: Mapping[str, str]) -> str:
+    """Returns the name, old or new, under which the source gives this variable its value."""
+    if source.get(variable, "").strip():
+        return variable
+    old = (name for name, new in RENAMED.items() if new == variable and name in source)
+    return next(old, variable)

@@ -240,6 +240,15 @@ def test_an_old_name_is_read_and_the_new_name_wins():
     old, new = "CARILLON_CALL_SECONDS", "CARILLON_PROVIDER_TIMEOUT_SECONDS"
     assert read_environment({**SECRET, old: "7"}).provider_timeout_seconds == 7
     assert read_environment({**SECRET, old: "7", new: "9"}).provider_timeout_seconds == 9
+    assert read_environment({**SECRET, old: "7", new: ""}).provider_timeout_seconds == 7
+
+
+def test_a_bad_value_is_reported_under_the_name_it_was_given():
+    old, new = "CARILLON_CALL_SECONDS", "CARILLON_PROVIDER_TIMEOUT_SECONDS"
+    with pytest.raises(SettingsError, match=f"{old} is 'soon': set {new} to "):
+        read_environment({**SECRET, old: "soon"})
+    with pytest.raises(SettingsError, match=f"{new} is 'soon': set it to "):
+        read_environment({**SECRET, old: "7", new: "soon"})
 
 
 def test_every_old_name_leads_to_a_variable_and_is_none_itself():
