@@ -31,14 +31,14 @@ settings.register_profile("seeded", derandomize=True, deadline=None)
 settings.register_profile("proof", max_examples=5_000, deadline=None)
 PROOF = bool(os.environ.get("CARILLON_PROOF"))
 settings.load_profile("proof" if PROOF else "seeded")
-_ground = importlib.import_module("notifications.migrations.0002_ground")
+_seed = importlib.import_module("notifications.migrations.0002_ground")
 
 
 @receiver(post_migrate)
 def restore_seeded_rows(sender: Any, **_: Any) -> None:
     """Inserts the seeded rows again: the flush after a transactional test removes them, too."""
     if sender.name == "notifications":
-        _ground.lay_ground(apps, connection.schema_editor())
+        _seed.lay_ground(apps, connection.schema_editor())
 
 
 @pytest.hookimpl(tryfirst=True)

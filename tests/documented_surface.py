@@ -1,6 +1,6 @@
 """The documented names of the Python and Celery surface, with their arguments.
 
-Names of what is not built yet stand in LATER: whoever builds it moves them to NAMES.
+Names of what is not built yet stand in LATER: the one who builds it moves them to NAMES.
 """
 
 from __future__ import annotations

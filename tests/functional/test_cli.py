@@ -77,7 +77,7 @@ def test_the_doctor_names_each_fault_and_its_fix(place):
     findings = {each["name"]: each for each in json.loads(answer.stdout)["findings"]}
     assert findings["database"]["well"]
     assert not findings["workers"]["well"]
-    assert "carillon worker" in findings["workers"]["mend"]
+    assert "carillon worker" in findings["workers"]["fix"]
     assert answer.returncode == 1
 
 

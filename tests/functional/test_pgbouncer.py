@@ -109,7 +109,7 @@ assert answers[0].content == answers[1].content
 found = json.loads(CliRunner().invoke(carillon, ["doctor", "--json"]).output)["findings"]
 (finding,) = [each for each in found if each["name"] == "time-outs"]
 assert not finding["well"] and "lock_timeout" in finding["detail"]
-assert "ALTER ROLE" in finding["mend"]
+assert "ALTER ROLE" in finding["fix"]
 asyncio.run(Worker().main(once=True))
 print(json.dumps(list(NotificationMessage.objects.values_list("channel", "status"))))
 """

@@ -74,7 +74,7 @@ class Host:
         return f"p{self.number}"
 
     def start(self, *words: str, user: int = 0, **environ: str) -> subprocess.Popen[bytes]:
-        """Starts a process on this host; what it prints is kept in the lab's folder."""
+        """Starts a process on this host; its output goes to the lab's folder."""
         enter = ["nsenter", f"--net=/run/netns/{self.namespace}"]
         if user:
             enter += ["--setuid", str(user), "--setgid", str(user)]

@@ -31,7 +31,7 @@ ACCEPTING = r"INSERT INTO notifications_notificationmessage"
 
 
 def hold(service: Service, traffic: Traffic, *, beyond_s: float = 0.0) -> None:
-    """Judges all that was sent. beyond_s: how long nobody could have delivered."""
+    """Judges all that was sent. beyond_s: how long no process could have delivered."""
     found = service.settled(traffic)
     assert traffic.refusals == []
     assert found.lost == []
@@ -147,7 +147,7 @@ class TestCuts:
     @SECONDS
     @pytest.mark.parametrize("who", ["worker", "web"])
     def test_the_databases_answers_are_lost(self, service: Service, who: str, seconds: int) -> None:
-        """What was asked is done, and nobody is told: commits are in doubt."""
+        """Requests take effect without a response: commits are in doubt."""
         host = service.worker if who == "worker" else service.web
         with service.traffic() as traffic:
             mails_go_on(service)

@@ -75,7 +75,7 @@ class Traffic:
         self.accepted: dict[str, bool] = {}
         """By reference: whether it is critical."""
         self.refusals: list[str] = []
-        """What no client may be told, whatever is broken."""
+        """Responses that no client may get, whatever is broken."""
         self.sent = 0
 
     def __enter__(self) -> Traffic:
@@ -122,10 +122,10 @@ class Traffic:
                 made = json.load(answer)["id"].replace("-", "")
         except urllib.error.HTTPError as error:
             with error:
-                told = f"{error.code} {error.read().decode()}"
+                reported = f"{error.code} {error.read().decode()}"
             if error.code in (409, 503):
                 return False
-            self.refusals.append(told)
+            self.refusals.append(reported)
             return True
         except OSError:
             return False
@@ -151,7 +151,7 @@ class Outcome:
 
 
 def outcome(lab: Lab, traffic: Traffic, arrivals: Arrivals, *, since: float) -> Outcome:
-    """Compares what clients were told since a time, what the tables say and what the provider got.
+    """Compares the responses since a time, what the tables say and what the provider got.
 
     A message that was in doubt may have arrived twice, if its events say so; one that a person
     holds may not have arrived.

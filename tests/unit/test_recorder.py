@@ -56,7 +56,7 @@ def in_flight(key):
 
 
 class Ledger:
-    """Records in memory; refuses what holds a NUL, and fails as often as told.
+    """Records in memory; refuses what holds a NUL, and fails as often as its fixture says.
 
     lost: commits that are carried out although their answer is lost.
     """
@@ -204,7 +204,7 @@ async def test_an_abandoned_message_is_looked_after_while_others_keep_coming():
 
 
 async def test_a_doubt_is_ended_although_the_database_fails_and_one_row_is_gone():
-    """The outcome is known already: nobody would ask for it again."""
+    """The outcome is known already: no poll would return it again."""
     ledger = Ledger()
     ledger.settling = [OperationalError("away"), lock_timeout(), LookupError("it is gone")]
     writer = Recorder(owner="w", ledger=ledger)
@@ -279,7 +279,7 @@ async def test_what_was_journalled_and_never_left_is_taken_off_the_journal():
 
 
 class Broken(Lease):
-    """A lease that cannot be told from others: a fault of ours, wherever it may hide."""
+    """A lease that cannot be distinguished from others: a fault of ours, in any layer."""
 
     def __hash__(self):
         raise RuntimeError("a fault of ours")

@@ -96,7 +96,7 @@ def test_an_idle_worker_is_not_stuck(watched: Watched):
     assert watched.ended == []
 
 
-def test_a_due_batch_that_nobody_leases_ends_the_process(watched: Watched):
+def test_a_due_batch_that_no_one_leases_ends_the_process(watched: Watched):
     watched.doing, watched.due = IDLE, {"bulk"}
     watched.live(STUCK_S + 6)
     assert watched.ended

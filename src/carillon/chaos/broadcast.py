@@ -75,10 +75,10 @@ def run(
 
     Returns:
         states: recipients by state. The cancelled broadcast has only those that were written.
-        kept: recipients of the broadcast that is not cancelled.
+        total: recipients of the broadcast that is not cancelled.
         arrived: mails.
         lost: sent, but never arrived.
-        untold: arrived, though neither sent nor ever uncertain.
+        unrecorded: arrived, though neither sent nor ever uncertain.
         twice: arrived twice, though never uncertain.
         repeated: arrived twice.
         invariant_checks, invariant_broken, cancel_ms, retried.
@@ -109,7 +109,7 @@ def run(
         "kills": kills,
         "recipients": recipients,
         "seconds": round(time.monotonic() - began, 1),
-        "kept": progress["total"],
+        "total": progress["total"],
         **_judge(tally, arrivals.by_reference),
         "retried": retried.get("count", 0),
         "cancel_ms": round(cancelled.get("ms", 0.0), 1),
@@ -125,11 +125,11 @@ def is_wrong(figures: dict[str, Any]) -> bool:
     states = figures["states"]
     return bool(
         figures["lost"]
-        or figures["untold"]
+        or figures["unrecorded"]
         or figures["twice"]
         or figures["invariant_broken"]
         or states.get("pending", 0)
-        or figures["kept"] != (figures["recipients"] + 1) // 2
+        or figures["total"] != (figures["recipients"] + 1) // 2
     )
 
 
@@ -182,7 +182,7 @@ def _judge(tally: dict[str, Any], arrived: Counter[str]) -> dict[str, Any]:
         "states": counts,
         "arrived": arrived.total(),
         "lost": len([name for name in sent if name not in arrived]),
-        "untold": len([name for name in arrived if name not in sent and name not in uncertain]),
+        "unrecorded": len([name for name in arrived if name not in sent and name not in uncertain]),
         "twice": len([name for name in twice if name not in uncertain]),
         "repeated": len(twice),
         "ever_uncertain": len(uncertain),

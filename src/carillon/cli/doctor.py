@@ -185,12 +185,12 @@ def _examine() -> Iterator[DoctorFinding]:
 
 
 def _shown(finding: DoctorFinding) -> dict[str, object]:
-    """Returns a finding as `--json` prints it; the key `mend` is part of the interface."""
+    """Returns a finding as `--json` prints it."""
     return {
         "name": finding.name,
         "well": finding.well,
         "detail": finding.detail,
-        "mend": finding.fix,
+        "fix": finding.fix,
     }
 
 

@@ -49,8 +49,8 @@ def _principal(request: HttpRequest) -> str:
     """Returns the caller if it is already known: the log causes no query."""
     user = vars(request).get("user")
     if user is None or isinstance(user, LazyObject):
-        return "nobody"
+        return "anonymous"
     caller = getattr(user, "caller", None)
     if caller is not None:
         return str(caller.name)
-    return f"user:{user.pk}" if user.pk else "nobody"
+    return f"user:{user.pk}" if user.pk else "anonymous"

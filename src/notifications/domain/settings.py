@@ -64,7 +64,7 @@ def json_object(text: str) -> str:
 def web_url(text: str) -> str:
     """an http:// or https:// URL without a trailing slash"""
     parts = urlsplit(text)
-    # Asking for a port that is none is a ValueError.
+    # Reading a port that is not a number raises ValueError.
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError
     return text.rstrip("/")

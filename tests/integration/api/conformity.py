@@ -49,7 +49,7 @@ def check_answer(method: str, path: str, response: Any) -> None:
         return
     content_type = response["Content-Type"].split(";")[0]
     assert content_type in documented["content"], f"{content_type} is not documented"
-    if response.streaming:  # a file, which is read by whoever asked for it
+    if response.streaming:  # a file, which the client reads
         return
     schema = {
         **documented["content"][content_type]["schema"],

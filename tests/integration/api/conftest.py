@@ -23,7 +23,7 @@ KeyClient = Callable[..., APIClient]
 
 @pytest.fixture
 def api() -> APIClient:
-    """A client that nobody vouches for."""
+    """A client without credentials."""
     return DocumentedClient()
 
 

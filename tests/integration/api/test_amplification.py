@@ -37,11 +37,11 @@ def fill(client: APIClient, route: Route, body: object) -> bytes:
 
 
 @pytest.mark.parametrize("route", WRITING, ids=lambda route: route.name)
-def test_unknown_keys_are_told_fifty_at_most(route: Route, as_staff: APIClient) -> None:
-    told = fill(as_staff, route, KEYS)
+def test_unknown_keys_are_reported_fifty_at_most(route: Route, as_staff: APIClient) -> None:
+    reported = fill(as_staff, route, KEYS)
 
-    assert len(told) < LARGEST_ANSWER
-    errors = json.loads(told).get("errors", [])
+    assert len(reported) < LARGEST_ANSWER
+    errors = json.loads(reported).get("errors", [])
     assert len(errors) <= MOST_ERRORS
     assert sum("known: " in each["detail"] for each in errors) <= 1
 

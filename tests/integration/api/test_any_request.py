@@ -84,7 +84,7 @@ def is_unwell(case: Any, answer: Any) -> bool:
 
 
 def is_refused(answer: Any) -> bool:
-    """Whether what is wrong was told: as a 4xx, or beside what was taken."""
+    """Whether the fault was reported: as a 4xx, or beside what was accepted."""
     if answer.status_code >= 400:
         return True
     said = json.loads(answer.content or b"{}")

@@ -37,7 +37,7 @@ def errors(response: Any) -> list[tuple[str, str]]:
 
 
 class TestLooking:
-    def test_an_audience_is_counted_and_told_in_words(self, reader: APIClient) -> None:
+    def test_an_audience_is_counted_and_reported_in_words(self, reader: APIClient) -> None:
         one = make_user(role="tutor")
         gone = make_user(is_active=False)
         rule = {
@@ -77,7 +77,7 @@ class TestLooking:
         assert len(response.data["missing"]) == 100
 
     @pytest.mark.parametrize("path", [COUNT, PREVIEW])
-    def test_faults_are_told_at_their_place(self, reader: APIClient, path: str) -> None:
+    def test_faults_are_reported_at_their_place(self, reader: APIClient, path: str) -> None:
         rule = {
             "any": [{"rule": "by_subject"}, {"rule": "segment", "criteria": {"all": [GOLD, 5]}}]
         }
@@ -183,8 +183,8 @@ class TestBulk:
             **changes,
         }
 
-    def test_an_audience_is_told_instead_of_recipients(self, with_key: KeyClient) -> None:
-        told = [make_user(role="parent") for _ in range(3)]
+    def test_an_audience_is_reported_instead_of_recipients(self, with_key: KeyClient) -> None:
+        reported = [make_user(role="parent") for _ in range(3)]
         gone = make_user(role="parent", is_active=False)
         rule = {"any": [{"rule": "all_parents"}, {"rule": "custom", "user_ids": [gone.pk]}]}
 
@@ -200,12 +200,12 @@ class TestBulk:
             }
         ]
         assert sorted(Notification.objects.values_list("user_id", flat=True)) == [
-            user.pk for user in told
+            user.pk for user in reported
         ]
         job = Job.objects.get()
         assert (job.total, job.accepted) == (4, 3)
 
-    def test_an_audience_of_nobody_is_a_job_that_is_done(self, with_key: KeyClient) -> None:
+    def test_an_audience_of_no_one_is_a_job_that_is_done(self, with_key: KeyClient) -> None:
         response = with_key("notifications:send").post(BULK, self.body({"rule": "all_parents"}))
 
         assert (response.status_code, response.data["accepted"]) == (202, 0)
@@ -237,7 +237,7 @@ class TestBulk:
             ({"channel": None}, [("channel", "required")]),
         ],
     )  # fmt: skip
-    def test_wrong_audiences_are_told_and_nobody_is(
+    def test_wrong_audiences_are_reported_and_no_one_is(
         self, with_key: KeyClient, changes: dict[str, Any], expected: list[tuple[str, str]]
     ) -> None:
         body = self.body({"rule": "all"}, **changes)

@@ -55,7 +55,7 @@ CASES: list[tuple[str, dict[str, Any], int, str, str]] = [
 @pytest.mark.parametrize(
     ("_case", "changes", "status", "code", "words"), CASES, ids=[case[0] for case in CASES]
 )
-def test_a_bad_field_is_told_with_its_code(
+def test_a_bad_field_is_reported_with_its_code(
     as_staff: APIClient,
     user: User,
     _case: str,
@@ -73,7 +73,7 @@ def test_a_bad_field_is_told_with_its_code(
     assert response["Content-Type"] == "application/problem+json"
 
 
-def test_every_bad_field_is_told_at_once(as_staff: APIClient) -> None:
+def test_every_bad_field_is_reported_at_once(as_staff: APIClient) -> None:
     response = as_staff.post(
         SEND, {"template_path": 7, "user_id": "x", "channel": "pigeon", "priority": 9, "colour": 1}
     )
@@ -163,7 +163,7 @@ def test_an_address_needs_a_scope_of_its_own(with_key: KeyClient) -> None:
     assert (response.status_code, response.data["scope"]) == (403, "notifications:address")
 
 
-def test_a_text_that_fails_with_this_context_is_told_at_once(
+def test_a_text_that_fails_with_this_context_is_reported_at_once(
     as_staff: APIClient, user: User
 ) -> None:
     make_template(

@@ -81,7 +81,7 @@ def test_a_token_without_a_real_time_opens_nothing(
 @pytest.mark.parametrize(
     "name", ['"\\ud800"', '"ext:\\ud800"', '"ext:\\u0000"', "1e999", "NaN", "9" * 30, "[]", "{}"]
 )
-def test_a_token_that_names_nobody_storable_is_a_401(client: Client, name: str) -> None:
+def test_a_token_that_names_no_one_storable_is_a_401(client: Client, name: str) -> None:
     claims = f'{{"user_id": {name}, "aud": "carillon", "exp": 99999999999}}'
 
     answer = client.get(PATH, headers={"Authorization": f"Bearer {signed(claims)}"})

@@ -56,7 +56,7 @@ def test_a_person_closes_a_breaker_and_it_is_written_down(broken, as_staff):
     assert OperatorAction.objects.get().action == "breaker.close"
 
 
-def test_a_service_that_nobody_called_is_unknown(as_staff):
+def test_a_service_that_no_one_called_is_unknown(as_staff):
     answer = as_staff.post(f"{URL}/close", {"service": "fax"}, format="json")
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown_service")
 

@@ -27,7 +27,7 @@ URL = "/api/admin/broadcasts"
 
 @pytest.fixture
 def staff(db: None) -> User:
-    """An admin, and no student: they are told nothing of what students are told."""
+    """An admin, and no student: no broadcast to students reaches them."""
     return make_user(is_staff=True, role="admin")
 
 
@@ -53,10 +53,10 @@ def test_only_they_wait_again(as_staff: APIClient, made: Broadcast, people: list
     answer = retry(as_staff, made, [people[1], people[0], people[1]])
 
     assert answer.status_code == 200
-    told = answer.data["data"]
-    assert told["message"] == "Sending again was started for 2 recipients"
-    assert (told["retried_count"], told["broadcast_id"]) == (2, made.pk)
-    assert (told["unknown"], told["not_failed"], told["used_up"]) == ([], [], [])
+    reported = answer.data["data"]
+    assert reported["message"] == "Sending again was started for 2 recipients"
+    assert (reported["retried_count"], reported["broadcast_id"]) == (2, made.pk)
+    assert (reported["unknown"], reported["not_failed"], reported["used_up"]) == ([], [], [])
     assert states(maintain(made)) == {"pending": 3, "failed": 2, "sent": 1}
     assert (made.tally.failed, made.error_reasons) == (2, {"mailbox full": 2})
     waiting = NotificationMessage.objects.filter(status="pending", user_id__in=people[:4])
@@ -70,12 +70,12 @@ def test_who_is_not_tried_is_named(as_staff: APIClient, made: Broadcast, people:
     BroadcastRecipient.objects.filter(recipient_id=people[3]).update(retries=3)
     stranger = make_people(1)[0]
 
-    told = retry(as_staff, made, [stranger, *reversed(people), 1 << 62]).data["data"]
+    reported = retry(as_staff, made, [stranger, *reversed(people), 1 << 62]).data["data"]
 
-    assert told["retried_count"] == 3
-    assert told["unknown"] == [stranger, 1 << 62]
-    assert told["not_failed"] == [people[5], people[4]]
-    assert told["used_up"] == [people[3]]
+    assert reported["retried_count"] == 3
+    assert reported["unknown"] == [stranger, 1 << 62]
+    assert reported["not_failed"] == [people[5], people[4]]
+    assert reported["used_up"] == [people[3]]
 
 
 @pytest.mark.parametrize("path", ["retry", "recipients/retry"])
@@ -108,18 +108,18 @@ def test_what_the_status_does_not_allow_is_refused(
     Broadcast.objects.filter(pk=made.pk).update(status=status)
 
     answer = retry(as_staff, made, people[:1])
-    nobody = retry(as_staff, made, people[4:])
+    unfailed = retry(as_staff, made, people[4:])
 
     assert (answer.status_code, answer.data["code"]) == (400, "broadcast_status")
     assert answer.data["error"] == f"Cannot retry broadcast with status {status}"
-    assert (nobody.status_code, nobody.data["data"]["retried_count"]) == (200, 0)
+    assert (unfailed.status_code, unfailed.data["data"]["retried_count"]) == (200, 0)
     assert states(made)["failed"] == 4
 
 
 @pytest.mark.parametrize(
     "ids", [[], [0], ["7"], [True], 7, None, list(range(1, 1_002))], ids=lambda ids: str(ids)[:9]
 )
-def test_what_are_no_ids_is_told(ids: Any, as_staff: APIClient) -> None:
+def test_what_are_no_ids_is_reported(ids: Any, as_staff: APIClient) -> None:
     answer = retry(as_staff, make_broadcast(), ids)
 
     assert (answer.status_code, answer.data["code"]) == (400, "wrong_type")
@@ -145,9 +145,9 @@ def test_an_unknown_broadcast_and_field(as_staff: APIClient) -> None:
 def test_the_answer_is_russian_where_that_is_spoken(
     as_staff: APIClient, made: Broadcast, people: list[int]
 ) -> None:
-    told = retry(as_staff, made, people[:1], HTTP_ACCEPT_LANGUAGE="ru").data["data"]
+    reported = retry(as_staff, made, people[:1], HTTP_ACCEPT_LANGUAGE="ru").data["data"]
 
-    assert told["message"] == "Повторная отправка запущена для 1 получателя"
+    assert reported["message"] == "Повторная отправка запущена для 1 получателя"
 
 
 def test_a_hand_made_broadcast_is_counted_anew(frozen: Any) -> None:

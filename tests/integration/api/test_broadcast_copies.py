@@ -33,12 +33,12 @@ RU = {"HTTP_ACCEPT_LANGUAGE": "ru"}
 
 @pytest.fixture
 def staff(db: None) -> User:
-    """An admin, and no student: they are told nothing of what students are told."""
+    """An admin, and no student: no broadcast to students reaches them."""
     return make_user(is_staff=True, role="admin")
 
 
 class TestSendingATestToOneself:
-    def test_the_caller_alone_is_told_over_the_pipeline(
+    def test_the_caller_alone_is_reported_over_the_pipeline(
         self, as_staff: APIClient, staff: User
     ) -> None:
         make_people(3)
@@ -47,13 +47,16 @@ class TestSendingATestToOneself:
         answer = as_staff.post(f"{URL}/{made.pk}/test/")
 
         assert answer.status_code == 200
-        told = answer.data["data"]
-        assert (told["message"], told["broadcast_id"]) == ("The test is on its way to you", made.pk)
+        reported = answer.data["data"]
+        assert (reported["message"], reported["broadcast_id"]) == (
+            "The test is on its way to you",
+            made.pk,
+        )
         assert work() > 0
-        kept = Notification.objects.get()
-        assert str(kept.uuid) == told["notification_id"]
-        assert (kept.user_id, kept.type, kept.source) == (staff.pk, "broadcast_test", "users")
-        assert set(kept.messages.values_list("channel", "status")) == {
+        copy = Notification.objects.get()
+        assert str(copy.uuid) == reported["notification_id"]
+        assert (copy.user_id, copy.type, copy.source) == (staff.pk, "broadcast_test", "users")
+        assert set(copy.messages.values_list("channel", "status")) == {
             ("email", "sent"),
             ("in_app", "delivered"),
         }
@@ -102,7 +105,7 @@ class TestSendingATestToOneself:
         assert work() > 0
         assert NotificationMessage.objects.get().status == "delivered"
 
-    def test_the_callers_own_wishes_are_asked(self, as_staff: APIClient, staff: User) -> None:
+    def test_the_callers_own_preferences_apply(self, as_staff: APIClient, staff: User) -> None:
         UserNotificationPreference.objects.create(user=staff, email_enabled=False)
         made = make_broadcast(channels=["email"])
 
@@ -111,7 +114,7 @@ class TestSendingATestToOneself:
         assert (answer.status_code, answer.data["code"]) == (403, "opted_out")
         assert not Notification.objects.exists()
 
-    def test_a_caller_whom_no_channel_reaches_is_told_at_once(
+    def test_a_caller_whom_no_channel_reaches_is_reported_at_once(
         self, as_staff: APIClient, staff: User
     ) -> None:
         made = make_broadcast(channels=["telegram", "push"])
@@ -145,7 +148,7 @@ class TestSendingATestToOneself:
         assert statuses == [200, 200, 429]
         assert Notification.objects.count() == 2
 
-    def test_what_a_launch_would_fail_on_is_told(self, as_staff: APIClient) -> None:
+    def test_what_a_launch_would_fail_on_is_reported(self, as_staff: APIClient) -> None:
         made = make_broadcast(category="gossip")
 
         answer = as_staff.post(f"{URL}/{made.pk}/test/")

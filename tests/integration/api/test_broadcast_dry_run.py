@@ -1,4 +1,4 @@
-"""Dry runs by HTTP: of a draft, and of a body that nobody saved."""
+"""Dry runs by HTTP: of a draft, and of a body that is not saved."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def test_a_body_is_tried_and_not_saved(as_staff, override_environment):
     assert not Broadcast.objects.exists()
 
 
-def test_nobody_is_an_answer_too(as_staff):
+def test_no_one_is_an_answer_too(as_staff):
     body = {"target_group": "all_tutors", "message": "Snow"}
     data = as_staff.post(f"{URL}/dry-run/", body).data["data"]
     assert (data["recipients"], data["examined"], data["complete"]) == (0, 0, True)
     assert (data["samples"], data["estimated_duration_seconds"]) == ([], 0)
 
 
-def test_a_wrong_body_is_told(as_staff):
+def test_a_wrong_body_is_reported(as_staff):
     answer = as_staff.post(f"{URL}/dry-run/", {"target_group": "by_subject", "message": "Snow"})
     assert (answer.status_code, answer.data["code"]) == (400, "required")
 
@@ -60,7 +60,7 @@ def test_what_was_launched_is_not_tried(as_staff, status):
     assert (answer.status_code, answer.data["code"]) == (400, "broadcast_status")
 
 
-def test_unknown_people_of_a_list_are_told_by_every_call_about_it(as_staff):
+def test_unknown_people_of_a_list_are_reported_by_every_call_about_it(as_staff):
     make_user(external_id="p-7"), make_user(external_id="p-8", is_active=False)
     people = [*make_people(1), 999_999, "ext:p-9"]
     listed = {"user_ids": people, "external_ids": ["p-7", "p-8"]}
@@ -73,6 +73,6 @@ def test_unknown_people_of_a_list_are_told_by_every_call_about_it(as_staff):
     changed = as_staff.patch(address, {"message": "Ice"}).data
     sent = as_staff.post(f"{address}send/").data
 
-    for told in (tried, made, changed, sent):
-        assert (told["unknown_count"], told["unknown_recipients"]) == wanted
+    for reported in (tried, made, changed, sent):
+        assert (reported["unknown_count"], reported["unknown_recipients"]) == wanted
     assert made["data"]["recipient_count"] == 2

@@ -136,7 +136,7 @@ class TestPausing:
 
 
 class TestApproval:
-    """Four eyes: what reaches many people, somebody other than its author has seen."""
+    """Approval: a second person reviews what reaches many people."""
 
     @pytest.fixture(autouse=True)
     def _over_two(self, override_environment: Any) -> None:

@@ -42,7 +42,7 @@ def plan_of(rows: Any) -> str:
 
 @pytest.fixture
 def staff(db: None) -> User:
-    """An admin, and no student: they are told nothing of what students are told."""
+    """An admin, and no student: no broadcast to students reaches them."""
     return make_user(is_staff=True, role="admin")
 
 
@@ -73,13 +73,13 @@ class TestCreating:
         assert data["channels"] == ["telegram"]
         assert Broadcast.objects.get(pk=data["id"]).target_filter == {"subject_id": 5}
 
-    def test_it_is_told_in_english_without_a_wish(self, as_staff):
+    def test_it_is_reported_in_english_without_a_wish(self, as_staff):
         make_people(1)
         answer = as_staff.post(URL, body())
         assert answer.data["message"] == "The broadcast was created"
         assert answer.data["data"]["target_group_display"] == "All students"
 
-    def test_nobody_found(self, as_staff):
+    def test_no_one_found(self, as_staff):
         answer = as_staff.post(URL, body(target_group="all_tutors"))
         assert answer.status_code == 400
         assert answer.data == {
@@ -114,7 +114,7 @@ class TestCreating:
             ({"message": " "}, "invalid"),
             ({"message": None}, "required"),
             ({"target_group": None}, "required"),
-            ({"target_group": "nobody"}, "unknown_rule"),
+            ({"target_group": "unknown"}, "unknown_rule"),
             ({"target_group": "by_subject"}, "required"),
             ({"target_filter": {"limit": 5}}, "unknown_field"),
             ({"target_filter": [5]}, "wrong_type"),
@@ -138,8 +138,8 @@ class TestCreating:
         assert (answer.status_code, answer.data["code"]) == (400, code)
         assert not Broadcast.objects.exists()
 
-    def test_all_faults_are_told_at_once(self, as_staff):
-        answer = as_staff.post(URL, {"target_group": "nobody", "priority": 7})
+    def test_all_faults_are_reported_at_once(self, as_staff):
+        answer = as_staff.post(URL, {"target_group": "unknown", "priority": 7})
         assert answer.data["code"] == "invalid_request"
         assert [
             word in answer.data["error"] for word in ("target_group", "priority", "message")
@@ -157,7 +157,7 @@ class TestCreating:
         assert first.data == second.data
         assert Broadcast.objects.count() == 1
 
-    def test_a_key_makes_broadcasts_of_nobody(self, with_key):
+    def test_a_key_makes_broadcasts_of_no_one(self, with_key):
         make_people(1)
         answer = with_key("broadcasts").post(URL, body())
         assert answer.status_code == 201
@@ -347,8 +347,8 @@ class TestShowing:
         assert found(f"created_by={other.pk}&channel=sms&status=draft") == [two.pk]
         assert found(f"created_by={other.pk}&channel=email") == []
 
-    def test_a_creator_who_is_nobody_is_told(self, as_staff):
-        answer = as_staff.get(f"{URL}?created_by=ext:nobody")
+    def test_a_creator_who_is_no_one_is_reported(self, as_staff):
+        answer = as_staff.get(f"{URL}?created_by=ext:unknown")
         assert (answer.status_code, answer.data["code"]) == (404, "unknown_user")
         answer = as_staff.get(f"{URL}?created_by=me")
         assert (answer.status_code, answer.data["code"]) == (400, "invalid_user")
@@ -369,7 +369,7 @@ class TestShowing:
         "query",
         [
             "channel=pigeon",
-            "target_group=nobody",
+            "target_group=unknown",
             "status=lost",
             "date_from=yesterday",
             "page=0",
@@ -378,7 +378,7 @@ class TestShowing:
             "search=%00",
         ],
     )
-    def test_filters_that_cannot_be_are_told(self, as_staff, query):
+    def test_filters_that_cannot_be_are_reported(self, as_staff, query):
         assert as_staff.get(f"{URL}?{query}").status_code == 400
 
     def test_a_list_costs_the_same_whatever_its_length(self, as_staff, staff):

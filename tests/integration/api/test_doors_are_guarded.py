@@ -26,7 +26,7 @@ def call(client: APIClient, route: Route, body: str = "{}") -> Any:
     return client.generic(route.method, path, body, content_type="application/json")
 
 
-def knock(client: APIClient, route: Route) -> int:
+def status_of_call(client: APIClient, route: Route) -> int:
     """The status of such a call."""
     return int(call(client, route).status_code)
 
@@ -36,19 +36,19 @@ def by_name(routes: list[Route]) -> pytest.MarkDecorator:
 
 
 @by_name(GUARDED)
-def test_nobody_comes_in_without_a_token(route: Route, api: APIClient) -> None:
-    assert knock(api, route) == 401
+def test_no_one_comes_in_without_a_token(route: Route, api: APIClient) -> None:
+    assert status_of_call(api, route) == 401
 
 
 @by_name(GUARDED)
 def test_a_bad_token_opens_nothing(route: Route, api: APIClient) -> None:
     api.credentials(HTTP_AUTHORIZATION="Bearer nonsense")
 
-    assert knock(api, route) == 401
+    assert status_of_call(api, route) == 401
 
 
 @by_name(GUARDED)
-def test_a_key_without_the_scope_is_told_which_one_it_needs(
+def test_a_key_without_the_scope_is_reported_which_one_it_needs(
     route: Route, with_key: KeyClient
 ) -> None:
     needed = route.scope or route.service_scope
@@ -66,32 +66,32 @@ def test_a_key_without_the_scope_is_told_which_one_it_needs(
 def test_a_key_with_the_scope_comes_in(route: Route, with_key: KeyClient) -> None:
     needed = route.scope or route.service_scope
 
-    assert knock(with_key(str(needed)), route) not in (401, 403)
+    assert status_of_call(with_key(str(needed)), route) not in (401, 403)
 
 
 @by_name(GUARDED)
 def test_a_key_of_all_scopes_comes_in(route: Route, with_key: KeyClient) -> None:
-    assert knock(with_key("*"), route) not in (401, 403)
+    assert status_of_call(with_key("*"), route) not in (401, 403)
 
 
 @by_name(SCOPED)
 def test_a_person_who_is_no_staff_stays_out(route: Route, as_user: APIClient) -> None:
-    assert knock(as_user, route) == 403
+    assert status_of_call(as_user, route) == 403
 
 
 @by_name(GUARDED)
 def test_staff_come_in(route: Route, as_staff: APIClient) -> None:
-    assert knock(as_staff, route) not in (401, 403)
+    assert status_of_call(as_staff, route) not in (401, 403)
 
 
 @by_name(OPEN)
-def test_public_routes_ask_nobody(route: Route, api: APIClient) -> None:
+def test_public_routes_ask_no_one(route: Route, api: APIClient) -> None:
     api.credentials(HTTP_AUTHORIZATION="Bearer nonsense")
 
     # No worker is alive here, and the service's health says so, to anybody.
     is_nonsense = bool(route.body) or route.name == "unsubscribe"  # which wants a signed token
     expected = 503 if route.name == "health" else 400 if is_nonsense else 200
-    assert knock(api, route) == expected
+    assert status_of_call(api, route) == expected
 
 
 @by_name(SIGNED)

@@ -172,9 +172,9 @@ def test_a_commit_whose_outcome_is_unknown_is_a_503_that_names_what_to_ask_for(
     assert first is not None
     assert second is not None
     assert first[0] == second[0] == 503
-    told = json.loads(first[2])
-    assert told["code"] == "commit_in_doubt"
-    assert told["status_url"].endswith(f"{told['notification_id']}/status")
+    reported = json.loads(first[2])
+    assert reported["code"] == "commit_in_doubt"
+    assert reported["status_url"].endswith(f"{reported['notification_id']}/status")
     assert json.loads(second[2])["idempotency_key"] == "k"
     assert dict(first[1])[b"retry-after"] == b"1"
 

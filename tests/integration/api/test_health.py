@@ -183,8 +183,8 @@ def test_a_worker_that_ended_itself_is_named_for_some_minutes(
     assert response.data["reasons"] == [
         "workers: a worker ended itself: 1 runs made no progress for 30 s"
     ]
-    told = health.health(now=clock.now(), in_full=lambda: True).checks["workers"]
-    assert told.reason == "worker w2 ended itself: 1 runs made no progress for 30 s"
+    reported = health.health(now=clock.now(), in_full=lambda: True).checks["workers"]
+    assert reported.reason == "worker w2 ended itself: 1 runs made no progress for 30 s"
     assert response.data["checks"]["workers"]["count"] == 1
 
     ended.ended_at -= timedelta(minutes=2)

@@ -180,10 +180,10 @@ class TestStops:
         return " ".join(client.get("/health", **more).json()["reasons"])
 
     def test_the_public_sees_what_is_stopped_and_not_why(self, client: Client) -> None:
-        told = self.reasons(client)
-        assert "stops: stopped until an operator lifts it: channel sms" in told
-        assert "templates: stopped until an operator lifts it: version 7" in told
-        assert "Bob" not in told
+        reported = self.reasons(client)
+        assert "stops: stopped until an operator lifts it: channel sms" in reported
+        assert "templates: stopped until an operator lifts it: version 7" in reported
+        assert "Bob" not in reported
 
     @pytest.mark.parametrize("header", ["Bearer a.b.c", "Token x", "Bearer ck_live_x", "é"])
     def test_an_invalid_credential_gets_the_public_view(self, client: Client, header: str) -> None:
@@ -197,16 +197,16 @@ class TestStops:
         header = f"Token {new_drf_token(user)}"
         by_header = self.reasons(client, headers={"Authorization": header})
         client.force_login(user)
-        for told in (by_header, self.reasons(client)):
-            assert ("channel sms (Bob misused it)" in told) is is_staff
+        for reported in (by_header, self.reasons(client)):
+            assert ("channel sms (Bob misused it)" in reported) is is_staff
 
     def test_a_key_sees_the_reasons_and_nothing_is_written_for_it(self, client: Client) -> None:
         """A write would wait where writes hang, and with it the thread of other checks."""
         _, text = ApiKey.make(name="watch", scopes=["operations"], kind="live")
         with CaptureQueriesContext(connection) as queries:
-            told = self.reasons(client, headers={"Authorization": f"Bearer {text}"})
+            reported = self.reasons(client, headers={"Authorization": f"Bearer {text}"})
 
-        assert "channel sms (Bob misused it)" in told
+        assert "channel sms (Bob misused it)" in reported
         assert not [each for each in queries if "UPDATE" in each["sql"]]
 
     def test_a_health_check_fetches_no_keys_of_the_platform(
@@ -220,6 +220,6 @@ class TestStops:
         assert "Bob" not in self.reasons(client, headers={"Authorization": "Bearer a.b.c"})
 
     def test_the_doctor_shows_everything(self) -> None:
-        told = {each.name: each.detail for each in doctor._health()}
-        assert told["stops"].endswith("channel sms (Bob misused it)")
-        assert told["templates"].endswith("version 7 (Bob misused it)")
+        reported = {each.name: each.detail for each in doctor._health()}
+        assert reported["stops"].endswith("channel sms (Bob misused it)")
+        assert reported["templates"].endswith("version 7 (Bob misused it)")

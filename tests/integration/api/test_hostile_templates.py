@@ -80,7 +80,7 @@ def author(with_key: KeyClient) -> APIClient:
     return with_key("templates:read", "templates:write", "notifications:send")
 
 
-def told(client: APIClient, **texts: Any) -> Any:
+def reported(client: APIClient, **texts: Any) -> Any:
     with within(10):
         answer = client.post(f"{TEMPLATES}/validate", texts)
     assert answer.status_code == 200
@@ -89,7 +89,7 @@ def told(client: APIClient, **texts: Any) -> Any:
 
 @pytest.mark.parametrize("kind", GROWING)
 def test_what_grows_without_end_is_a_limit_for_its_author(author: APIClient, kind: str) -> None:
-    answer = told(author, in_app_template=GROWING[kind])
+    answer = reported(author, in_app_template=GROWING[kind])
 
     assert answer["valid"] is False
     assert {each["code"] for each in answer["errors"]} == {"template_limit"}
@@ -107,7 +107,9 @@ def test_what_grows_without_end_is_not_published(author: APIClient, kind: str) -
 
 @pytest.mark.parametrize("kind", MALFORMED)
 @pytest.mark.parametrize("field", ["in_app_template", "email_html_template"])
-def test_what_makes_a_compiler_stumble_is_told(author: APIClient, kind: str, field: str) -> None:
+def test_what_makes_a_compiler_stumble_is_reported(
+    author: APIClient, kind: str, field: str
+) -> None:
     answer = author.post(
         TEMPLATES, {"name": "x", "path": "a.b", field: MALFORMED[kind], "status": "published"}
     )
@@ -118,7 +120,7 @@ def test_what_makes_a_compiler_stumble_is_told(author: APIClient, kind: str, fie
 
 
 def test_a_page_that_swells_while_it_is_compiled_is_a_limit(author: APIClient) -> None:
-    answer = told(author, email_html_template=CAROUSEL)
+    answer = reported(author, email_html_template=CAROUSEL)
 
     assert [(each["path"], each["code"]) for each in answer["errors"]] == [
         ("email_html_template", "template_limit")
@@ -135,9 +137,9 @@ def test_a_page_that_swells_while_it_is_compiled_is_a_limit(author: APIClient) -
     ids=["one word", "blanks, then a word", "an unfinished tag"],
 )
 def test_a_long_text_is_read_at_once(author: APIClient, texts: dict[str, str]) -> None:
-    told(author, **texts)  # starts the process
+    reported(author, **texts)  # starts the process
     with within(1):
-        answer = told(author, **texts)
+        answer = reported(author, **texts)
 
     assert {each["code"] for each in answer["errors"]} <= {"push_too_long"}
 
@@ -161,7 +163,7 @@ def test_a_long_text_is_read_at_once(author: APIClient, texts: dict[str, str]) -
 def test_lengths_are_looked_at_before_anything_is_read(
     author: APIClient, body: dict[str, Any], place: str | None, code: str
 ) -> None:
-    answer = told(author, **body)
+    answer = reported(author, **body)
 
     found = [(each["path"], each["code"]) for each in answer["errors"]]
     assert found[0][1] == code

@@ -283,7 +283,7 @@ class TestTwins:
         def fail() -> StoredResponse:
             begun.set()
             go_on.wait(5)
-            raise Conflict("mend it")
+            raise Conflict("correct it")
 
         def first() -> str:
             with pytest.raises(Conflict):

@@ -1,4 +1,4 @@
-"""What was asked for in a way that would have done something else, or nothing, is told."""
+"""What was asked for in a way that would have done something else, or nothing, is reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BULK = "/api/v1/notifications/bulk"
 STOP = "/api/v1/kill-switch"
 
 
-def told(answer: Any) -> tuple[int, set[tuple[str, str]]]:
+def reported(answer: Any) -> tuple[int, set[tuple[str, str]]]:
     return answer.status_code, {(each["path"], each["code"]) for each in answer.data["errors"]}
 
 
@@ -32,13 +32,13 @@ def bulk_body(user: User, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 3_600, 86_400 * 365])
-def test_a_time_that_is_past_is_told(as_staff: APIClient, user: User, seconds: int) -> None:
+def test_a_time_that_is_past_is_reported(as_staff: APIClient, user: User, seconds: int) -> None:
     past = (clock.now() - timedelta(seconds=seconds)).isoformat()
     for path, body in (
         (SEND, send_body(user, scheduled_at=past)),
         (BULK, bulk_body(user, scheduled_at=past)),
     ):
-        assert told(as_staff.post(path, body)) == (400, {("scheduled_at", "in_the_past")})
+        assert reported(as_staff.post(path, body)) == (400, {("scheduled_at", "in_the_past")})
     assert not Notification.objects.exists()
 
 
@@ -46,7 +46,7 @@ def test_a_time_that_is_past_is_told(as_staff: APIClient, user: User, seconds: i
     ("channel", "provider"),
     [("email", "fcm"), ("email", "in_app"), ("in_app", "smtp"), ("sms", "smtp")],
 )
-def test_a_provider_that_carries_none_of_the_channels_is_told(
+def test_a_provider_that_carries_none_of_the_channels_is_reported(
     as_staff: APIClient, user: User, channel: str, provider: str, override_environment: Any
 ) -> None:
     override_environment(email_provider="smtp=3,ses=1")
@@ -54,11 +54,11 @@ def test_a_provider_that_carries_none_of_the_channels_is_told(
     options = {"options": {"provider": provider}}
     single = as_staff.post(SEND, send_body(user, channel=channel, **options))
     if channel != "sms":  # for which the template has no text
-        assert told(single) == wanted
+        assert reported(single) == wanted
         body = bulk_body(user, channel=channel, **options)
-        assert told(as_staff.post(BULK, body)) == wanted
+        assert reported(as_staff.post(BULK, body)) == wanted
         body["recipients"][0]["channel"] = body.pop("channel")
-        assert told(as_staff.post(BULK, body)) == wanted
+        assert reported(as_staff.post(BULK, body)) == wanted
     assert single.status_code == 400
     assert not Notification.objects.exists()
 
@@ -89,12 +89,12 @@ def test_a_provider_of_one_of_the_channels_is_taken(
         ({"scope": "channel"}, "required"),
     ],
 )
-def test_a_stop_that_would_stop_nothing_or_everything_is_told(
+def test_a_stop_that_would_stop_nothing_or_everything_is_reported(
     as_staff: APIClient, body: dict[str, str], code: str
 ) -> None:
     answer = as_staff.post(STOP, {**body, "reason": "a test"})
 
-    assert told(answer) == (400, {("value", code)})
+    assert reported(answer) == (400, {("value", code)})
     assert not KillSwitch.objects.exists()
 
 
@@ -116,7 +116,7 @@ def test_a_null_in_a_change_is_no_silence(as_staff: APIClient) -> None:
         )
 
 
-def test_what_is_not_there_is_told_with_what_to_do(as_staff: APIClient, user: User) -> None:
+def test_what_is_not_there_is_reported_with_what_to_do(as_staff: APIClient, user: User) -> None:
     stranger = as_staff.post(SEND, {**send_body(user), "user_id": "ext:p-99"})
     assert (stranger.status_code, stranger.data["code"]) == (404, "unknown_user")
     assert "create it with PUT /api/v1/users/" in stranger.data["detail"]

@@ -46,7 +46,7 @@ def bulk(client: APIClient, *people: User, **more: Any) -> str:
 
 
 @pytest.fixture
-def ground() -> dict[str, Any]:
+def listed() -> dict[str, Any]:
     """Four notifications that differ in everything that is filtered by."""
     make_template()
     ada, beth = make_user(external_id="p-7"), make_user()
@@ -84,19 +84,19 @@ def test_each_filter_finds_its_rows_however_few_a_call_looks_at(
     query: str,
     wanted: list[int],
     walked: int,
-    ground: dict[str, Any],
+    listed: dict[str, Any],
     platform: APIClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(notification_list, "MAX_ROWS_SCANNED", walked)
-    query = query.format(**ground)
+    query = query.format(**listed)
 
-    assert ids(platform, f"limit=1&{query}") == [ground["rows"][n] for n in wanted]
-    assert ids(platform, query) == [ground["rows"][n] for n in wanted]
+    assert ids(platform, f"limit=1&{query}") == [listed["rows"][n] for n in wanted]
+    assert ids(platform, query) == [listed["rows"][n] for n in wanted]
 
 
 def test_a_call_that_stopped_early_says_until_when_it_looked(
-    ground: dict[str, Any], platform: APIClient, monkeypatch: pytest.MonkeyPatch
+    listed: dict[str, Any], platform: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notification_list, "MAX_ROWS_SCANNED", 1)
     page = platform.get(f"{LIST}?status=cancelled").json()
@@ -123,7 +123,9 @@ def test_a_call_that_stopped_early_says_until_when_it_looked(
         ("cursor=x", "invalid_cursor"),
     ],
 )
-def test_a_filter_that_means_nothing_is_told(query: str, code: str, platform: APIClient) -> None:
+def test_a_filter_that_means_nothing_is_reported(
+    query: str, code: str, platform: APIClient
+) -> None:
     make_user(external_id="p-7")
     answer = platform.get(f"{LIST}?{query}")
     assert answer.status_code in (400, 404)
@@ -131,15 +133,15 @@ def test_a_filter_that_means_nothing_is_told(query: str, code: str, platform: AP
 
 
 def test_a_person_sees_their_own_alone(
-    ground: dict[str, Any], as_user: APIClient, user: User
+    listed: dict[str, Any], as_user: APIClient, user: User
 ) -> None:
     (mine,) = make_messages(1, user=user)
 
     assert ids(as_user) == [str(mine.notification.uuid)]
     assert as_user.get(f"{LIST}/{mine.notification.uuid}").status_code == 200
-    assert as_user.get(f"{LIST}/{ground['rows'][0]}").status_code == 404
-    assert as_user.get(f"{LIST}?user={ground['ada'].pk}").json()["code"] == "missing_scope"
-    assert as_user.patch(f"{LIST}/{ground['rows'][1]}", {}, format="json").status_code == 404
+    assert as_user.get(f"{LIST}/{listed['rows'][0]}").status_code == 404
+    assert as_user.get(f"{LIST}?user={listed['ada'].pk}").json()["code"] == "missing_scope"
+    assert as_user.patch(f"{LIST}/{listed['rows'][1]}", {}, format="json").status_code == 404
 
 
 def test_one_notification_is_shown_as_in_the_list(platform: APIClient) -> None:
@@ -238,7 +240,9 @@ def test_a_scheduled_notification_is_listed_moved_and_sent_at_its_new_time(
 @pytest.mark.parametrize(
     ("hours", "code"), [(-1, "in_the_past"), (30, "invalid"), (None, "required")]
 )
-def test_a_time_that_cannot_be_is_told(hours: int | None, code: str, platform: APIClient) -> None:
+def test_a_time_that_cannot_be_is_reported(
+    hours: int | None, code: str, platform: APIClient
+) -> None:
     make_template()
     now = clock.now()
     body = {
@@ -253,6 +257,6 @@ def test_a_time_that_cannot_be_is_told(hours: int | None, code: str, platform: A
     assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
-def test_a_wrong_parameter_is_told_by_its_own_name(platform: APIClient) -> None:
+def test_a_wrong_parameter_is_reported_by_its_own_name(platform: APIClient) -> None:
     (error,) = platform.get(f"{LIST}?user=p-7").json()["errors"]
     assert (error["path"], error["detail"][:12]) == ("user", "user must be")

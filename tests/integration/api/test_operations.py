@@ -168,7 +168,7 @@ class TestManyDeadLetters:
         make_letters(1)
         assert as_staff.get(f"{LETTERS}?template=test.hello").data["results"] == []
 
-    def test_what_makes_no_sense_is_told(self, as_staff: APIClient) -> None:
+    def test_what_makes_no_sense_is_reported(self, as_staff: APIClient) -> None:
         wrong = as_staff.post(f"{LETTERS}replay-matching", {"failed_before": "soon"})
         assert (wrong.status_code, wrong.data["code"]) == (400, "invalid_time")
         wrong = as_staff.post(f"{LETTERS}settle", {"ids": [1], "outcome": "maybe", "reason": "x"})

@@ -118,10 +118,10 @@ def test_a_person_is_made_read_and_removed_by_the_platforms_id(platform: APIClie
 def test_an_audience_lists_the_platforms_ids(platform: APIClient, ada: User) -> None:
     beth = make_user()
     rule = {"rule": "custom", "user_ids": [beth.pk, "ext:p-8"], "external_ids": ["p-7", "p-9"]}
-    told = platform.post(f"{API}/audiences/count", {"audience": rule}, format="json").json()
+    reported = platform.post(f"{API}/audiences/count", {"audience": rule}, format="json").json()
 
-    assert told["count"] == 2
-    assert [each["user_id"] for each in told["missing"]] == ["ext:p-8", "ext:p-9"]
+    assert reported["count"] == 2
+    assert [each["user_id"] for each in reported["missing"]] == ["ext:p-8", "ext:p-9"]
     for named in ({"tutor_id": "ext:p-7"}, {"external_id": "p-7"}):
         body = {"audience": {"rule": "by_tutor", **named}}
         problem = platform.post(f"{API}/audiences/count", body, format="json").json()
@@ -157,7 +157,7 @@ def test_a_value_that_says_no_kind_of_id_is_refused_at_every_body(
 
 
 @pytest.mark.parametrize("value", ["", "x" * 101, "a\x00", 7])
-def test_an_external_id_that_is_none_is_told(value: Any, platform: APIClient) -> None:
+def test_an_external_id_that_is_none_is_reported(value: Any, platform: APIClient) -> None:
     make_template()
     answer = platform.post(
         f"{API}/notifications/send", {**SEND, "external_id": value}, format="json"
@@ -178,7 +178,7 @@ def test_a_number_is_ours_and_a_text_of_digits_the_platforms() -> None:
     }
 
 
-def test_a_text_that_is_one_persons_name_and_anothers_id_names_nobody(platform: APIClient) -> None:
+def test_a_text_that_is_one_persons_name_and_anothers_id_names_no_one(platform: APIClient) -> None:
     make_user(username="ada"), make_user(external_id="ada")
     group = platform.post(f"{API}/groups", {"name": "Choir"}, format="json").json()["id"]
     body = {"members": ["ada", "ext:ada"]}

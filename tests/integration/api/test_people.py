@@ -93,13 +93,13 @@ class TestSubjects:
 
 
 class TestRelations:
-    def test_enrollments_go_in_once_and_bad_rows_are_told(self, sync: APIClient) -> None:
+    def test_enrollments_go_in_once_and_bad_rows_are_reported(self, sync: APIClient) -> None:
         student, teacher = make_user(external_id="s1"), make_user(external_id="t1")
         rows: list[dict[str, Any]] = [
             {"student": "s1", "subject": "Physics", "teacher": "t1"},
             {"student": student.pk, "subject": "Physics"},
             {"student": "s1", "subject": "Physics", "teacher": str(teacher.uuid)},
-            {"student": "nobody", "subject": "Physics"},
+            {"student": "unknown", "subject": "Physics"},
             {"student": "s1"},
             {"student": "s1", "subject": "Physics", "shoe": 1},
             {"student": None, "subject": "Physics"},
@@ -132,7 +132,7 @@ class TestRelations:
 
         assert links[0]["ends"] == {"parent": parent.pk, "student": student.pk}
         assert tutors[0]["ends"] == {"student": student.pk, "tutor": tutor.pk}
-        assert sync.get(f"{API}/parent-links", {"parent": "nobody"}).data["results"] == []
+        assert sync.get(f"{API}/parent-links", {"parent": "unknown"}).data["results"] == []
         assert sync.delete(f"{API}/parent-links/{links[0]['id']}").status_code == 204
         assert sync.delete(f"{API}/parent-links/{links[0]['id']}").status_code == 404
 

@@ -145,9 +145,9 @@ def test_a_refused_send_is_replayed_and_explained_by_its_decision_id(
     assert answers[0].json() == answers[1].json()
     assert answers[0].json()["reasons"] == {"email": "channel_off"}
     decision = answers[0].json()["decision_id"]
-    told = client.get(f"/api/v1/notifications/{decision}/explain").json()
-    assert told["status"] == "refused"
-    assert told["messages"][0]["steps"][-1] == {"step": "channel", "outcome": "channel_off"}
+    reported = client.get(f"/api/v1/notifications/{decision}/explain").json()
+    assert reported["status"] == "refused"
+    assert reported["messages"][0]["steps"][-1] == {"step": "channel", "outcome": "channel_off"}
     assert client.get(f"/api/v1/notifications/{decision}/status").status_code == 404
 
 

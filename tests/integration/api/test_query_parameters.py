@@ -31,11 +31,11 @@ def call(client: APIClient, route: Route, query: str) -> Any:
 def test_an_unknown_one_is_refused_at_every_door(route: Route, as_staff: APIClient) -> None:
     answer = call(as_staff, route, "no_such_thing=1")
 
-    told = json.loads(answer.content)
+    reported = json.loads(answer.content)
     needed = any(query.required for query in route.query)
     code = "invalid_request" if needed else "unknown_parameter"
-    assert (answer.status_code, told["code"]) == (400, code), told
-    assert "no_such_thing" in (told.get("detail") or told["error"])
+    assert (answer.status_code, reported["code"]) == (400, code), reported
+    assert "no_such_thing" in (reported.get("detail") or reported["error"])
 
 
 @pytest.mark.parametrize("route", POLLING, ids=lambda route: route.name)
@@ -48,11 +48,11 @@ def test_an_empty_and_a_doubled_one_are_refused(route: Route, as_staff: APIClien
             (f"{query.name}=1&{query.name}=2", "repeated_parameter"),
         ):
             answer = call(as_staff, route, given + others)
-            told = json.loads(answer.content)
-            assert (answer.status_code, told["code"]) == (400, code), (given, told)
+            reported = json.loads(answer.content)
+            assert (answer.status_code, reported["code"]) == (400, code), (given, reported)
 
 
-def test_a_filter_that_is_not_there_shows_nobody(as_staff: APIClient) -> None:
+def test_a_filter_that_is_not_there_shows_no_one(as_staff: APIClient) -> None:
     make_user()
 
     assert as_staff.get("/api/v1/users?extern_id=p-1").status_code == 400

@@ -75,7 +75,7 @@ class TestDevices:
 
         assert (answer.status_code, answer.data["code"]) == (400, "invalid_device")
 
-    def test_nobody_touches_somebody_elses_device(self, as_user: APIClient) -> None:
+    def test_no_one_touches_somebody_elses_device(self, as_user: APIClient) -> None:
         other = Device.objects.create(user=make_user(), token="other")
 
         assert as_user.delete(f"{API}/devices/{other.pk}").data["code"] == "unknown_device"
@@ -176,7 +176,7 @@ class TestProofs:
         ("body", "code"),
         [
             ({"kind": "fax", "address": "1"}, "invalid_choice"),
-            ({"kind": "email", "address": "nobody"}, "invalid_address"),
+            ({"kind": "email", "address": "unknown"}, "invalid_address"),
             ({"kind": "phone", "address": "12"}, "invalid_address"),
         ],
     )

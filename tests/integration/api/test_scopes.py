@@ -105,9 +105,9 @@ def test_people_reach_what_is_for_themselves_and_staff_everything(user: User, st
 
 
 def test_what_is_public_is_the_same_with_any_scope() -> None:
-    nobody = APIClient(raise_request_exception=False)
+    anonymous = APIClient(raise_request_exception=False)
     public = [route for route in ROUTES if route.auth is Auth.PUBLIC]
-    wanted = {route.name: call(nobody, route).status_code for route in public}
+    wanted = {route.name: call(anonymous, route).status_code for route in public}
     for scope in SCOPES:
         client = holding(scope)
         assert {route.name: call(client, route).status_code for route in public} == wanted
@@ -132,13 +132,13 @@ def test_every_other_url_is_listed_with_who_may() -> None:
 
 
 def test_no_scope_opens_another_door() -> None:
-    client, nobody = holding("*"), APIClient(raise_request_exception=False)
+    client, anonymous = holding("*"), APIClient(raise_request_exception=False)
     elsewhere = {"REMOTE_ADDR": "203.0.113.7"}  # not this machine
     for door in OTHER_URLS:
         path = "/" + re.sub(r"<\w+:\w+>", "1", door)
         for method in ("GET", "POST"):
             ours = client.generic(method, path, **elsewhere)
-            theirs = nobody.generic(method, path, **elsewhere)
+            theirs = anonymous.generic(method, path, **elsewhere)
             assert (ours.status_code, ours.get("Location")) == (
                 theirs.status_code,
                 theirs.get("Location"),
@@ -285,7 +285,9 @@ def test_a_critical_template_stays_so_for_its_author(template: Any) -> None:
 
 
 @pytest.fixture
-def told(as_staff: APIClient, with_key: Callable[..., APIClient], frozen: Any) -> dict[str, str]:
+def reported(
+    as_staff: APIClient, with_key: Callable[..., APIClient], frozen: Any
+) -> dict[str, str]:
     """Messages with a code and links, in every state that something answers; their ids."""
     make_template(
         "test.links",
@@ -340,7 +342,7 @@ def told(as_staff: APIClient, with_key: Callable[..., APIClient], frozen: Any) -
 
 
 def test_no_answer_hands_out_what_was_rendered_or_is_secret(
-    told: dict[str, str], override_environment: Any
+    reported: dict[str, str], override_environment: Any
 ) -> None:
     override_environment(
         twilio_auth_token=f"{CODE}-token",
@@ -348,16 +350,16 @@ def test_no_answer_hands_out_what_was_rendered_or_is_secret(
         anymail_settings=json.dumps({"server_token": f"{CODE}-server"}),
         webhook_secret="",
     )
-    kept = " ".join(json.dumps(row.content, default=str) for row in SandboxMessage.objects.all())
-    assert CODE in kept
-    assert "/unsubscribe/" in kept
+    stored = " ".join(json.dumps(row.content, default=str) for row in SandboxMessage.objects.all())
+    assert CODE in stored
+    assert "/unsubscribe/" in stored
     key, text = ApiKey.make(name="all", scopes=["*"])
     owners = {
-        "/api/v1/notifications": told["notification"],
-        "/api/notifications": told["notification"],
-        "/api/v1/webhooks": told["webhook"],
-        "/api/v1/users": told["user"],
-        "/api/admin/broadcasts": told["broadcast"],
+        "/api/v1/notifications": reported["notification"],
+        "/api/notifications": reported["notification"],
+        "/api/v1/webhooks": reported["webhook"],
+        "/api/v1/users": reported["user"],
+        "/api/admin/broadcasts": reported["broadcast"],
     }
     asked = 0
     for client in (plain(text), plain(issue_access(make_user(is_staff=True), now=clock.now()))):
@@ -365,12 +367,12 @@ def test_no_answer_hands_out_what_was_rendered_or_is_secret(
             if route.method != "GET" or route.name == "link_to_preferences":
                 continue  # which is made to hand out that link, under its own scope
             named = next((v for k, v in owners.items() if route.path.startswith(k)), "1")
-            path = path_of(route, id=named, job_id=told["job_id"])
-            query = {"user_id": told["user"]} if "user_id" in str(route.query) else {}
+            path = path_of(route, id=named, job_id=reported["job_id"])
+            query = {"user_id": reported["user"]} if "user_id" in str(route.query) else {}
             body = client.get(path, query).getvalue().decode()
             asked += 1
             assert CODE not in body, route.name
-            assert told["secret"] not in body, route.name
+            assert reported["secret"] not in body, route.name
             assert not re.search(r"/(unsubscribe|preferences|confirm)/[A-Za-z0-9]", body), (
                 route.name
             )

@@ -26,7 +26,7 @@ def lines(caplog: Any) -> list[Any]:
 @pytest.mark.parametrize(
     ("_case", "token", "path", "status", "code"),
     [
-        ("nobody", "", "/api/v1/users", 401, "not_authenticated"),
+        ("anonymous", "", "/api/v1/users", 401, "not_authenticated"),
         ("a bad token", "Token nothing", "/api/v1/users", 401, "invalid_token"),
         ("a bad key", "Bearer ck_live_a_b", "/api/v1/users", 401, "invalid_api_key"),
         ("no right", "key", "/api/v1/users", 403, "missing_scope"),
@@ -42,7 +42,7 @@ def test_every_refusal_is_logged_with_who_and_why(
     (line,) = lines(caplog)
     assert (line["event"], line["level"]) == ("security.refused", "warning")
     assert (line["status"], line["code"], line["path"]) == (status, code, path)
-    assert line["principal"] == (f"key:{key.pk}" if token == "key" else "nobody")
+    assert line["principal"] == (f"key:{key.pk}" if token == "key" else "anonymous")
     assert line["client"] == "127.0.0.1"
 
 
@@ -61,7 +61,7 @@ def test_a_sign_in_is_logged_whether_it_succeeds_or_not(client: Client, caplog: 
 
 
 @pytest.mark.parametrize("kind", ["preferences", "unsubscribe", "confirm"])
-def test_a_path_that_holds_a_credential_is_not_told(caplog: Any, kind: str) -> None:
+def test_a_path_that_holds_a_credential_is_not_logged(caplog: Any, kind: str) -> None:
     request = RequestFactory().post(f"/{kind}/a-secret-link")
     note_refusal(request, HttpResponse(status=403))
     assert lines(caplog)[0]["path"] == f"/{kind}/..."

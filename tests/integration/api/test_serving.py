@@ -174,7 +174,7 @@ async def test_a_websocket_is_closed_with_4404(port: int) -> None:
     assert caught.value.rcvd.code == 4404
 
 
-def test_a_client_that_hangs_up_disturbs_nobody(port: int) -> None:
+def test_a_client_that_hangs_up_disturbs_no_one(port: int) -> None:
     for _ in range(5):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
             client.sendall(

@@ -48,10 +48,12 @@ def sync(with_key: Callable[..., APIClient]) -> APIClient:
 
 
 def rows_of(user: User) -> str:
-    """All that is kept of a person, as one text."""
-    kept = [User.objects.filter(pk=user.pk).values()]
-    kept += [table.objects.filter(user_id=user.pk).order_by("pk").values() for table in TABLES]
-    return repr([list(rows) for rows in kept])
+    """All stored rows of a person, as one text."""
+    rows_of_all = [User.objects.filter(pk=user.pk).values()]
+    rows_of_all += [
+        table.objects.filter(user_id=user.pk).order_by("pk").values() for table in TABLES
+    ]
+    return repr([list(rows) for rows in rows_of_all])
 
 
 def links_of(user: User) -> int:

@@ -61,7 +61,7 @@ def test_no_table_holds_a_secret_in_the_clear(client: Client) -> None:
     assert client.get("/admin/").status_code == 200
 
 
-def test_what_stands_in_a_table_signs_nobody_in(client: Client) -> None:
+def test_what_stands_in_a_table_signs_no_one_in(client: Client) -> None:
     user = make_user(is_staff=True)
     client.force_login(user)
     new_drf_token(user)
@@ -108,7 +108,7 @@ def test_secrets_of_before_become_hashes_and_stay_good(client: Client) -> None:
     assert client.get("/admin/").status_code == 200
 
 
-def test_a_session_is_kept_renewed_and_ended_by_its_hash(client: Client) -> None:
+def test_a_session_is_stored_renewed_and_ended_by_its_hash(client: Client) -> None:
     user = make_user(is_staff=True)
     client.force_login(user)
     first = client.cookies["sessionid"].value
@@ -146,7 +146,7 @@ def test_sessions_of_asynchronous_code_are_hashed_too() -> None:
     visit()
 
 
-def test_a_token_of_nobody_is_refused() -> None:
+def test_a_token_of_no_one_is_refused() -> None:
     with pytest.raises(Unauthenticated):
-        user_of_drf_token("nobody")
+        user_of_drf_token("unknown")
     assert not User.objects.exists()

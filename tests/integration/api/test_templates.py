@@ -83,7 +83,7 @@ def test_creating_is_idempotent(author: APIClient) -> None:
     assert NotificationTemplate.objects.count() == 1
 
 
-def test_every_error_of_a_template_is_told_at_once(author: APIClient) -> None:
+def test_every_error_of_a_template_is_reported_at_once(author: APIClient) -> None:
     refused = write(author, path="a..b", push_template="one\n{{ two", typo=1)
 
     assert refused.status_code == 400
@@ -212,7 +212,7 @@ class TestDiff:
 
         assert author.get(f"{one}/diff").data["texts"] == []
 
-    def test_texts_of_very_many_lines_are_told_as_replaced(self, author: APIClient) -> None:
+    def test_texts_of_very_many_lines_are_reported_as_replaced(self, author: APIClient) -> None:
         made = write(author, in_app_template="a\n" * 4_000)
         one = f"{TEMPLATES}/{made.data['id']}"
         author.post(f"{one}/publish", {})
@@ -224,7 +224,7 @@ class TestDiff:
         assert text["diff"].endswith("\n+b")
 
 
-def test_uses_are_told_by_day_in_pages(author: APIClient) -> None:
+def test_uses_are_reported_by_day_in_pages(author: APIClient) -> None:
     made = write(author, status="published").data
     row = NotificationTemplate.objects.get(pk=made["id"])
     assert row.current_version_id is not None
@@ -241,8 +241,8 @@ def test_uses_are_told_by_day_in_pages(author: APIClient) -> None:
     first = author.get(f"{TEMPLATES}/{row.pk}/usage", {"limit": 1}).data
 
     assert first["total"] == 5
-    (told,) = first["results"]
-    assert (told["day"], told["count"], told["version"]) == (today.isoformat(), 3, 1)
+    (reported,) = first["results"]
+    assert (reported["day"], reported["count"], reported["version"]) == (today.isoformat(), 3, 1)
     (other,) = author.get(first["next"]).data["results"]
     assert other["count"] == 2
     assert author.get(f"{TEMPLATES}/{row.pk}/usage", {"days": 366}).data["total"] == 6

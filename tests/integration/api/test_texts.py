@@ -51,15 +51,15 @@ def test_every_door_says_where_a_text_cannot_be_stored(route, as_staff):
             if answer.status_code in (401, 403):  # another caller's door
                 continue
             assert answer.status_code == 400, (body, answer.content)
-            told = json.loads(answer.content)
-            if "errors" in told:
-                assert told["code"] == ("invalid_text" if raw == RAW[0] else "invalid_json")
+            reported = json.loads(answer.content)
+            if "errors" in reported:
+                assert reported["code"] == ("invalid_text" if raw == RAW[0] else "invalid_json")
                 assert (
-                    "a.b[1]" in told["detail"]
-                    or "a: must" in told["detail"]
-                    or ("a must" in told["detail"])
+                    "a.b[1]" in reported["detail"]
+                    or "a: must" in reported["detail"]
+                    or ("a must" in reported["detail"])
                 )
-            assert "half a character" in (told.get("detail") or told["error"])
+            assert "half a character" in (reported.get("detail") or reported["error"])
 
 
 @pytest.mark.parametrize("depth", [99, 101, 300, 700, 900, 980, 1_100])

@@ -1,4 +1,4 @@
-"""Who asks too often waits, and nobody waits for another."""
+"""A caller over its rate waits; callers under theirs do not."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ def test_a_person_cannot_mute_themselves_beyond_the_range(as_user, user):
 
 
 @pytest.mark.parametrize("until", [datetime.max.replace(tzinfo=UTC), LATEST])
-def test_whoever_is_muted_for_ever_holds_up_nobody_else(as_staff, user, until):
+def test_a_user_muted_for_ever_delays_no_one_else(as_staff, user, until):
     UserNotificationPreference.objects.create(
         user=user, dnd_until=until, quiet_hours_enabled=True, timezone="Pacific/Kiritimati"
     )

@@ -27,15 +27,15 @@ from tests.integration.api.conftest import KeyClient, bearer
 from tests.integration.factories import make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
-DOOR = "/api/v1/notifications/1/status"  # 404 for whoever comes in: there is no notification
+DOOR = "/api/v1/notifications/1/status"  # no notification: 404 if admitted
 
 
 def minted(key: Any = None, algorithm: str = "HS256", **claims: Any) -> str:
     """A token as the platform would mint it; a claim of None is left out."""
     now = int(clock.now().timestamp())
     full = {"aud": "carillon", "exp": now + 60, **claims}
-    kept = {name: value for name, value in full.items() if value is not None}
-    return jwt.encode(kept, key or settings.JWT_SECRET, algorithm, headers={"kid": "k1"})
+    claims = {name: value for name, value in full.items() if value is not None}
+    return jwt.encode(claims, key or settings.JWT_SECRET, algorithm, headers={"kid": "k1"})
 
 
 def code_of(token: str, scheme: str = "Bearer") -> str:
@@ -166,14 +166,14 @@ class TestTokensOfThePlatform:
             "ext:",
         ],
     )
-    def test_a_claim_that_only_looks_like_somebody_is_nobody(self, text: str) -> None:
+    def test_a_claim_that_only_looks_like_somebody_is_no_one(self, text: str) -> None:
         user = make_user(external_id="p-7")
         make_user(external_id=None)
 
         assert code_of(minted(user_id=text.format(user))) == "unknown_user"
 
     @pytest.mark.parametrize("number", [0, -1, 1 << 63, 1 << 80])
-    def test_a_number_beyond_all_ids_is_nobody(self, user: User, number: int) -> None:
+    def test_a_number_beyond_all_ids_is_no_one(self, user: User, number: int) -> None:
         assert code_of(minted(user_id=number)) == "unknown_user"
 
     def test_a_person_whose_external_id_is_a_uuid_is_not_the_one_with_that_uuid(self) -> None:
@@ -196,12 +196,12 @@ class TestTokensOfThePlatform:
             ("another audience", {"aud": "elsewhere"}, "invalid_token"),
             ("no audience", {"aud": None}, "invalid_token"),
             ("not yet valid", {"nbf": 99_999_999_999}, "invalid_token"),
-            ("nobody", {"user_id": None}, "invalid_token"),
+            ("unknown", {"user_id": None}, "invalid_token"),
             ("a list", {"user_id": [1]}, "invalid_token"),
             ("true", {"user_id": True}, "invalid_token"),
             ("NUL", {"user_id": "a\x00"}, "invalid_token"),
             ("unknown id", {"user_id": 999_999}, "unknown_user"),
-            ("unknown name", {"user_id": "nobody-here"}, "unknown_user"),
+            ("unknown name", {"user_id": "unknown-here"}, "unknown_user"),
             ("unknown uuid", {"user_id": "1f0c5f5e-0000-4000-8000-000000000000"}, "unknown_user"),
         ],
     )

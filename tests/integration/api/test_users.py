@@ -1,4 +1,4 @@
-"""People, kept in step by the owning platform."""
+"""People, synchronized by the owning platform."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class TestPut:
         answer = put(
             sync,
             uuid4(),
-            email="nobody",
+            email="unknown",
             timezone="Mars/Base",
             role="king",
             shoe=44,
@@ -101,7 +101,7 @@ class TestPut:
             "devices",
             "contact_points",
         }
-        assert not User.objects.filter(email="nobody").exists()
+        assert not User.objects.filter(email="unknown").exists()
 
     def test_somebody_elses_name_is_a_conflict(self, sync: APIClient) -> None:
         make_user(username="taken", external_id="x-1")
@@ -221,7 +221,7 @@ class TestReading:
         assert len(sync.get(USERS, {"search": "okaFOR1"}).data["results"]) == 1
         assert len(sync.get(USERS, {"username": "find2"}).data["results"]) == 1
 
-    def test_a_person_reads_himself_and_nobody_else(self, as_user: APIClient, user: User) -> None:
+    def test_a_person_reads_himself_and_no_one_else(self, as_user: APIClient, user: User) -> None:
         other = make_user()
 
         assert as_user.get(f"{USERS}/{user.uuid}").data["username"] == user.username

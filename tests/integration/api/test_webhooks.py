@@ -28,7 +28,7 @@ def test_an_endpoint_is_made_with_a_secret_that_is_shown_once(service, made):
     assert service.get(URL).json()["results"] == [shown]
 
 
-def test_every_error_is_told_at_once(service):
+def test_every_error_is_reported_at_once(service):
     body = {"url": "https://10.0.0.1/", "events": ["message.read"]}
     answer = service.post(URL, body, format="json")
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
@@ -67,14 +67,14 @@ def test_a_new_endpoint_has_no_deliveries_to_replay(service, made):
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "reported"),
     [
         ("http://127.0.0.1/hook", True),
         ("http://example.com:8299/hook", True),
         ("ftp://example.com/hook", False),
     ],
 )
-def test_a_loopback_url_is_refused_with_a_hint(service, url, told):
+def test_a_loopback_url_is_refused_with_a_hint(service, url, reported):
     answer = service.post(URL, {**BODY, "url": url}, format="json")
     assert answer.status_code == 400
-    assert ("CARILLON_WEBHOOK_ALLOW_PRIVATE=true" in answer.json()["detail"]) is told
+    assert ("CARILLON_WEBHOOK_ALLOW_PRIVATE=true" in answer.json()["detail"]) is reported

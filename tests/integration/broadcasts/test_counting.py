@@ -178,7 +178,7 @@ class TestFolding:
         assert made.status == "completed"
 
 
-class TestTelling:
+class TestReporting:
     def test_a_slice_without_broadcasts_runs_no_statement(self):
         make_messages(3, channel="in_app", lane="bulk", source="key:1")
         with CaptureQueriesContext(connection) as queries:
@@ -309,7 +309,7 @@ def test_the_figures_are_exported():
         'notification_broadcast_recipients{state="failed"} 1.0',
         'notification_broadcast_recipients{state="pending"} 1.0',
         "notification_broadcasts 1.0",
-        "notification_broadcast_news 0.0",
+        "notification_broadcast_changes 0.0",
         "notification_broadcast_miscounted 0.0",
         "notification_broadcast_invariant_broken 0.0",
     ):

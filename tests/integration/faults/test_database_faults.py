@@ -31,7 +31,7 @@ LONGEST_S = 60
 
 
 class CountingCalls:
-    """Hands over to nobody, and counts."""
+    """Hands over to anonymous, and counts."""
 
     def __init__(self) -> None:
         self.sent: Counter[int] = Counter()

@@ -59,12 +59,12 @@ def admit(gate, items, lane=Lane.DEFAULT):
 
 
 def see(gate, *results, provider="smtp", recipient="a@example.org"):
-    async def told():
+    async def reported():
         for result in results:
             gate.observe(provider, recipient, result)
         await gate.close()
 
-    async_to_sync(told)()
+    async_to_sync(reported)()
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def send(user, *, channel="email", category="payment", **options):
 
 
 def work(answer_with=SENT):
-    """One pass over what is due: the inbox takes everything, providers answer as they are told."""
+    """One pass over what is due: the inbox accepts all, providers return `answer_with`."""
     leases = batches.lease(owner="w", lane="default", seconds=60)
     for channel in {held.channel for held in leases}:
         group = [held for held in leases if held.channel == channel]

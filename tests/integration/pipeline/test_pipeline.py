@@ -94,8 +94,8 @@ def test_the_sandbox_keeps_what_would_have_gone_out():
 
     work()
 
-    kept = SandboxMessage.objects.get().content
-    assert (kept["recipient"], kept["title"], kept["body"]) == (
+    content = SandboxMessage.objects.get().content
+    assert (content["recipient"], content["title"], content["body"]) == (
         user.email,
         "About 5",
         "Hello Grace: 5",
@@ -188,15 +188,15 @@ def test_the_newest_of_a_collapse_key_wins():
     assert ("suppressed", "collapsed_by_newer") in events(loser)
 
 
-def test_an_ordering_key_keeps_the_younger_waiting_until_the_elder_is_settled(frozen):
+def test_an_ordering_key_keeps_the_later_message_waiting_until_the_earlier_one_is_settled(frozen):
     make_template()
     user = make_user()
-    elder = send(user, ordering_key="chat")
+    earlier = send(user, ordering_key="chat")
     frozen.forward(0.001)
     younger = send(user, ordering_key="chat")
 
     work()
-    assert (message(elder).status, message(younger).status) == ("sent", "pending")
+    assert (message(earlier).status, message(younger).status) == ("sent", "pending")
     frozen.forward(2)
     work()
 
@@ -229,7 +229,7 @@ def test_a_kill_switch_holds_messages_without_burning_an_attempt(frozen, scope, 
     assert message(answer).status == "sent"
 
 
-def test_a_template_that_fails_at_send_is_a_dead_letter_and_spoils_nobody_else():
+def test_a_template_that_fails_at_send_is_a_dead_letter_and_affects_no_one_else():
     make_template(in_app_template="{{ user.first_name }} {{ 10 // amount|int }}")
     good = send(make_user(), channel="in_app", context={"amount": 2})
     job = NotificationService().send_bulk(
@@ -252,7 +252,7 @@ def test_a_template_that_fails_at_send_is_a_dead_letter_and_spoils_nobody_else()
 # -- providers' answers, one by one ------------------------------------------------------------
 
 
-def flown(*, category="payment", **message_values):
+def dispatched(*, category="payment", **message_values):
     """A message that is journalled and about to be answered by a provider."""
     (made,) = make_messages(1, category=category, **message_values)
     (held,) = lease()
@@ -269,7 +269,7 @@ def answered(ready, result, frozen):
 
 
 def test_a_passing_fault_is_tried_again_later_in_a_new_batch(frozen):
-    made, held, ready = flown()
+    made, held, ready = dispatched()
 
     got = answered(ready, SendResult(Verdict.RETRY, error="busy", error_code="busy"), frozen)
 
@@ -281,7 +281,7 @@ def test_a_passing_fault_is_tried_again_later_in_a_new_batch(frozen):
 
 
 def test_a_providers_wish_to_wait_is_honoured(frozen):
-    _, _, ready = flown()
+    _, _, ready = dispatched()
 
     got = answered(ready, SendResult(Verdict.RETRY, error="busy", retry_after_s=120), frozen)
 
@@ -289,7 +289,7 @@ def test_a_providers_wish_to_wait_is_honoured(frozen):
 
 
 def test_the_third_failed_call_is_the_last(frozen):
-    made, _, ready = flown(attempts=2)
+    made, _, ready = dispatched(attempts=2)
 
     got = answered(ready, SendResult(Verdict.RETRY, error="busy", error_code="busy"), frozen)
 
@@ -300,7 +300,7 @@ def test_the_third_failed_call_is_the_last(frozen):
 
 
 def test_a_final_error_is_a_dead_letter_at_once(frozen):
-    _, _, ready = flown()
+    _, _, ready = dispatched()
 
     got = answered(ready, SendResult(Verdict.FAILED, error="no such user"), frozen)
 
@@ -309,7 +309,7 @@ def test_a_final_error_is_a_dead_letter_at_once(frozen):
 
 
 def test_doubt_is_resent_where_the_category_says_so_and_counts_as_an_attempt(frozen):
-    _, _, ready = flown()
+    _, _, ready = dispatched()
 
     got = answered(ready, SendResult(Verdict.UNCERTAIN, error_code="deadline"), frozen)
 
@@ -318,7 +318,7 @@ def test_doubt_is_resent_where_the_category_says_so_and_counts_as_an_attempt(fro
 
 
 def test_doubt_is_held_for_a_person_where_the_category_says_so(frozen):
-    _, _, ready = flown(category="marketing")
+    _, _, ready = dispatched(category="marketing")
 
     got = answered(ready, SendResult(Verdict.UNCERTAIN, error_code="deadline"), frozen)
 
@@ -327,7 +327,7 @@ def test_doubt_is_held_for_a_person_where_the_category_says_so(frozen):
 
 
 def test_what_never_left_burns_no_attempt(frozen):
-    _, _, ready = flown()
+    _, _, ready = dispatched()
 
     got = answered(ready, SendResult(Verdict.RETRY, error_code="not_started"), frozen)
 
@@ -335,7 +335,7 @@ def test_what_never_left_burns_no_attempt(frozen):
 
 
 def test_a_lost_lease_records_nothing_but_evidence(frozen):
-    made, held, ready = flown()
+    made, held, ready = dispatched()
     DeliveryBatch.objects.filter(pk=held.batch_id).update(fence=99)
 
     got = answered(ready, SendResult(Verdict.SENT, provider_message_id="x"), frozen)
@@ -345,7 +345,7 @@ def test_a_lost_lease_records_nothing_but_evidence(frozen):
 
 
 def test_evidence_settles_a_doubt_and_stops_the_pending_resend(frozen):
-    made, _, ready = flown()
+    made, _, ready = dispatched()
     frozen.forward(61)
     takeover.sweep(everywhere=True)
 
@@ -376,7 +376,7 @@ def test_what_comes_again_does_so_whatever_else_is_recorded_with_it(frozen):
 
 
 def test_evidence_moves_no_message_that_was_never_in_doubt(frozen):
-    made, _, ready = flown()
+    made, _, ready = dispatched()
     outcome = settle(ready, SendResult(Verdict.SENT, provider_message_id="x"), at=frozen.now)
 
     assert resolve_uncertain([outcome]) == 0
@@ -415,7 +415,7 @@ def test_a_record_that_was_undone_is_not_taken_for_done_because_its_batch_was_ta
     frozen, category
 ):
     """The link was cut before the commit arrived; when it is back, the lease is another's."""
-    _, _, ready = flown(category=category)
+    _, _, ready = dispatched(category=category)
     outcome = settle(ready, SendResult(Verdict.SENT, provider_message_id="x"), at=frozen.now)
     recording = Recording([outcome])
     with transaction.atomic():
@@ -434,7 +434,7 @@ def test_a_record_that_was_undone_is_not_taken_for_done_because_its_batch_was_ta
 
 def test_a_record_whose_commit_stands_is_known_by_its_messages(frozen):
     """Its batch is finished and gone; beside it is one whose journal it did not change."""
-    _, _, ready = flown()
+    _, _, ready = dispatched()
     make_messages(2, source="key:2")
     (other,) = lease()
     waits = prepare("email", keys_of([other])).ready[0]
@@ -446,7 +446,7 @@ def test_a_record_whose_commit_stands_is_known_by_its_messages(frozen):
 
 
 def test_nothing_of_a_batch_that_was_taken_over_leaves_with_a_record_in_doubt(frozen):
-    _, _, ready = flown()
+    _, _, ready = dispatched()
     make_messages(2, source="key:2")
     (other,) = lease()
     sent = settle(ready, SendResult(Verdict.SENT), at=frozen.now)

@@ -1,5 +1,4 @@
-"""A push to several devices, from the lease to the record, through providers that are told what to
-answer."""
+"""A push to several devices, from the lease to the record, with scripted providers."""
 
 from __future__ import annotations
 
@@ -218,7 +217,7 @@ def test_it_failed_when_every_device_is_dead(plan):
     assert DeadLetter.objects.get(message_id=message.pk).code == "unregistered"
 
 
-def test_devices_that_nobody_carries_are_no_contact(plan):
+def test_devices_that_no_one_carries_are_no_contact(plan):
     user = make_user()
     device(user, "iphone", kind="apns")
     (message,) = make_messages(1, channel="push", user=user)

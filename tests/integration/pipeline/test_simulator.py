@@ -32,7 +32,7 @@ def unreachable(key):
 
 
 def work(now):
-    """What is due is handed to providers that nobody can reach, and receipts are applied."""
+    """Dispatches what is due to providers out of reach, and applies receipts."""
     leases = batches.lease(owner="w", lane="default", seconds=60)
     for lease in leases:
         items = prepare(lease.channel, keys_of([lease])).ready
@@ -40,11 +40,11 @@ def work(now):
             deliver_rows([lease], owner="w")
             continue
         going = {item.message.id: item for item in journal(items, owner="w")}
-        landed = []
+        settled = []
 
-        def land(sent, results, going=going, landed=landed):
+        def land(sent, results, going=going, settled=settled):
             for one, result in zip(sent, results, strict=True):
-                landed.append(settle(going[one.message_id], result, at=now))
+                settled.append(settle(going[one.message_id], result, at=now))
 
         async def dispatch(items=items, land=land):
             outbound = [item.outbound for item in items]
@@ -52,7 +52,7 @@ def work(now):
             await calls.send(items[0].provider, outbound, timeout_s=1, on_results=land)
 
         asyncio.run(dispatch())
-        record(landed, owner="w")
+        record(settled, owner="w")
     batches.release([lease for lease in leases if lease.open_keys], "w")
     apply_due(now=now)
 
@@ -179,6 +179,6 @@ def test_a_test_key_meets_the_simulator_in_the_sandbox(send, name, status):
     assert (message.provider, message.status) == ("sandbox", status)
 
 
-def test_nobody_may_call_in_the_simulators_name(client):
+def test_no_one_may_call_in_the_simulators_name(client):
     response = client.post("/api/v1/callbacks/simulator", b"{}", content_type="application/json")
     assert (response.status_code, response.json()["code"]) == (403, "bad_signature")

@@ -110,7 +110,7 @@ def test_a_try_that_was_surely_not_taken_costs_nothing_and_a_doubtful_one_costs_
     assert take(3, again=True) == (set(), False)
     assert SmsSpend.objects.get().micros == 3 * CENT
     assert take(4, again=True) == ({7}, True)
-    assert take(4, again=True) == ({7}, False)  # told once a day
+    assert take(4, again=True) == ({7}, False)  # reported once a day
     assert SmsCharge.objects.get().attempt == 3
 
 

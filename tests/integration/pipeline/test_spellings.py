@@ -151,7 +151,7 @@ def test_mails_are_written_to_the_spelling_that_was_given() -> None:
 
     deliver_rows(lease(), owner="w")
 
-    sent = {kept.content["recipient"] for kept in SandboxMessage.objects.all()}
+    sent = {row.content["recipient"] for row in SandboxMessage.objects.all()}
     assert sent == {"Ada.L@münchen.de", "Eve.X@example.org"}
     point = ContactPoint.objects.get(user=user)
     assert (point.address, point.written_to) == ("ada.l@xn--mnchen-3ya.de", "Ada.L@münchen.de")
@@ -221,8 +221,8 @@ def test_a_changed_address_forgets_the_spelling_of_the_old_one() -> None:
 def test_a_receipt_closes_the_address_in_whatever_spelling_it_tells_it() -> None:
     user = make_user(email="Ada@münchen.de")
 
-    for told in ("eve@example.org", "ada@XN--MNCHEN-3YA.de"):
-        close_contact(channel="email", user_id=user.pk, address=told, code="550", reason="gone")
+    for reported in ("eve@example.org", "ada@XN--MNCHEN-3YA.de"):
+        close_contact(channel="email", user_id=user.pk, address=reported, code="550", reason="gone")
 
     assert ContactPoint.objects.get(user=user).state == "bounced"
 
@@ -235,8 +235,8 @@ def test_an_unsubscribe_of_a_former_system_ends_it_for_everybody_at_the_address(
 
     assert (report.created, report.error_count) == (1, 0)
     for user in users:
-        wishes = PreferenceService().get(caller=SYSTEM, identifier=user.pk)
-        assert wishes.categories["marketing"].email_enabled is False
+        preferences = PreferenceService().get(caller=SYSTEM, identifier=user.pk)
+        assert preferences.categories["marketing"].email_enabled is False
 
 
 def test_people_are_found_by_every_spelling_of_their_address() -> None:

@@ -1,4 +1,4 @@
-"""A row that another transaction holds locks up nothing else, and nobody waits for it."""
+"""A row that another transaction locks delays nothing else."""
 
 from __future__ import annotations
 

@@ -275,7 +275,7 @@ def test_an_outcome_that_comes_too_late_keeps_no_departure_off_the_journal():
     (gone,), (going,) = make_messages(1), make_messages(1)
     leases = batches.lease(owner="w", lane=Lane.DEFAULT, seconds=60)
     held = {next(iter(lease.open_keys)): lease for lease in leases}
-    lost, kept = held[gone.pk], held[going.pk]
+    lost, living = held[gone.pk], held[going.pk]
     DeliveryBatch.objects.filter(pk=lost.batch_id).delete()
     (message,) = hot().load_pending([gone.pk])
     late = Outcome(
@@ -283,12 +283,12 @@ def test_an_outcome_that_comes_too_late_keeps_no_departure_off_the_journal():
         provider="sandbox",
         result=SendResult(Verdict.SENT),
     )
-    recording = Recording([late], [kept])
+    recording = Recording([late], [living])
 
     with recording.transaction(owner="w"):
-        recording.journal({kept: {going.pk}})
+        recording.journal({living: {going.pk}})
 
     assert recording.late == [late]
-    assert kept.journal == {going.pk}
-    row = DeliveryBatch.objects.get(pk=kept.batch_id)
+    assert living.journal == {going.pk}
+    row = DeliveryBatch.objects.get(pk=living.batch_id)
     assert set(unpack_keys(row.journal)) == {going.pk}

@@ -55,7 +55,7 @@ def test_json_types_and_none_at_all_are_taken(content_type: str) -> None:
         ("deep aside", b'{"b":[' + b"[]," * 99 + b"[" * 110 + b"]" * 111 + b"}", "nested too"),
     ],
 )
-def test_what_is_no_object_is_told_with_its_place(_case: str, body: bytes, words: str) -> None:
+def test_what_is_no_object_is_reported_with_its_place(_case: str, body: bytes, words: str) -> None:
     with pytest.raises(InvalidJson) as caught:
         read(body)
 
@@ -109,7 +109,7 @@ def test_a_compressed_body_is_refused_by_the_name_of_its_coding(coding: str) -> 
         read_object(request)
 
 
-def test_another_content_type_is_refused_with_the_mend() -> None:
+def test_another_content_type_is_refused_with_the_correction() -> None:
     with pytest.raises(UnsupportedType) as caught:
         read(b"a=1", "application/x-www-form-urlencoded")
 
@@ -120,7 +120,7 @@ def test_a_valid_body_becomes_its_shape() -> None:
     assert check_body({"name": "Ada", "ids": [1]}, Shape) == Shape(name="Ada", ids=[1])
 
 
-def test_every_error_of_a_body_is_told_at_once() -> None:
+def test_every_error_of_a_body_is_reported_at_once() -> None:
     with pytest.raises(InvalidRequest) as caught:
         check_body({"count": "1", "ids": [1, "x"], "colour": 1}, Shape)
 
@@ -154,7 +154,7 @@ def test_a_query_is_typed_and_defaults_fill_it() -> None:
     }
 
 
-def test_every_error_of_a_query_is_told_at_once() -> None:
+def test_every_error_of_a_query_is_reported_at_once() -> None:
     given = QueryDict("limit=0&resolved=maybe&sort=sideways&cursor=%00&other=1&page=")
 
     with pytest.raises(InvalidRequest) as caught:

@@ -1,4 +1,4 @@
-"""What an error means over HTTP, and the two forms in which it is told."""
+"""What an error means over HTTP, and the two forms in which it is reported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from notifications.features.access.authentication import KeysUnreachable, Unauth
 PATH = "/api/v1/notifications/send"
 
 
-def told(error: CarillonError, path: str = PATH) -> Any:
+def reported(error: CarillonError, path: str = PATH) -> Any:
     return json.loads(problem_response(error, path=path).content)
 
 
@@ -75,11 +75,13 @@ def test_a_problem_says_what_where_and_every_field() -> None:
 
 
 def test_a_single_wrong_field_gives_the_problem_its_code() -> None:
-    assert told(InvalidRequest([FieldError("a", "too_long", "is too long")]))["code"] == "too_long"
+    assert (
+        reported(InvalidRequest([FieldError("a", "too_long", "is too long")]))["code"] == "too_long"
+    )
 
 
 def test_what_an_error_knows_stands_beside_it_and_cannot_replace_its_parts() -> None:
-    problem = told(Refused("no", code="missing_scope", scope="operations", status="x"))
+    problem = reported(Refused("no", code="missing_scope", scope="operations", status="x"))
 
     assert problem["scope"] == "operations"
     assert problem["status"] == 403
@@ -128,7 +130,7 @@ def test_retry_after_is_a_header() -> None:
         (InterfaceError("closed"), 503, "database_unavailable"),
     ],
 )
-def test_what_others_raise_is_told_in_the_same_form(
+def test_what_others_raise_is_reported_in_the_same_form(
     raised: Exception, status: int, code: str
 ) -> None:
     response = handle_exception(raised, {"request": RequestFactory().get(PATH)})
@@ -138,5 +140,5 @@ def test_what_others_raise_is_told_in_the_same_form(
     assert b"10.0.0.1" not in response.content
 
 
-def test_what_nobody_foresaw_is_left_to_django() -> None:
+def test_what_no_one_foresaw_is_left_to_django() -> None:
     assert handle_exception(ZeroDivisionError(), {"request": RequestFactory().get(PATH)}) is None

@@ -139,7 +139,7 @@ def test_a_decision_at_any_time(now, dnd, quiet, digest, expires, zones):
 
 @pytest.mark.parametrize("until", [datetime.max, datetime(9999, 12, 31, 23, 59, 59), LATEST])
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Etc/GMT+12"])
-def test_whoever_is_muted_beyond_the_range_is_muted_until_its_end(until, zone):
+def test_a_user_muted_beyond_the_range_is_muted_until_its_end(until, zone):
     for quiet in (None, (time(22), time(8)), (time(0), time.max)):
         facts = MessageFacts(
             now=datetime(2030, 5, 1, tzinfo=UTC),
@@ -157,7 +157,7 @@ TEXTS = st.text(st.characters(codec=None), max_size=30)
 
 
 @given(parts=st.lists(TEXTS | st.sampled_from(["1101101111", "22:00:00", "daily"]), max_size=9))
-def test_any_text_of_wishes_is_read(parts):
+def test_any_text_of_preferences_is_read(parts):
     parse_preferences("|".join(parts))
     parse_category_choice("|".join(parts))
     terms = CategoryTerms("payment")

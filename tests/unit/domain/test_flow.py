@@ -212,8 +212,8 @@ def test_a_probe_that_succeeds_closes_and_one_that_fails_opens_again():
 def test_a_prober_that_died_is_followed_by_another():
     now = NOW + OPEN_US
     flow, _ = ask(opened(), 1, now=now)
-    flow, heir = ask(flow, 1, now=now + PROBE_US, owner="b")
-    assert heir.count == 1
+    flow, successor = ask(flow, 1, now=now + PROBE_US, owner="b")
+    assert successor.count == 1
     assert flow.probe_owner == "b"
 
 

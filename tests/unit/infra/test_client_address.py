@@ -54,7 +54,7 @@ def test_who_has_a_network_is_one_client(address: str, network: str) -> None:
     assert network_of(address) == network
 
 
-def test_whoever_reads_the_connections_address_minds_proxies() -> None:
+def test_code_that_reads_the_address_of_a_connection_considers_proxies() -> None:
     source = Path(__file__).parents[3] / "src"
     # The bridge writes it. The outbox asks whether the connection itself is this machine's.
     direct = {source / "carillon/serving/bridge.py", source / "notifications/web/outbox.py"}

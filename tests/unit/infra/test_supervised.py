@@ -22,7 +22,7 @@ pytestmark = [
 
 
 class Work:
-    """A call that raises what it is told to, in turn, and counts its rounds."""
+    """A call that raises the given errors in turn, and counts its rounds."""
 
     def __init__(self, *raised: BaseException) -> None:
         self.raised = list(raised)
@@ -115,9 +115,9 @@ def test_a_round_that_never_ends_is_logged_once_with_its_stack(monkeypatch: Any)
         go_on.set()
         wait_until(lambda: loop.finished_at is not None)
 
-    told = [line for line in logs if line["event"] == "loop.hangs"]
-    assert len(told) == 1
-    assert "stuck_here" in told[0]["stack"]
+    reported = [line for line in logs if line["event"] == "loop.hangs"]
+    assert len(reported) == 1
+    assert "stuck_here" in reported[0]["stack"]
 
 
 def test_a_loop_that_may_not_begin_waits_for_a_poke() -> None:

@@ -104,7 +104,7 @@ prio basis     consent all chan cat mkt digest cap quiet by | decision
 3    -         -       -   -    -   -   daily  -   -     w  | send allowed
 3    -         -       -   -    -   -   daily  -   -     p  | send preferences_bypassed
 
-# 8. a limit is spent: whoever sends, however urgent
+# 8. a limit is spent: for every sender, at every urgency
 1    -         -       -   -    -   -   -      yes -     -  | suppress frequency_cap:course
 3    -         -       -   -    -   -   -      yes -     -  | suppress frequency_cap:course
 3    -         -       -   -    -   -   -      yes yes   -  | suppress frequency_cap:course
@@ -135,7 +135,7 @@ def rows() -> list[tuple[dict[str, str], str]]:
 
 
 def facts_of(row: dict[str, str]) -> MessageFacts:
-    stance = PreferenceState(
+    state = PreferenceState(
         consent=row["consent"] == "yes",
         notifications_enabled=row["all"] != "off",
         marketing_enabled=row["mkt"] == "on",
@@ -152,7 +152,7 @@ def facts_of(row: dict[str, str]) -> MessageFacts:
         user_id=None if row["by"] == "a" else 7,
         channel="webhook" if row["by"] == "w" else "email",
         priority=3 if row["prio"] == "-" else int(row["prio"]),
-        preferences=None if row["by"] == "a" else stance,
+        preferences=None if row["by"] == "a" else state,
         consent_needed=row["basis"] in ("consent", "marketing"),
         marketing=row["basis"] == "marketing",
         personal=row["by"] != "w",
@@ -231,7 +231,7 @@ def test_every_combination_agrees_with_the_contract():
     assert wrong == []
 
 
-# -- what comes before a person's wishes, and after them -----------------------------------------
+# -- what comes before a person's preferences, and after them ------------------------------------
 
 
 def plain(**more):
@@ -239,7 +239,7 @@ def plain(**more):
     return MessageFacts(**base | more)
 
 
-ELDER = "waiting_for_earlier_message"
+EARLIER = "waiting_for_earlier_message"
 REFUSING = PreferenceState(notifications_enabled=False)
 
 
@@ -264,7 +264,7 @@ REFUSING = PreferenceState(notifications_enabled=False)
         ),
         (plain(contact=Contact("x", "unsubscribed")), Suppress("contact_unsubscribed", True)),
         (plain(contact=None, needs_contact=False), Send("7")),
-        (plain(earlier_open=True), Defer(NOW + timedelta(seconds=1), ELDER)),
+        (plain(earlier_open=True), Defer(NOW + timedelta(seconds=1), EARLIER)),
         (plain(earlier_open=True, preferences=REFUSING), Suppress("notifications_off", True)),
     ],
 )  # fmt: skip
@@ -294,7 +294,7 @@ def test_a_digest_is_that_of_the_persons_own_day():
 
 
 @pytest.mark.parametrize(
-    ("stance_zone", "zones", "until", "reason"),
+    ("state_zone", "zones", "until", "reason"),
     [
         ("", ("UTC",), MORNING, "quiet_hours"),
         ("Europe/Paris", ("UTC",), datetime(2030, 5, 2, 6, 0, tzinfo=UTC), "quiet_hours"),
@@ -304,15 +304,13 @@ def test_a_digest_is_that_of_the_persons_own_day():
         ("", ("", "nowhere"), MORNING, "quiet_hours:unknown_zone:nowhere"),
     ],
 )
-def test_quiet_hours_are_wall_clock_in_the_first_zone_that_exists(
-    stance_zone, zones, until, reason
-):
-    stance = PreferenceState(quiet=QUIET, zone=stance_zone)
+def test_quiet_hours_are_wall_clock_in_the_first_zone_that_exists(state_zone, zones, until, reason):
+    state = PreferenceState(quiet=QUIET, zone=state_zone)
 
-    assert decide(plain(preferences=stance, zones=zones)) == Defer(until, reason)
+    assert decide(plain(preferences=state, zones=zones)) == Defer(until, reason)
 
 
-def test_outside_quiet_hours_nobody_waits():
+def test_outside_quiet_hours_no_one_waits():
     noon = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
     assert decide(plain(now=noon, preferences=PreferenceState(quiet=QUIET))).reason == "allowed"
@@ -323,9 +321,9 @@ def test_outside_quiet_hours_nobody_waits():
 
 
 def test_do_not_disturb_that_ends_in_quiet_hours_lasts_until_they_end():
-    stance = PreferenceState(quiet=QUIET, dnd_until=NOW + timedelta(hours=2))
+    state = PreferenceState(quiet=QUIET, dnd_until=NOW + timedelta(hours=2))
 
-    assert decide(plain(preferences=stance)) == Defer(MORNING, "do_not_disturb")
+    assert decide(plain(preferences=state)) == Defer(MORNING, "do_not_disturb")
 
 
 def test_do_not_disturb_that_is_over_counts_no_more():

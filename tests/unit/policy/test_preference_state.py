@@ -1,4 +1,4 @@
-"""How defaults and wishes inherit, and how they come from stored text."""
+"""How defaults and preferences inherit, and how they come from stored text."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ ON, OFF = True, False
     ],
 )
 def test_switches_inherit(channel, default, general, own, expected):
-    stance = build_preference_state(
+    state = build_preference_state(
         channel,
         EffectivePreferences(switches={} if general is None else {channel: general}),
         own=None if own is None else {channel: own},
         defaults=CategoryDefaults({} if default is None else {channel: default}),
     )
 
-    assert (stance.channel_on, stance.category_on) == expected
+    assert (state.channel_on, state.category_on) == expected
 
 
 @pytest.mark.parametrize(
@@ -56,11 +56,11 @@ def test_switches_inherit(channel, default, general, own, expected):
      ("", "weekly", "weekly")],
 )  # fmt: skip
 def test_the_digest_frequency_inherits(default, chosen, expected):
-    stance = build_preference_state(
+    state = build_preference_state(
         "email", EffectivePreferences(digest=chosen), defaults=CategoryDefaults(digest=default)
     )
 
-    assert stance.digest == expected
+    assert state.digest == expected
 
 
 def test_category_defaults_are_read_from_their_json():
@@ -69,7 +69,7 @@ def test_category_defaults_are_read_from_their_json():
     assert CategoryDefaults.of(raw) == CategoryDefaults({"sms": True, "email": False}, "weekly")
 
 
-def test_wishes_are_read_from_their_text():
+def test_preferences_are_read_from_their_text():
     text = "1011001111|sms_enabled digest_frequency|23:15:00|06:00:00|immediate|Asia/Tokyo|"
     text += "2030-05-01 12:00:00.5"
 
@@ -85,7 +85,7 @@ def test_wishes_are_read_from_their_text():
     )
 
 
-def test_a_row_of_defaults_wishes_nothing():
+def test_a_row_of_defaults_sets_nothing():
     text = "0101101110||22:00:00|08:00:00|immediate||"
 
     assert parse_preferences(text) == EffectivePreferences()

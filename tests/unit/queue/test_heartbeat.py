@@ -21,7 +21,7 @@ pytestmark = pytest.mark.once
         (ValueError("a fault of ours"), "error"),
     ],
 )
-def test_a_call_that_raises_is_told_and_its_connection_closed(
+def test_a_call_that_raises_is_reported_and_its_connection_closed(
     monkeypatch: pytest.MonkeyPatch, error: Exception, level: str
 ) -> None:
     closed: list[bool] = []
@@ -36,7 +36,7 @@ def test_a_call_that_raises_is_told_and_its_connection_closed(
     assert closed == [True]
 
 
-def test_a_call_that_answers_is_good_and_told_nobody() -> None:
+def test_a_call_that_answers_is_good_and_reported_no_one() -> None:
     with capture_logs() as logs:
         assert heartbeat.run_logged(lambda: None)
     assert logs == []

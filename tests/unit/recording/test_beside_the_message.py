@@ -1,4 +1,4 @@
-"""What a record writes beside a message, told from its outcomes alone."""
+"""What a record writes beside a message, derived from its outcomes alone."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def test_an_event_tells_the_last_reason(
 
 def test_each_receipt_of_a_record_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also those after a message that has none."""
-    told: list[str] = []
+    reported: list[str] = []
     monkeypatch.setattr(
-        ProviderCallback.objects, "report", lambda **given: told.append(given["name"])
+        ProviderCallback.objects, "report", lambda **given: reported.append(given["name"])
     )
     store_simulated_receipts(
         [
@@ -73,14 +73,14 @@ def test_each_receipt_of_a_record_is_reported(monkeypatch: pytest.MonkeyPatch) -
             outcome(5, result=REPORTED),
         ]
     )
-    assert told == ["r3 1", "r5 1"]
+    assert reported == ["r3 1", "r5 1"]
 
 
 def test_a_broadcast_hears_of_what_is_settled_and_of_nothing_that_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told: list[tuple[str, int]] = []
-    monkeypatch.setattr(BroadcastChange.objects, "append", told.extend)
+    reported: list[tuple[str, int]] = []
+    monkeypatch.setattr(BroadcastChange.objects, "append", reported.extend)
     other: Any = SimpleNamespace(source="key:1", batch_id=1)
     outcomes = [
         outcome(1),
@@ -89,9 +89,9 @@ def test_a_broadcast_hears_of_what_is_settled_and_of_nothing_that_waits(
         outcome(4),
     ]
     record._report_to_broadcasts(outcomes, {1, 2, 3})
-    assert told == [("broadcast:7", 101)]
+    assert reported == [("broadcast:7", 101)]
 
 
 def test_what_never_came_to_its_commit_was_not_committed() -> None:
-    """Nobody is asked: the rows may tell of another's record."""
+    """No other table is read: the rows may belong to another record."""
     assert not record.was_committed(record.Recording([outcome()]), owner="w")

@@ -162,7 +162,11 @@ def _broadcasts() -> Iterator[GaugeMetricFamily]:
     changes = BroadcastChange.objects.order_by("pk")[:_MOST_COUNTED].count()
     for name, text, value in (
         ("notification_broadcasts", "Running broadcasts.", len(live_now)),
-        ("notification_broadcast_news", "Changes of recipients that are not counted yet.", changes),
+        (
+            "notification_broadcast_changes",
+            "Changes of recipients that are not counted yet.",
+            changes,
+        ),
         (
             "notification_broadcast_miscounted",
             "By how many recipients counters differed from their rows at the last check.",

@@ -1,4 +1,4 @@
-"""Four eyes are two people, whatever keys, tokens and sessions one of them has."""
+"""An approver is another person than the author, whatever keys, tokens and sessions they have."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def by_key_of_a_key(user: User) -> APIClient:
 
 
 def by_rotated_key(user: User) -> APIClient:
-    """A key of nobody's, whose text this person was shown."""
-    key = ApiKey.make(name="nobody's", scopes=["broadcasts"])[0]
+    """A key without a creator, whose text this person was shown."""
+    key = ApiKey.make(name="unowned", scopes=["broadcasts"])[0]
     return bearer(by_jwt(user).post(f"/api/v1/api-keys/{key.pk}/rotate").data["key"])
 
 
@@ -101,7 +101,7 @@ def test_the_author_does_not_approve(way: Way, one: User, other: User) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_whoever_changed_it_does_not_approve(way: Way, one: User, other: User) -> None:
+def test_the_one_who_changed_it_does_not_approve(way: Way, one: User, other: User) -> None:
     number = make(by_jwt(one))
     way(other).patch(f"{URL}/{number}/", {"message": "Ice"}, format="json")
     by_jwt(one).post(f"{URL}/{number}/send/")
@@ -112,7 +112,7 @@ def test_whoever_changed_it_does_not_approve(way: Way, one: User, other: User) -
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_whoever_sent_it_does_not_approve(way: Way, one: User, other: User) -> None:
+def test_the_one_who_sent_it_does_not_approve(way: Way, one: User, other: User) -> None:
     number = make(by_jwt(one))
     way(other).post(f"{URL}/{number}/send/")
 
