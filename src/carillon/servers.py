@@ -74,6 +74,11 @@ class PostgresServer:
         self.control = Path(module.__file__).parent / "pginstall" / "bin" / "pg_ctl"
         return self
 
+    @property
+    def pid(self) -> int:
+        """The process id of the server, the parent of its connections' processes."""
+        return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+
     def stop(self, mode: str = "fast") -> None:
         """Stops the server. mode: fast ends all sessions first, immediate is a crash."""
         self._control("stop", "-m", mode)

@@ -1,8 +1,12 @@
-"""`bench http`: POST send at a steady 200 requests/s, at full speed, and a bulk of 10,000."""
+"""`bench http`: POST send at steady rates and at full speed, and a bulk of 10,000.
+
+Client, web process, worker and database share the machine. The processor time of each is printed.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import statistics
 import subprocess
@@ -13,12 +17,16 @@ from typing import Any
 
 import aiohttp
 
+from carillon.bench.harness.cpu import cpu_seconds
 from carillon.bench.harness.environment import bench_environment, machine
 
 _PEOPLE = 10_000
 _STEADY_S = 15
 _FULL_S = 8
-_AT_ONCE = 16
+_RATES = (100, 300)
+_RATES_S = 10
+"""Further rates, and the seconds of each."""
+_AT_ONCE = 32
 
 
 def run(*, database: str = "postgres", rate: int = 200) -> dict[str, Any]:
@@ -34,7 +42,10 @@ def run(*, database: str = "postgres", rate: int = 200) -> dict[str, Any]:
         )
         workers = env.workers(1)
         try:
-            figures = asyncio.run(_measure(f"http://127.0.0.1:{port}", token, ids, rate))
+            roots = {"client": os.getpid(), "web": web.pid, "worker": workers[0].pid}
+            roots |= {"database": env.database_pid} if env.database_pid else {}
+            url = f"http://127.0.0.1:{port}"
+            figures = asyncio.run(_measure(url, token, ids, rate, roots))
         finally:
             web.terminate()
             web.wait(30)
@@ -42,7 +53,9 @@ def run(*, database: str = "postgres", rate: int = 200) -> dict[str, Any]:
         return {"database": database, **machine(), **env.run("settings"), **figures}
 
 
-async def _measure(url: str, token: str, first: int, rate: int) -> dict[str, Any]:
+async def _measure(
+    url: str, token: str, first: int, rate: int, roots: dict[str, int]
+) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {token}"}
     async with aiohttp.ClientSession(url, headers=headers) as session:
         await _until_ready(session)
@@ -64,7 +77,10 @@ async def _measure(url: str, token: str, first: int, rate: int) -> dict[str, Any
 
         await _steady(send, rate, 2)
         steady = await _steady(send, rate, _STEADY_S)
+        others = {each: await _steady(send, each, _RATES_S) for each in _RATES}
+        before = cpu_seconds(roots)
         full = await _full_speed(send)
+        shares = {role: used - before[role] for role, used in cpu_seconds(roots).items()}
         bulk = await _bulk(session, first)
     cuts = statistics.quantiles(steady, n=100)
     return {
@@ -72,9 +88,16 @@ async def _measure(url: str, token: str, first: int, rate: int) -> dict[str, Any
         "send_p50_ms": round(cuts[49], 1),
         "send_p99_ms": round(cuts[98], 1),
         "send_max_ms": round(max(steady), 1),
+        **{f"p99_at_{each}_ms": round(_p99(times), 1) for each, times in others.items()},
+        "clients": _AT_ONCE,
         "send_per_s": round(full),
+        "cpu_ms_per_send": {r: round(s * 1000 / (full * _FULL_S), 3) for r, s in shares.items()},
         "bulk10k_s": round(bulk, 3),
     }
+
+
+def _p99(times: list[float]) -> float:
+    return statistics.quantiles(times, n=100)[98]
 
 
 async def _until_ready(session: aiohttp.ClientSession) -> None:

@@ -29,6 +29,8 @@ class BenchEnvironment:
     environ: dict[str, str]
     folder: Path
     children: list[subprocess.Popen[str]] = field(default_factory=list)
+    #: The process id of the PostgreSQL server; None on SQLite.
+    database_pid: int | None = None
 
     def start(
         self, role: str, *arguments: object, stdin: int | None = None, **environ: str
@@ -116,12 +118,14 @@ def bench_environment(
             "CARILLON_LOG_LEVEL": "WARNING",
         }
         environ |= {f"CARILLON_{name.upper()}": value for name, value in settings.items()}
+        pid = None
         if database == "postgres":
             server = stack.enter_context(PostgresServer(prepared=ready))
             environ["CARILLON_DATABASE_URL"] = server.url
+            pid = server.pid
         if redis:
             environ["CARILLON_REDIS_URL"] = stack.enter_context(RedisServer()).url
-        made = BenchEnvironment(environ, folder)
+        made = BenchEnvironment(environ, folder, database_pid=pid)
         try:
             if ready is None:
                 made.run("migrate")
