@@ -45,11 +45,12 @@ def columns_of(kind: str, given: str) -> tuple[str, str]:
 WRITTEN_TO = "CASE WHEN point.spelling = '' THEN point.address ELSE point.spelling END"
 """SQL for the address that messages to a contact point named `point` are sent to."""
 
-_ADDRESSES_OF_USERS = (
+ADDRESSES = (
     f"SELECT point.user_id, point.kind, {WRITTEN_TO}, point.state, EXISTS"  # noqa: S608 -- constant
     " (SELECT 1 FROM directory_suppression WHERE kind = point.kind AND address = point.address)"
-    " FROM directory_contactpoint AS point WHERE point.user_id IN"
+    " FROM directory_contactpoint AS point"
 )
+"""SQL for rows that `addresses_by_user` reads, of the contact points named `point`."""
 
 
 class ContactPointManager(models.Manager["ContactPoint"]):
@@ -64,16 +65,12 @@ class ContactPointManager(models.Manager["ContactPoint"]):
 
         One plain SQL statement, because every send calls this method.
         """
-        found: dict[int, dict[str, ContactAddress]] = {}
         if not user_ids:
-            return found
+            return {}
         marks = ", ".join(["%s"] * len(user_ids))
         with connection.cursor() as cursor:
-            cursor.execute(f"{_ADDRESSES_OF_USERS} ({marks})", list(user_ids))
-            for user_id, kind, address, state, listed in cursor.fetchall():
-                point = ContactAddress(kind, address, state, bool(listed))
-                found.setdefault(user_id, {})[kind] = point
-        return found
+            cursor.execute(f"{ADDRESSES} WHERE point.user_id IN ({marks})", list(user_ids))
+            return addresses_by_user(cursor.fetchall())
 
     def close(self, *, user_id: int, kind: str, address: str, state: str, reason: str) -> bool:
         """Closes a user's address if it is still the same one; returns whether it was open."""
@@ -134,6 +131,14 @@ class ContactAddress(NamedTuple):
     state: str
     #: The address is on the suppression list.
     listed: bool
+
+
+def addresses_by_user(rows: Iterable[Sequence[Any]]) -> dict[int, dict[str, ContactAddress]]:
+    """Returns the addresses in rows of ADDRESSES, by user and kind."""
+    found: dict[int, dict[str, ContactAddress]] = {}
+    for user_id, kind, address, state, listed in rows:
+        found.setdefault(user_id, {})[kind] = ContactAddress(kind, address, state, bool(listed))
+    return found
 
 
 class ContactPoint(models.Model):

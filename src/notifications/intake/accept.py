@@ -211,8 +211,9 @@ def _insert(
         for key in batch.keys
     }
     placed = [(*row[:6], batch_of[row[0]], *row[7:]) for row in messages]
-    hot().insert_rows(NOTIFICATIONS, NOTIFICATION_COLUMNS, notifications)
-    hot().insert_rows(MESSAGES, MESSAGE_COLUMNS, placed)
+    with hot().inserts_together(max(len(notifications), len(placed))):
+        hot().insert_rows(NOTIFICATIONS, NOTIFICATION_COLUMNS, notifications)
+        hot().insert_rows(MESSAGES, MESSAGE_COLUMNS, placed)
     return placed
 
 

@@ -19,7 +19,6 @@ import msgspec
 import structlog
 from django.db import transaction
 
-from directory.models import ContactPoint
 from directory.references import PersonKey
 from notifications.domain.callers import Caller
 from notifications.domain.errors import TemplateFault
@@ -34,15 +33,16 @@ from notifications.features.sending.intents import (
     trial_tasks,
 )
 from notifications.features.sending.refusal import predict_by
-from notifications.features.templates.service import TemplateService
+from notifications.features.templates.service import serving_among
 from notifications.infra import clock
 from notifications.infra.database.commits import CommitUncertain
 from notifications.intake.accept import Intent, SendTarget, accept_sends
 from notifications.intake.request import SendRequest
 from notifications.intake.validate import parse_send
 from notifications.models import NotificationTemplate
-from notifications.models.delivery.hot_facts import load_circumstances, load_users
+from notifications.models.delivery.hot_facts import SendFacts, load_for_sends
 from notifications.rendering.language.meter import LIMIT
+from notifications.rendering.paths import candidates
 from notifications.rendering.pool.render_client import Task, render_published
 from notifications.rendering.render import UserFacts
 from notifications.rendering.versions import refresh_proof, version_of
@@ -165,19 +165,28 @@ def _prepared(sends: Sequence[GroupSend], *, now: datetime) -> dict[int, _Item]:
     requests = _each(enumerate(sends), lambda send: _parsed(send, now=now))
     if not requests:
         return {}
-    templates = TemplateService().serving_many({r.terms.template_path for r in requests.values()})
-    people = people_of(r.user for r in requests.values() if r.user is not None)
-    rows = {row[0]: row for row in load_users(sorted(set(people.values())))} if people else {}
+    people = _keys_of(r.user for r in requests.values() if r.user is not None)
+    paths = {p for r in requests.values() for p in candidates(r.terms.template_path)}
+    facts = load_for_sends(sorted(paths), sorted(set(people.values())))
+    heads = {row.path: row for row in NotificationTemplate.objects.heads_of(facts.templates)}
     items: dict[int, _Item] = {}
     for at, request in requests.items():
-        item = _try(lambda: _item(sends[at], request, templates, people, rows, now=now))  # noqa: B023 -- called at once
+        item = _try(lambda: _item(sends[at], request, heads, people, facts, now=now))  # noqa: B023 -- called at once
         if item is not None:
             items[at] = item
     if items:
         _render(items)
     if items:
-        _decide(items, now=now)
+        _decide(items, facts, now=now)
     return items
+
+
+def _keys_of(users: Iterable[PersonKey]) -> dict[PersonKey, int]:
+    """Returns the ids of users, by the key that names them. An id may be that of no user."""
+    named = set(users)
+    numbers: dict[PersonKey, int] = {each: each for each in named if isinstance(each, int)}
+    others = named - numbers.keys()
+    return {**numbers, **(people_of(others) if others else {})}
 
 
 def _each(pairs: Iterable[tuple[int, T]], work: Callable[[T], Any]) -> dict[int, Any]:
@@ -215,15 +224,15 @@ def _parsed(send: GroupSend, *, now: datetime) -> SendRequest | None:
 def _item(
     send: GroupSend,
     request: SendRequest,
-    templates: Mapping[str, NotificationTemplate],
+    heads: Mapping[str, NotificationTemplate],
     people: Mapping[PersonKey, int],
-    rows: Mapping[int, tuple[Any, ...]],
+    facts: SendFacts,
     *,
     now: datetime,
 ) -> _Item | None:
     assert request.user is not None
-    template = templates.get(request.terms.template_path)
-    row = rows.get(people.get(request.user, 0))
+    template = serving_among(request.terms.template_path, heads)
+    row = facts.users.get(people.get(request.user, 0))
     if template is None or row is None:
         return None
     check_recipient(send.caller, row[0])
@@ -269,13 +278,11 @@ def _mark_slow(version_id: int | None) -> None:
         _slow_until[version_id] = now + _SLOW_S
 
 
-def _decide(items: dict[int, _Item], *, now: datetime) -> None:
+def _decide(items: dict[int, _Item], facts: SendFacts, *, now: datetime) -> None:
     """Takes out what the user's preferences close on every channel."""
-    user_ids = sorted({item.user_id for item in items.values()})
-    here = load_circumstances(user_ids)
-    addresses = ContactPoint.objects.addresses_of_many(user_ids)
     for at, item in list(items.items()):
-        seen = predict_by(item.intent, item.target, here, addresses.get(item.user_id, {}), now=now)
+        addresses = facts.addresses.get(item.user_id, {})
+        seen = predict_by(item.intent, item.target, facts.here, addresses, now=now)
         if seen.reasons:
             del items[at]
         else:

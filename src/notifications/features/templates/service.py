@@ -55,6 +55,18 @@ __all__ = ["PreviewBody", "PublishBody", "TemplateBody", "TemplateService"]
 MAX_PAGE = 201  # a page, and one more row that shows whether a next page exists
 
 
+def serving_among(
+    path: str, templates: Mapping[str, NotificationTemplate]
+) -> NotificationTemplate | None:
+    """Returns the template that serves a path, of those stored at `candidates(path)`, by path."""
+    return _first_live(_ranked(path, templates))
+
+
+def _ranked(path: str, templates: Mapping[str, NotificationTemplate]) -> list[NotificationTemplate]:
+    """Returns the templates that could serve a path, the most specific first."""
+    return [templates[pattern] for pattern in candidates(path) if pattern in templates]
+
+
 def _first_live(ranked: Iterable[NotificationTemplate]) -> NotificationTemplate | None:
     return next((r for r in ranked if r.is_active and r.current_version_id is not None), None)
 
@@ -78,7 +90,8 @@ class TemplateService:
         Raises:
             NotFound: unknown_template; the text says whether there is only a draft.
         """
-        ranked = self._ranked([path])[path]
+        heads = NotificationTemplate.objects.heads(candidates(path))
+        ranked = _ranked(path, {row.path: row for row in heads})
         live = _first_live(ranked)
         if live is not None:
             return live
@@ -90,24 +103,6 @@ class TemplateService:
                 fault = "is switched off: set its is_active to send with it"
             why = f"template {row.path!r} {fault}"
         raise NotFound(why, code="unknown_template", path=path)
-
-    def serving_many(self, paths: Iterable[str]) -> dict[str, NotificationTemplate]:
-        """Returns the templates that serve paths, without their texts; those without one are left
-        out. One query for all."""
-        ranked = self._ranked(paths)
-        found = {path: _first_live(rows) for path, rows in ranked.items()}
-        return {path: live for path, live in found.items() if live is not None}
-
-    @staticmethod
-    def _ranked(paths: Iterable[str]) -> dict[str, list[NotificationTemplate]]:
-        """Returns the templates that could serve each path, the most specific first."""
-        orders = {path: candidates(path) for path in paths}
-        patterns = {pattern for order in orders.values() for pattern in order}
-        heads = {row.path: row for row in NotificationTemplate.objects.heads(list(patterns))}
-        return {
-            path: [heads[pattern] for pattern in order if pattern in heads]
-            for path, order in orders.items()
-        }
 
     def templates(
         self,

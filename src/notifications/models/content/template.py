@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from django.db import models, transaction
+from django.db import connection, models, transaction
 
 from notifications.domain.references import references
 from notifications.infra import clock
@@ -36,10 +36,16 @@ class TemplateStatus(models.TextChoices):
     PUBLISHED = "published", "Published"
 
 
-_HEADS = (
-    "SELECT id, path, category_id, default_priority, is_active, current_version_id"
-    " FROM notifications_notificationtemplate WHERE path IN"
+HEAD_COLUMNS = (
+    "id",
+    "path",
+    "category_id",
+    "default_priority",
+    "is_active",
+    "current_version_id",
 )
+"""The columns that sends read."""
+_HEADS = f"SELECT {', '.join(HEAD_COLUMNS)} FROM notifications_notificationtemplate WHERE path IN"  # noqa: S608
 
 
 class TemplateManager(models.Manager["NotificationTemplate"]):
@@ -54,7 +60,17 @@ class TemplateManager(models.Manager["NotificationTemplate"]):
         if not paths:
             return []
         marks = ", ".join(["%s"] * len(paths))
-        return list(self.raw(f"{_HEADS} ({marks})", list(paths)))
+        with connection.cursor() as cursor:
+            cursor.execute(f"{_HEADS} ({marks})", list(paths))
+            return self.heads_of(cursor.fetchall())
+
+    def heads_of(self, rows: Iterable[tuple[Any, ...]]) -> list[NotificationTemplate]:
+        """Returns the templates of rows of HEAD_COLUMNS, without their texts."""
+        # `from_db` wants the values in the order of the model's fields.
+        places = [HEAD_COLUMNS.index(name) for name in _in_order(self.model, HEAD_COLUMNS)]
+        return [
+            self.model.from_db(self.db, HEAD_COLUMNS, [row[at] for at in places]) for row in rows
+        ]
 
     def current_versions(self, paths: Sequence[str]) -> dict[str, int]:
         """Returns the ids of the published versions at exactly these paths, active or not."""
@@ -62,6 +78,10 @@ class TemplateManager(models.Manager["NotificationTemplate"]):
             return {}
         rows = self.filter(path__in=paths, current_version__isnull=False).order_by("path")
         return dict(rows.values_list("path", "current_version_id"))
+
+
+def _in_order(model: type[models.Model], names: Sequence[str]) -> list[str]:
+    return [each.attname for each in model._meta.concrete_fields if each.attname in names]
 
 
 def all_texts(content: Mapping[str, Mapping[str, str]]) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -24,6 +25,12 @@ class HotSQL(Protocol):
 
     def time_value(self, moment: datetime | None) -> Any:
         """Returns a datetime in the form that `insert_rows` accepts."""
+
+    def inserts_together(self, rows: int) -> AbstractContextManager[None]:
+        """Sends the inserts inside it in one round trip, if none has more than `rows` rows.
+
+        The transaction has begun before.
+        """
 
     def insert_rows(
         self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]

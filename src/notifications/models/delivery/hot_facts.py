@@ -14,9 +14,11 @@ from uuid import UUID
 
 from django.db import connection
 
-from directory.models.contact import WRITTEN_TO
+from directory.models.contact import ADDRESSES, WRITTEN_TO, ContactAddress, addresses_by_user
 from notifications.domain.preference_bits import CATEGORY_BITS, GENERAL_BITS
-from notifications.models.delivery import hot_postgres, hot_sqlite
+from notifications.models.content.template import HEAD_COLUMNS
+from notifications.models.delivery import hot_sqlite
+from notifications.models.delivery.hot_queries import Query, Row, fetch, fetch_together
 from notifications.models.delivery.hot_rows import HALTED_SOURCES
 
 USER_COLUMNS = (
@@ -68,6 +70,10 @@ _COUNTS = (
     " FROM notifications_frequencycount WHERE user_id {users}"
 )
 _USERS = f"SELECT {', '.join(USER_COLUMNS)}, is_active FROM directory_user WHERE id {{users}}"  # noqa: S608
+_HEADS = (
+    f"SELECT {', '.join(HEAD_COLUMNS)} FROM notifications_notificationtemplate WHERE path {{texts}}"  # noqa: S608
+)
+_ADDRESSES = f"{ADDRESSES} WHERE point.user_id {{users}}"
 _LISTED = (
     "EXISTS (SELECT 1 FROM directory_suppression s"
     " WHERE s.kind = point.kind AND s.address = point.address)"
@@ -113,14 +119,18 @@ class Circumstances(NamedTuple):
 
 def load_stops() -> list[tuple[str, str]]:
     """Returns (scope, value) of the kill switches in force and of paused broadcasts."""
-    return [(row[0], row[1]) for row in _rows(_STOPS)]
+    return [(row[0], row[1]) for row in fetch(Query(_STOPS))]
 
 
 def load_circumstances(user_ids: Sequence[int], *, counts: bool = False) -> Circumstances:
     """Loads kill switches, and preferences and optionally counts of users, in one statement."""
-    found = Circumstances([], {}, {}, {})
     sql = _CIRCUMSTANCES + _COUNTS if counts else _CIRCUMSTANCES
-    for what, user_id, name, value in _rows(sql, *[user_ids] * (3 if counts else 2)):
+    return _circumstances(fetch(Query(sql, (user_ids,) * (3 if counts else 2))))
+
+
+def _circumstances(rows: Iterable[Row]) -> Circumstances:
+    found = Circumstances([], {}, {}, {})
+    for what, user_id, name, value in rows:
         if what == "stop":
             found.stops.append((name, value))
         elif what == "general":
@@ -134,7 +144,39 @@ def load_circumstances(user_ids: Sequence[int], *, counts: bool = False) -> Circ
 
 def load_users(user_ids: Sequence[int]) -> list[tuple[Any, ...]]:
     """Returns rows of USER_COLUMNS and is_active."""
-    rows = _rows(_USERS, user_ids)
+    return _typed_users(fetch(Query(_USERS, (user_ids,))))
+
+
+class SendFacts(NamedTuple):
+    """What the acceptance of single sends needs."""
+
+    #: Rows of HEAD_COLUMNS.
+    templates: list[Row]
+    #: Rows of USER_COLUMNS and is_active, by user.
+    users: dict[int, Row]
+    here: Circumstances
+    #: By user, then by kind.
+    addresses: dict[int, dict[str, ContactAddress]]
+
+
+def load_for_sends(paths: Sequence[str], user_ids: Sequence[int]) -> SendFacts:
+    """Loads the templates at these paths, and these users with all that decides on a send to them.
+
+    One round trip.
+    """
+    templates, users, here, points = fetch_together(
+        [
+            Query(_HEADS, (paths,)),
+            Query(_USERS, (user_ids,)),
+            Query(_CIRCUMSTANCES, (user_ids, user_ids)),
+            Query(_ADDRESSES, (user_ids,)),
+        ]
+    )
+    rows = {row[0]: row for row in _typed_users(users)}
+    return SendFacts(templates, rows, _circumstances(here), addresses_by_user(points))
+
+
+def _typed_users(rows: list[Row]) -> list[Row]:
     return [_typed(row) for row in rows] if connection.vendor == "sqlite" else rows
 
 
@@ -163,13 +205,14 @@ def load_contacts(user_ids: Sequence[int], kind: str, strangers: Sequence[str] =
     suppressed.
     """
     if kind == "push":
-        rows = _rows(_DEVICES, user_ids) if user_ids else []
+        rows = fetch(Query(_DEVICES, (user_ids,))) if user_ids else []
     elif strangers and user_ids:
-        rows = _rows(f"{_POINTS} UNION ALL {_SUPPRESSED}", user_ids, kind, kind, strangers)
+        both = f"{_POINTS} UNION ALL {_SUPPRESSED}"
+        rows = fetch(Query(both, (user_ids, kind, kind, strangers)))
     elif strangers:
-        rows = _rows(_SUPPRESSED, kind, strangers)
+        rows = fetch(Query(_SUPPRESSED, (kind, strangers)))
     else:
-        rows = _rows(_POINTS, user_ids, kind) if user_ids else []
+        rows = fetch(Query(_POINTS, (user_ids, kind))) if user_ids else []
     return [Point(row[0], row[1], row[2], bool(row[3])) for row in rows]
 
 
@@ -186,7 +229,7 @@ class DeviceRow(NamedTuple):
 
 def load_devices(user_ids: Sequence[int]) -> list[DeviceRow]:
     """Returns the newest devices of these users, each user's newest first."""
-    rows = _rows(_EACH_DEVICE, user_ids) if user_ids else []
+    rows = fetch(Query(_EACH_DEVICE, (user_ids,))) if user_ids else []
     return [
         DeviceRow(user_id, key, kind, token, json.loads(keys) if isinstance(keys, str) else keys)
         for user_id, key, kind, token, keys in rows
@@ -195,7 +238,7 @@ def load_devices(user_ids: Sequence[int]) -> list[DeviceRow]:
 
 def load_attempted(message_ids: Sequence[int]) -> list[tuple[Any, ...]]:
     """Returns the results of earlier calls for these messages: (message, device, verdict)."""
-    return _rows(_ATTEMPTED, message_ids) if message_ids else []
+    return fetch(Query(_ATTEMPTED, (message_ids,))) if message_ids else []
 
 
 _KEYS_OF = (
@@ -224,22 +267,8 @@ def load_keys(message_ids: Sequence[int]) -> tuple[set[int], set[int]]:
     A newer message with the same collapse key replaces a message. A message waits for an earlier
     one with the same ordering key.
     """
-    rows = _rows(_KEYS_OF, message_ids)
+    rows = fetch(Query(_KEYS_OF, (message_ids,)))
     return {row[0] for row in rows if row[1]}, {row[0] for row in rows if row[2]}
-
-
-def _rows(sql: str, *values: Any) -> list[tuple[Any, ...]]:
-    """Runs a statement. {users} stands for ids, {texts} for texts, {mark} for one text."""
-    if connection.vendor == "sqlite":
-        among = "IN (SELECT value FROM json_each(?))"
-        text = sql.format(users=among, texts=among, mark="?")
-        given = [v if isinstance(v, str) else json.dumps(list(v)) for v in values]
-        rows: list[tuple[Any, ...]] = hot_sqlite.raw().execute(text, given).fetchall()
-        return rows
-    text = sql.format(users="= ANY(%s::bigint[])", texts="= ANY(%s::text[])", mark="%s")
-    with hot_postgres.raw() as cursor:
-        cursor.execute(text, [v if isinstance(v, str) else hot_postgres.array(v) for v in values])
-        return cursor.fetchall()
 
 
 def unique(ids: Iterable[int | None]) -> list[int]:

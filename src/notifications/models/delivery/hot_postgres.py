@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -35,6 +35,18 @@ def raw() -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
         yield cursor
 
 
+@contextmanager
+def pipeline() -> Iterator[Callable[[], psycopg.Cursor[tuple[Any, ...]]]]:
+    """Yields what opens cursors as `raw` does. Their statements are sent together.
+
+    A response is awaited when the first rows are fetched, so all statements take one round trip.
+    """
+    connection.ensure_connection()
+    session: psycopg.Connection[Any] = connection.connection
+    with connection.wrap_database_errors, session.pipeline():
+        yield lambda: psycopg.Cursor(session)
+
+
 def array(values: Iterable[Any]) -> str:
     """Returns a PostgreSQL array literal of numbers, flags, texts, bytes and times; None is NULL.
 
@@ -64,6 +76,15 @@ def _element(value: Any) -> str:
 
 def time_value(moment: datetime | None) -> datetime | None:
     return moment
+
+
+@contextmanager
+def inserts_together(rows: int) -> Iterator[None]:
+    if rows >= _COPY_FROM:  # a pipeline cannot COPY
+        yield
+        return
+    with pipeline():
+        yield
 
 
 def insert_rows(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -77,6 +78,10 @@ def raw() -> RawConnection:
     """Returns the connection of this thread, opened if needed."""
     connection.ensure_connection()
     return RawConnection(connection.connection)
+
+
+def inserts_together(rows: int) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 def insert_rows(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
