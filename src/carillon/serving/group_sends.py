@@ -58,7 +58,7 @@ class GroupedSends:
     """Answers sends in groups. Args: see `Groups`."""
 
     def __init__(self, *, waiting: int, patience: float) -> None:
-        self._groups = Groups("sends", _answer, waiting=waiting, patience=patience)
+        self._groups = Groups("sends", _answer, waiting=waiting, patience=patience, at_once=2)
 
     async def __call__(self, scope: Scope, body: bytes, receive: Receive) -> Response | None:
         call = call_of(scope, body)
