@@ -6,7 +6,7 @@ from django.db import close_old_connections
 
 from carillon.serving.body_limits import body_limit
 from carillon.serving.bridge import Bridge, BridgeLimits
-from carillon.serving.group_sends import GroupedSends
+from carillon.serving.grouped_routes import GroupedRoutes
 from carillon.serving.refusals import refuse
 from carillon.wsgi import application as wsgi
 from notifications.infra.conf import environment
@@ -22,5 +22,5 @@ application = Bridge(
     limits=_LIMITS,
     refuse=refuse,
     after_part=close_old_connections,
-    sends=GroupedSends(waiting=_LIMITS.waiting, patience=_LIMITS.patience),
+    grouped=GroupedRoutes(waiting=_LIMITS.waiting, patience=_LIMITS.patience),
 )

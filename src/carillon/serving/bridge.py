@@ -88,7 +88,7 @@ class Streamed:
     close: Callable[[], object]
 
 
-class Sends(Protocol):
+class Grouped(Protocol):
     """Serves requests together."""
 
     async def __call__(self, scope: Scope, body: bytes, receive: Receive) -> Response | None:
@@ -119,7 +119,7 @@ class Bridge:
         refuse: Refuse = refuse_plainly,
         websocket: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None,
         after_part: Callable[[], object] = lambda: None,
-        sends: Sends | None = None,
+        grouped: Grouped | None = None,
     ) -> None:
         """Creates the application.
 
@@ -128,14 +128,14 @@ class Bridge:
         websocket: the application of the realtime hub.
         after_part: called in the thread that made a part of a streamed response, because the
         request ends in another thread.
-        sends: serves sends in groups, ahead of `wsgi`.
+        grouped: serves some routes in groups, ahead of `wsgi`.
         """
         self._wsgi = wsgi
         self._max_body = max_body_bytes if callable(max_body_bytes) else lambda _: max_body_bytes
         self._refuse = refuse
         self._websocket = websocket or refuse_socket
         self._after_part = after_part
-        self._sends = sends
+        self._grouped = grouped
         self._closing = False
         self._reading_limit = limits.reading_limit
         self._streams_left = limits.streams
@@ -161,8 +161,8 @@ class Bridge:
         try:
             body = await read_body(receive, self._max_body(scope["path"]))
             began = asyncio.get_running_loop().time()
-            grouped = await self._sends(scope, body, receive) if self._sends else None
-            response = grouped or await self._run_one(scope, body, receive, began)
+            found = await self._grouped(scope, body, receive) if self._grouped else None
+            response = found or await self._run_one(scope, body, receive, began)
         except ClientGone:
             return
         except (NoThreadFree, TookTooLong) as error:
@@ -266,8 +266,8 @@ class Bridge:
             elif message["type"] == "lifespan.shutdown":
                 await asyncio.to_thread(self._requests.shutdown)
                 await asyncio.to_thread(self._parts.shutdown)
-                if self._sends is not None:
-                    await asyncio.to_thread(self._sends.shutdown)
+                if self._grouped is not None:
+                    await asyncio.to_thread(self._grouped.shutdown)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import uuid
 import zoneinfo
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractUser, UserManager
@@ -14,6 +14,9 @@ from django.db import connection, models, transaction
 
 from directory.models.contact import ContactKind, ContactPoint, Device
 from directory.references import ExternalId, PersonKey
+
+T = TypeVar("T")
+_AT_ONCE = 1_000  # values in one IN list
 
 
 def validate_timezone(name: str) -> None:
@@ -52,6 +55,29 @@ class PersonManager(UserManager["User"]):
         else:
             rows = self.raw("SELECT * FROM directory_user WHERE id = %s", [identifier])
         return next(iter(rows), None)
+
+    def ids_of(self, keys: Iterable[PersonKey]) -> dict[PersonKey, int]:
+        """Returns the ids of the persons who exist, by the key that names them."""
+        wanted = set(keys)
+        numbers = [each for each in wanted if isinstance(each, int)]
+        uuids = [each for each in wanted if isinstance(each, UUID)]
+        theirs = [each.value for each in wanted if isinstance(each, ExternalId)]
+        found: dict[PersonKey, int] = {}
+        for ids in _parts(numbers):
+            known = self.filter(pk__in=ids).values_list("pk", flat=True)
+            found.update((key, key) for key in known)
+        for some in _parts(uuids):
+            found.update(self.filter(uuid__in=some).values_list("uuid", "pk"))
+        for names in _parts(theirs):
+            rows = self.filter(external_id__in=names).values_list("external_id", "pk")
+            found.update((ExternalId(str(name)), key) for name, key in rows)
+        return found
+
+
+def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yields the values in parts that are short enough for an IN list."""
+    for start in range(0, len(values), _AT_ONCE):
+        yield values[start : start + _AT_ONCE]
 
 
 class User(AbstractUser):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from directory.references import LONGEST_EXTERNAL_ID, PersonKey
 from notifications.api.route import ApiRequest, Query
@@ -34,7 +35,12 @@ def user_in_query(request: ApiRequest) -> PersonKey | None:
     Raises:
         InvalidRequest: invalid_user, invalid_external_id, or both are given.
     """
-    user_id, external_id = (request.query[each.name] or None for each in USER_QUERY)
+    return user_named_by(request.query)
+
+
+def user_named_by(query: Mapping[str, Any]) -> PersonKey | None:
+    """Returns the user that the parameters of USER_QUERY name; see `user_in_query`."""
+    user_id, external_id = (query[each.name] or None for each in USER_QUERY)
     return read_person_key(user_id, external_id, written=True)
 
 

@@ -157,19 +157,45 @@ def accept_sends(sends: Sequence[tuple[Intent, SendTarget]], *, now: datetime) -
     """
     keys = iter(reserve_keys(sum(len(target.channels) for _, target in sends)))
     rows = [_Rows(intent, now=now, job_id=None) for intent, _ in sends]
-    places: dict[tuple[Lane, str, str, datetime | None], list[_Member]] = defaultdict(list)
-    for (intent, target), own in zip(sends, rows, strict=True):
+    for (_, target), own in zip(sends, rows, strict=True):
         own.add(target, keys)
-        lane, terms = lane_for(intent.priority, mass=intent.mass), intent.terms
-        due_at = _due_at(terms, now)
+    _write(rows, now=now)
+    return [row[1] for own in rows for row in own.notifications]
+
+
+def accept_jobs(jobs: Sequence[tuple[Intent, Sequence[SendTarget], Job]], *, now: datetime) -> None:
+    """Writes new jobs of many callers, with their targets, in the caller's transaction.
+
+    All of them or none. Each has a target. Attachments are not taken.
+    """
+    counts = [sum(len(target.channels) for target in targets) for _, targets, _ in jobs]
+    keys = iter(reserve_keys(sum(counts)))
+    shares = [list(islice(keys, count)) for count in counts]
+    for (_, _, job), share in zip(jobs, shares, strict=True):
+        job.first_key, job.last_key = share[0], share[-1]
+    Job.objects.bulk_create([job for _, _, job in jobs])
+    rows = []
+    for (intent, targets, job), share in zip(jobs, shares, strict=True):
+        own, left = _Rows(intent, now=now, job_id=job.pk), iter(share)
+        for target in targets:
+            own.add(target, left)
+        rows.append(own)
+    _write(rows, now=now)
+
+
+def _write(rows: Sequence[_Rows], *, now: datetime) -> None:
+    """Writes the rows of many acceptances, and wakes their lanes after the commit."""
+    places: dict[tuple[Lane, str, str, datetime | None], list[_Member]] = defaultdict(list)
+    for own in rows:
+        intent = own.intent
+        lane, due_at = lane_for(intent.priority, mass=intent.mass), _due_at(intent.terms, now)
         for channel, members in own.by_channel.items():
             place = places[lane, channel, intent.source, due_at]
-            place += [(key, terms.expires_at) for key in members]
+            place += [(key, intent.terms.expires_at) for key in members]
     notifications = [row for own in rows for row in own.notifications]
     messages = [row for own in rows for row in own.messages]
     _insert(notifications, messages, _shared_batches(places))
     wakeups.wake({lane for lane, _, _, _ in places})
-    return [row[1] for row in notifications]
 
 
 _Member = tuple[int, datetime | None]
@@ -222,6 +248,7 @@ class _Rows:
 
     def __init__(self, intent: Intent, *, now: datetime, job_id: int | None) -> None:
         terms = intent.terms
+        self.intent = intent
         self.notifications: list[tuple[Any, ...]] = []
         self.messages: list[tuple[Any, ...]] = []
         self.by_channel: dict[str, list[int]] = defaultdict(list)

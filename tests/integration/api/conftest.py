@@ -73,7 +73,9 @@ def way_in(
 ) -> None:
     """Every request comes by Django's handlers, or by a group of sends where a group takes it."""
     if request.param == "in a group":
-        override_environment(person_sends_hourly=0)  # a caller with a limit is served alone
+        override_environment(
+            person_sends_hourly=0, person_bulks_hourly=0
+        )  # a caller with a limit is served alone
         GroupWay(monkeypatch)
 
 

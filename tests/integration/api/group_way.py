@@ -1,4 +1,4 @@
-"""The second way in to `POST send`: in a group, ahead of Django's handlers."""
+"""The second way in to the busiest routes: in a group, ahead of Django's handlers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse
 from django.test.client import ClientHandler
 
-from carillon.serving.group_sends import answer_group, call_of
+from carillon.serving.grouped_routes import GROUPED
 from notifications.api.response import JsonResponse
 
 
@@ -26,8 +26,10 @@ class GroupWay:
     def _call(self, handler: ClientHandler, environ: dict[str, Any]) -> Any:
         body = environ["wsgi.input"].read()
         environ = {**environ, "wsgi.input": io.BytesIO(body)}
-        call = call_of(scope_of(environ), body)
-        response = answer_group([call])[0] if call is not None else None
+        place = (environ["REQUEST_METHOD"], environ["PATH_INFO"].removesuffix("/"))
+        grouped = GROUPED.get(place)
+        call = None if grouped is None else grouped.call_of(scope_of(environ), body)
+        response = None if grouped is None or call is None else grouped.respond([call])[0]
         if response is None:
             return self._handler(handler, environ)
         self.answered += 1

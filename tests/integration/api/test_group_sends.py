@@ -11,11 +11,11 @@ import pytest
 from django.db import OperationalError
 from rest_framework.test import APIClient
 
-from carillon.serving import group_sends
-from carillon.serving.group_sends import Call, answer_group, call_of
+from carillon.serving import grouped_routes
+from carillon.serving.grouped_routes import GROUPED, Call
 from directory.models import User
 from notifications.domain.errors import TemplateFault
-from notifications.features.sending import group
+from notifications.features.sending.groups import accept, sends
 from notifications.infra.database.commits import CommitUncertain
 from notifications.models import (
     DeliveryBatch,
@@ -28,11 +28,13 @@ from notifications.models import (
 from notifications.rendering.language.meter import LIMIT
 from notifications.rendering.versions import mark_proved
 from tests.integration.api.conftest import KeyClient, send_body
-from tests.integration.api.group_way import GroupWay, shown_by_client
+from tests.integration.api.group_way import shown_by_client
 from tests.integration.factories import make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("template")]
 SEND = "/api/v1/notifications/send"
+ROUTE = GROUPED["POST", SEND]
+answer_group = ROUTE.respond
 
 
 @pytest.fixture
@@ -44,19 +46,6 @@ def call(client: APIClient, body: Any, **headers: str) -> Call:
     text = client._credentials["HTTP_AUTHORIZATION"]
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Call({"authorization": text, **headers}, raw)
-
-
-def test_the_headers_of_both_ways_are_the_same(
-    service: APIClient, user: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    alone = service.post(SEND, send_body(user), headers={"X-Request-ID": "r-1"})
-    way = GroupWay(monkeypatch)
-    grouped = service.post(SEND, send_body(user), headers={"X-Request-ID": "r-1"})
-    assert way.answered == 1
-    assert {k.lower(): v for k, v in alone.headers.items()} == {
-        k.lower(): v for k, v in grouped.headers.items()
-    }
-    assert set(alone.data) == set(grouped.data)
 
 
 def test_a_group_shares_batches_by_place(service: APIClient) -> None:
@@ -139,8 +128,8 @@ def test_a_version_that_took_too_much_is_rendered_alone_for_a_minute(
         renders.append(len(tasks))
         return [fault] * len(tasks)
 
-    monkeypatch.setattr(group, "render_published", render)
-    monkeypatch.setattr(group, "_slow_until", {})
+    monkeypatch.setattr(sends, "render_published", render)
+    monkeypatch.setattr(sends, "_slow_until", {})
     for _ in range(3):
         assert answer_group([call(service, send_body(user))]) == [None]
     assert renders == [1]
@@ -152,7 +141,7 @@ def test_a_group_that_fails_leaves_nothing_and_each_is_served_alone(
     def fail(*_: Any, **__: Any) -> None:
         raise OperationalError("the database went away")
 
-    monkeypatch.setattr(group, "accept_sends", fail)
+    monkeypatch.setattr(sends, "accept_sends", fail)
     assert answer_group([call(service, send_body(user))] * 2) == [None, None]
     assert not Notification.objects.exists()
 
@@ -166,7 +155,7 @@ def test_a_commit_whose_outcome_is_unknown_is_a_503_that_names_what_to_ask_for(
         def __exit__(self, *_: object) -> None:
             raise CommitUncertain({})
 
-    monkeypatch.setattr(group.transaction, "atomic", Uncertain)
+    monkeypatch.setattr(accept.transaction, "atomic", Uncertain)
     body = send_body(user)
     first, second = answer_group([call(service, body), call(service, body, idempotency_key="k")])
     assert first is not None
@@ -182,22 +171,22 @@ def test_a_commit_whose_outcome_is_unknown_is_a_503_that_names_what_to_ask_for(
 def test_an_error_of_one_request_is_that_requests_alone(
     service: APIClient, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parse = group.parse_send
+    parse = sends.parse_send
 
     def fail_for_one(body: Any, **more: Any) -> Any:
         if body.get("collapse_key") == "odd":
             raise RuntimeError("a fault of ours")
         return parse(body, **more)
 
-    monkeypatch.setattr(group, "parse_send", fail_for_one)
-    read_json = group_sends.read_json
+    monkeypatch.setattr(sends, "parse_send", fail_for_one)
+    read_json = grouped_routes.read_json
 
     def fail_to_read(raw: bytes) -> Any:
         if b"unreadable" in raw:
             raise MemoryError
         return read_json(raw)
 
-    monkeypatch.setattr(group_sends, "read_json", fail_to_read)
+    monkeypatch.setattr(grouped_routes, "read_json", fail_to_read)
     bodies = [{}, {"collapse_key": "odd"}, {"collapse_key": "unreadable"}, {}]
     answers = answer_group([call(service, send_body(user, **changes)) for changes in bodies])
     assert [answer and answer[0] for answer in answers] == [201, None, None, 201]
@@ -214,4 +203,4 @@ def test_a_body_over_the_limit_leaves_the_group(
         "query_string": b"",
         "headers": [(b"host", b"testserver"), (b"authorization", b"Bearer x")],
     }
-    assert (call_of(scope, b" " * (1_000 + more)) is not None) is is_taken
+    assert (ROUTE.call_of(scope, b" " * (1_000 + more)) is not None) is is_taken

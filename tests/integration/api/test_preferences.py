@@ -18,7 +18,7 @@ from notifications.models import (
 from tests.integration.api.conftest import KeyClient, send_body
 from tests.integration.factories import make_template, make_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("way_in")]
 ADDRESS = "/api/v1/preferences"
 
 

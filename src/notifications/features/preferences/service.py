@@ -24,11 +24,10 @@ from notifications.features.preferences.consents import (
     locked_preferences,
     write_entry,
 )
+from notifications.features.preferences.group import preferences_of_many
 from notifications.features.preferences.schemas import (
     CONSENT,
     PreferencesResponse,
-    category_response,
-    global_response,
 )
 from notifications.features.preferences.undo import close_undo
 from notifications.infra import clock
@@ -36,7 +35,6 @@ from notifications.models import (
     DATA_PROCESSING,
     MARKETING,
     NotificationCategoryPreference,
-    UserNotificationPreference,
 )
 
 LONGEST_MUTE_H = 24 * 30
@@ -137,13 +135,7 @@ class PreferenceService:
 
 def preferences_of(user_id: int) -> PreferencesResponse:
     """Returns a user's preferences, in two queries."""
-    row = UserNotificationPreference.objects.filter(user_id=user_id).first()
-    overall = row or UserNotificationPreference(user_id=user_id)
-    rows = NotificationCategoryPreference.objects.filter(user_id=user_id).order_by("category")
-    return PreferencesResponse(
-        overall=global_response(overall),
-        categories={each.category: category_response(each, overall) for each in rows},
-    )
+    return preferences_of_many({user_id})[user_id]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
+from directory.models import User
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_identifier
@@ -28,7 +29,6 @@ from notifications.features.scheduling.schemas import (
     ScheduleStatusResponse,
 )
 from notifications.features.scheduling.zones import people_by_zone
-from notifications.features.sending.bulk import people_of
 from notifications.features.sending.cancel import cancel_waiting
 from notifications.features.sending.intents import check_scopes
 from notifications.infra import clock
@@ -141,7 +141,7 @@ def find_people(request: ScheduleRequest, caller: Caller) -> tuple[list[int], li
         Refused: missing_scope, where a person sends to others.
         InvalidRequest: unknown_user, where no recipient exists.
     """
-    known = people_of(request.recipients)
+    known = User.objects.ids_of(request.recipients)
     ids = [known.get(each) for each in request.recipients]
     if not caller.may(SEND) and any(person != caller.user_id for person in ids):
         raise missing_scope(SEND)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
-from uuid import UUID
 
 import msgspec
 from django.db import transaction
 
 from directory.models import User
-from directory.references import ExternalId, PersonKey
+from directory.references import PersonKey
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.access.service import missing_scope
@@ -28,7 +27,7 @@ from notifications.features.sending.intents import (
 from notifications.features.sending.schemas import BulkResponse, RejectionResponse
 from notifications.infra import clock
 from notifications.infra.database import commits
-from notifications.intake.accept import SendTarget, accept
+from notifications.intake.accept import Intent, SendTarget, accept
 from notifications.intake.request import MAX_RECIPIENTS, BulkRequest, Recipient, Rejection
 from notifications.intake.validate import parse_bulk
 from notifications.models import Job
@@ -36,7 +35,6 @@ from notifications.rendering.render import CompiledVersion
 from notifications.rendering.versions import version_of
 
 SEND = "notifications:send"
-_IDS_AT_ONCE = 1_000
 
 
 def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkResponse:
@@ -50,22 +48,16 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkResponse:
     intent = make_intent(request.terms, template, caller, channels=sorted(channels))
     if request.audience is not None:
         request = _with_audience(request, request.audience, caller, now)
-    people = people_of(each.user for each in request.recipients)
-    check = _RecipientCheck(
+    people = User.objects.ids_of(each.user for each in request.recipients)
+    check = RecipientCheck(
         version_of(template.current_version_id), request.terms.context, people, caller
     )
     targets = [target for target in map(check.target_of, request.recipients) if target]
     rejected = sorted([*request.rejected, *check.rejected], key=lambda each: each.index)
     with transaction.atomic():
-        job = Job.objects.create(
-            source=intent.source,
-            actor=caller.name,
-            context=request.terms.context or None,
-            total=request.total,
-            accepted=len(targets),
-            rejected=[msgspec.to_builtins(each) for each in rejected],
-            created_at=now,
-        )
+        count = len(targets)
+        job = job_of(request, intent, caller, accepted=count, rejected=rejected, now=now)
+        job.save()
         commits.name_created(job_id=job.uuid)
         if targets:
             accepted = accept(intent, targets, now=now, job=job)
@@ -76,8 +68,29 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkResponse:
     return BulkResponse(
         job_id=job.uuid,
         accepted=len(targets),
-        rejected=[_rejection(each) for each in rejected],
+        rejected=[rejection_response(each) for each in rejected],
         warnings=list(request.terms.warnings),
+    )
+
+
+def job_of(
+    request: BulkRequest,
+    intent: Intent,
+    caller: Caller,
+    *,
+    accepted: int,
+    rejected: Sequence[Rejection],
+    now: datetime,
+) -> Job:
+    """Returns the job of a bulk call, which is not stored yet."""
+    return Job(
+        source=intent.source,
+        actor=caller.name,
+        context=request.terms.context or None,
+        total=request.total,
+        accepted=accepted,
+        rejected=[msgspec.to_builtins(each) for each in rejected],
+        created_at=now,
     )
 
 
@@ -119,7 +132,7 @@ def _with_audience(
     )
 
 
-class _RecipientCheck:
+class RecipientCheck:
     """Checks whether each recipient can be accepted."""
 
     def __init__(
@@ -163,27 +176,6 @@ class _RecipientCheck:
         return None
 
 
-def people_of(users: Iterable[PersonKey]) -> dict[PersonKey, int]:
-    """Returns key -> id of the users who exist."""
-    wanted = set(users)
-    numbers = [each for each in wanted if isinstance(each, int)]
-    uuids = [each for each in wanted if isinstance(each, UUID)]
-    theirs = [each.value for each in wanted if isinstance(each, ExternalId)]
-    found: dict[PersonKey, int] = {}
-    for start in range(0, len(numbers), _IDS_AT_ONCE):
-        part = numbers[start : start + _IDS_AT_ONCE]
-        found.update(
-            (key, key) for key in User.objects.filter(pk__in=part).values_list("pk", flat=True)
-        )
-    for start in range(0, len(uuids), _IDS_AT_ONCE):
-        some = uuids[start : start + _IDS_AT_ONCE]
-        found.update(User.objects.filter(uuid__in=some).values_list("uuid", "pk"))
-    for start in range(0, len(theirs), _IDS_AT_ONCE):
-        names = theirs[start : start + _IDS_AT_ONCE]
-        rows = User.objects.filter(external_id__in=names).values_list("external_id", "pk")
-        found.update((ExternalId(str(name)), key) for name, key in rows)
-    return found
-
-
-def _rejection(each: Rejection) -> RejectionResponse:
+def rejection_response(each: Rejection) -> RejectionResponse:
+    """Returns how a rejected recipient is shown."""
     return RejectionResponse(index=each.index, code=each.code, detail=each.detail)

@@ -74,6 +74,7 @@ _HEADS = (
     f"SELECT {', '.join(HEAD_COLUMNS)} FROM notifications_notificationtemplate WHERE path {{texts}}"  # noqa: S608
 )
 _ADDRESSES = f"{ADDRESSES} WHERE point.user_id {{users}}"
+_KNOWN = "SELECT id FROM directory_user WHERE id {users}"
 _LISTED = (
     "EXISTS (SELECT 1 FROM directory_suppression s"
     " WHERE s.kind = point.kind AND s.address = point.address)"
@@ -174,6 +175,16 @@ def load_for_sends(paths: Sequence[str], user_ids: Sequence[int]) -> SendFacts:
     )
     rows = {row[0]: row for row in _typed_users(users)}
     return SendFacts(templates, rows, _circumstances(here), addresses_by_user(points))
+
+
+def load_for_bulks(paths: Sequence[str], user_ids: Sequence[int]) -> tuple[list[Row], set[int]]:
+    """Loads the templates at these paths (rows of HEAD_COLUMNS), and which of these users exist.
+
+    One round trip.
+    """
+    queries = [Query(_HEADS, (paths,)), Query(_KNOWN, (user_ids,))]
+    templates, users = fetch_together(queries)
+    return templates, {row[0] for row in users}
 
 
 def _typed_users(rows: list[Row]) -> list[Row]:

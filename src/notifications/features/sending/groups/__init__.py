@@ -1,0 +1,1 @@
+"""Requests that are accepted together: one transaction for many."""
