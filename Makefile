@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run wheel test check fast bench chaos proof mutants browser services clients lock docs clean
+.PHONY: help install run wheel test check fast bench load chaos proof mutants browser services clients lock docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -84,6 +84,10 @@ docs: install ## write the generated pages (API, settings, state machine, fault 
 bench: install ## run the benchmarks of docs/benchmarks.md, one after another, on loopback
 	@for name in render pipeline email push limits breaker http isolation backlog; do $(BIN)/carillon bench $$name --json || exit 1; done
 
+load: install ## run the stages of the platform's load test with locust; ARGS="--setup split --minutes 2"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/load.txt
+	@$(BIN)/carillon bench load --json $(ARGS)
+
 chaos: install ## kill workers at random times and count the messages that test servers received
 	@$(BIN)/carillon chaos --database postgres --kills 20 --messages 50000 --json
 	@$(BIN)/carillon chaos --database sqlite --kills 20 --messages 50000 --json
@@ -107,6 +111,7 @@ lock: ## lock the requirements of pyproject.toml and requirements/*.in, with has
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
 	@$(LOCK) --all-extras pyproject.toml -o requirements/run.txt
 	@$(LOCK) --all-extras pyproject.toml requirements/dev.in -o requirements/dev.txt
+	@$(LOCK) requirements/load.in -o requirements/load.txt
 	@$(LOCK) requirements/uv.in -o requirements/uv.txt
 	@$(LOCK) requirements/build.in -o requirements/build.txt
 

@@ -16,6 +16,7 @@ NAMES = (
     "breaker",
     "limits",
     "http",
+    "load",
     "render",
     "isolation",
     "backlog",
@@ -35,6 +36,9 @@ NAMES = (
 @click.option("--users", type=int, help="For audience: the size of the directory.")
 @click.option("--recipients", type=int, help="For broadcast: the size of its audience.")
 @click.option("--backlog", type=int, help="For isolation: the queued bulk messages.")
+@click.option("--setup", type=click.Choice(["serve", "split"]), help="For load.")
+@click.option("--minutes", type=click.FloatRange(0.5, 60), help="For load: of all stages.")
+@click.option("--sends", is_flag=True, default=None, help="For load: a single send a second, too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
 def command(name: str, as_json: bool, **options: Any) -> None:
     """Measure NAME and a baseline in the same run, on separate servers."""

@@ -20,7 +20,7 @@ from django.http.request import split_domain_port, validate_host
 
 from carillon.serving.body_limits import body_limit
 from carillon.serving.bridge import Response, Scope, encode_headers
-from carillon.serving.groups import Groups
+from carillon.serving.groups import MOST, Groups
 from carillon.serving.middleware import REQUEST_ID, harden, request_id_of
 from carillon.serving.pools import Receive
 from notifications.api.auth import words_of
@@ -57,6 +57,9 @@ _READ = {
 }
 _HANDED_ON = frozenset({b"content-encoding", b"accept-language", b"cookie"})
 """Headers whose meaning only Django's handlers know."""
+MOST_GROUPS_WAITING = 8
+"""Groups that may wait for a thread. One takes some 40 ms, so a request waits a third of a second
+at most, and a further request is refused at once."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -233,9 +236,18 @@ GROUPED: Mapping[tuple[str, str], GroupedRoute] = {
 
 
 class GroupedRoutes:
-    """Serves requests in groups, each route in groups of its own. Args: see `Groups`."""
+    """Serves requests in groups, each route in groups of its own."""
 
     def __init__(self, *, waiting: int, patience: float) -> None:
+        """Creates the threads.
+
+        Args:
+            waiting: how many requests may wait for a thread that serves one at a time. Of requests
+                that are served in groups, as many groups pass meanwhile, but at most
+                MOST_GROUPS_WAITING.
+            patience: for how many seconds at most.
+        """
+        waiting = MOST * min(waiting, MOST_GROUPS_WAITING)
         self._groups = {
             place: Groups(
                 each.route.name,
