@@ -24,6 +24,7 @@ _STAGES = [(120, 50), (300, 200), (120, 500), (60, 500), (120, 0)]
 _PEAK = 3
 """The stage in which the most users stay."""
 _PEOPLE = 10_000
+_LOCUST = ("--headless", "--json", "--skip-log", "--only-summary")
 _P99_MS = 500
 _ERRORS = 0.01
 _TIMEOUT_S = 1_200
@@ -97,8 +98,7 @@ def _locust(given: dict[str, Any], roots: dict[str, int]) -> dict[str, Any]:
     module = importlib.util.find_spec("carillon.bench.harness.locust_users")
     assert module is not None
     child = subprocess.Popen(
-        [sys.executable, "-m", "locust", "-f", str(module.origin), "--headless", "--json"]
-        + ["--skip-log", "--only-summary"],
+        [sys.executable, "-m", "locust", "-f", str(module.origin), *_LOCUST],
         env={**os.environ, "CARILLON_LOAD": json.dumps(given)},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -152,7 +152,7 @@ def _wait_until_ready(host: str) -> None:
     until = time.monotonic() + _READY_S
     while True:
         try:
-            with urllib.request.urlopen(f"{host}/health/live", timeout=5):
+            with urllib.request.urlopen(f"{host}/health/live", timeout=5):  # noqa: S310 -- ours
                 return
         except OSError:
             if time.monotonic() > until:

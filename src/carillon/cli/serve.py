@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -36,6 +37,10 @@ _DRAIN_S = 45.0
 _BACK_OFF_S = (0.2, 1.0, 5.0, 15.0)
 _STEADY_S = 30.0
 _STOPPED_S = 15.0
+_GREET_S = 0.1
+_CHECK_S = 30.0
+"""Seconds between two looks at children that run. The end or the stop of one is a signal."""
+_STOPPED_CHECK_S = 1.0
 WELCOME = """
 Carillon serves on {url}
   outbox    {url}/outbox/      the messages that would have been sent
@@ -100,6 +105,12 @@ class Child:
         self.not_before = now + pause
         click.echo(f"{self.name} ended ({code}); again in {pause:g} s", err=True)
 
+    def due_in(self, now: float) -> float:
+        """Returns the seconds after which `supervise` may have something to do without a signal."""
+        if self.process is None:
+            return self.not_before - now
+        return _CHECK_S if self.stopped_at is None else _STOPPED_CHECK_S
+
     def _end_if_stopped(self, now: float) -> None:
         """Kills a process that stays stopped (SIGSTOP): other workers have its leases."""
         assert self.process is not None
@@ -109,6 +120,28 @@ class Child:
             self.stopped_at = now
         elif now - self.stopped_at > _STOPPED_S:
             self.process.kill()
+
+
+class _SignalWait:
+    """Waits for a signal, at most for some seconds. Only for the main thread."""
+
+    def __enter__(self) -> Callable[[float], None]:
+        self._ours, theirs = socket.socketpair()
+        self._ours.setblocking(False)
+        theirs.setblocking(False)
+        self._theirs = theirs
+        self._before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        return self._wait
+
+    def __exit__(self, *_: object) -> None:
+        signal.set_wakeup_fd(self._before)
+        self._ours.close()
+        self._theirs.close()
+
+    def _wait(self, seconds: float) -> None:
+        readable, _, _ = select.select([self._ours], [], [], seconds)
+        if readable:
+            self._ours.recv(4096)
 
 
 class ProcessSupervisor:
@@ -121,13 +154,20 @@ class ProcessSupervisor:
     def run(self, greet: Callable[[], bool]) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # a signal without a handler wakes nothing
         greeted = False
-        while not self._signals:
-            for child in self._children:
-                child.supervise(time.monotonic())
-            greeted = greeted or greet()
-            time.sleep(0.1)
+        with _SignalWait() as wait:
+            while not self._signals:
+                for child in self._children:
+                    child.supervise(time.monotonic())
+                greeted = greeted or greet()
+                wait(self._pause() if greeted else _GREET_S)
         self._drain()
+
+    def _pause(self) -> float:
+        """Returns the seconds until a child must be started or ended. Signals come earlier."""
+        now = time.monotonic()
+        return max(0.0, min(child.due_in(now) for child in self._children))
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._signals += 1

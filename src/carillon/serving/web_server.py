@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,8 @@ _IDLE_S = 0.25
 _FRESH_S = 2.0
 """Seconds in which a new connection may send its first request: its client is about to."""
 _CHECK_S = 0.02
+_TICK_S = 1.0
+"""Seconds between two dates in the headers of responses."""
 
 
 class WebServer(uvicorn.Server):
@@ -23,9 +26,32 @@ class WebServer(uvicorn.Server):
         self, config: uvicorn.Config, *, begun: Callable[[], None], closing: Callable[[], None]
     ) -> None:
         """begun: called when connections are accepted. closing: called before that ends."""
+        self._exits = False
+        self._exiting = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         super().__init__(config)
         self._begun = begun
         self._closing = closing
+
+    @property
+    def should_exit(self) -> bool:
+        """Whether the server is to drain and end. May be set from a signal handler."""
+        return self._exits
+
+    @should_exit.setter
+    def should_exit(self, exits: bool) -> None:
+        self._exits = exits
+        loop = self._loop
+        if exits and loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._exiting.set)
+
+    async def main_loop(self) -> None:
+        """Waits until the server must exit. uvicorn's own loop wakes ten times a second."""
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):  # sets the date header
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_S):
+                    await self._exiting.wait()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begins to accept connections."""

@@ -42,7 +42,7 @@ class Platform(FastHttpUser):  # type: ignore[misc]  # locust has no types
         self.host = next(_hosts)
         super().__init__(environment)
 
-    @task
+    @task  # type: ignore[untyped-decorator]  # locust has no types
     def second(self) -> None:
         """What a user does each second."""
         person = GIVEN["first"] + next(_places) % GIVEN["people"]

@@ -17,7 +17,9 @@ import structlog
 from django.db import DatabaseError
 
 from notifications.domain.loops import BY_NAME, LOOPS, LoopSpec
+from notifications.features.background.work_probe import WorkProbe
 from notifications.infra import clock
+from notifications.infra.database.clock_bridge import database_now
 from notifications.infra.process import identity as processes
 from notifications.infra.process.supervised import Loop, LoopSupervisor
 from notifications.models import KnownLoop, LoopReport, PeriodicLoop
@@ -32,6 +34,9 @@ NO_BEAT_AFTER_S = 60.0
 _LONGEST_CLAIM_S = 60.0
 _PATIENCE_PERIODS = 1.5
 _RUNNER = "loops"
+_PROBE_S = 1.0
+_REST_S = 60.0
+"""Seconds between the rounds of a loop for which the probe finds no work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,8 @@ class LoopRunner:
     """Runs the periodic loops that this process has claimed.
 
     calls: what each loop does, by its name. owner: this process's name. standby: claim only loops
-    of which no round has ended lately. beside: further threads, which need no claim.
+    of which no round has ended lately. beside: further threads, which need no claim. probe: tells
+    which loops have work; a loop with a condition waits for it, and runs a round a minute besides.
     """
 
     def __init__(
@@ -115,6 +121,7 @@ class LoopRunner:
         owner: str,
         standby: bool = False,
         beside: Sequence[Loop] = (),
+        probe: WorkProbe | None = None,
     ) -> None:
         self._owner = owner
         self._standby = standby
@@ -128,13 +135,18 @@ class LoopRunner:
                 name,
                 call,
                 every_s=BY_NAME[name].every_s,
+                rests_s=_REST_S if probe is not None and name in probe.names else None,
                 period_s=BY_NAME[name].period_s,
                 allowed=self.owns,
             )
             for name, call in calls.items()
         }
+        self._probe = probe
         runner = Loop(_RUNNER, self.tick, every_s=_CLAIM_EVERY_S, period_s=CLAIM_S)
-        self._supervisor = LoopSupervisor([runner, *beside, *self._loops.values()])
+        beside = [runner, *beside]
+        if probe is not None:
+            beside.append(Loop("work probe", self.probe, every_s=_PROBE_S, period_s=CLAIM_S))
+        self._supervisor = LoopSupervisor([*beside, *self._loops.values()])
 
     def start(self) -> None:
         """Starts the threads. Free loops are claimed within a second."""
@@ -162,6 +174,18 @@ class LoopRunner:
     def owns(self, name: str) -> bool:
         """Returns whether this process is sure to have a loop's claim, by the monotonic clock."""
         return clock.monotonic() < self._claimed_until.get(name, 0.0)
+
+    def probe(self) -> None:
+        """Begins a round of each claimed loop that has work; notes that the others have none."""
+        if self._probe is None:
+            return
+        names = {name for name in self._probe.names if name in self._loops and self.owns(name)}
+        busy = self._probe.find(names, database_now())
+        for name in names:
+            if name in busy:
+                self._loops[name].poke()
+            else:
+                self._loops[name].note_idle()
 
     def tick(self) -> None:
         """Renews the claims, releases the loops that tasks request, and claims free loops."""

@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from notifications.engine.path import record_poisoned
 from notifications.engine.prepare import prepare
@@ -25,14 +26,22 @@ MOST_BATCHES = 200
 """Batches of one round; the next round does the others."""
 
 
+def batches_to_expire(now: datetime) -> QuerySet[DeliveryBatch]:
+    """Returns the batches of no owner with a message whose time is over."""
+    return DeliveryBatch.objects.filter(expires_at__lte=now, owner__isnull=True)
+
+
 def expire_waiting(*, now: datetime) -> int:
     """Expires the waiting messages whose time is over; returns how many.
 
     Each batch has its own transaction. Batches that a worker has leased are left to it.
     """
     items = Items(Work.EXPIRE, now=now)
-    due = DeliveryBatch.objects.filter(expires_at__lte=now, owner__isnull=True)
-    keys = items.runnable(due).order_by("expires_at", "pk").values_list("pk", flat=True)
+    keys = (
+        items.runnable(batches_to_expire(now))
+        .order_by("expires_at", "pk")
+        .values_list("pk", flat=True)
+    )
     owner = processes.own_name("expiry")
     found = list(keys[:MOST_BATCHES])
     return sum(items.run_one(key, partial(_expire, key, owner, now), default=0) for key in found)

@@ -6,8 +6,16 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Q
+
 from notifications.domain import loops
-from notifications.features.broadcasts.delivery.upkeep import begin_due, maintain_broadcasts
+from notifications.domain.broadcast_lifecycle import BroadcastStatus
+from notifications.features.background.work_probe import Condition
+from notifications.features.broadcasts.delivery.upkeep import (
+    begin_due,
+    maintain_broadcasts,
+    scheduled_due,
+)
 from notifications.features.receipts.apply import apply_due
 from notifications.features.receipts.poll import poll_due
 from notifications.features.scheduling.rescheduling import (
@@ -17,10 +25,11 @@ from notifications.features.scheduling.rescheduling import (
 )
 from notifications.features.templates.proving import prove_due
 from notifications.features.upkeep.digests import close_due
-from notifications.features.upkeep.expiring import expire_waiting
+from notifications.features.upkeep.expiring import batches_to_expire, expire_waiting
 from notifications.features.upkeep.maintenance import maintain
-from notifications.features.webhooks.deliver import post_due
+from notifications.features.webhooks.deliver import endpoints_to_call, post_due
 from notifications.infra.database.clock_bridge import database_now
+from notifications.models import Broadcast, BroadcastChange, ProviderCallback, QueuedTask
 
 PROCESS_EVERY = timedelta(minutes=1)
 RETRY_EVERY = timedelta(minutes=5)
@@ -44,9 +53,16 @@ class Round:
         self._offset_s = offset.total_seconds()
         self._done = None if every >= CLEAN_UP_EVERY else _NEVER
 
+    def is_due(self, now: datetime) -> bool:
+        """Returns whether `run_if_due` would run the work, or has not been called yet."""
+        return self._done is None or self._done != self._current(now)
+
+    def _current(self, now: datetime) -> int:
+        return int((now.timestamp() - self._offset_s) // self._every_s)
+
     def run_if_due(self, now: datetime) -> None:
         """Runs the round that became due since the last check, if one did."""
-        current = int((now.timestamp() - self._offset_s) // self._every_s)
+        current = self._current(now)
         if self._done is None:
             self._done = current
         if self._done != current:
@@ -66,6 +82,27 @@ class ScheduleRounds:
         """Runs all rounds that became due since the last check."""
         for each in (self.process, self.retry, self.clean_up):
             each.run_if_due(now)
+
+
+def loop_conditions() -> Mapping[str, Condition]:
+    """Returns when a periodic loop has work, for those that are due each second.
+
+    The rounds of a loop that is not named here run at its own pace.
+    """
+    sending = [BroadcastStatus.SENDING.value, BroadcastStatus.SENT.value]
+    clearing = Q(status=BroadcastStatus.CANCELLED.value, cleared=False)
+    return {
+        loops.RECEIPTS.name: lambda now: [ProviderCallback.objects.due(now)],
+        loops.BROADCASTS.name: lambda now: [
+            Broadcast.objects.filter(status__in=sending),
+            Broadcast.objects.filter(clearing),
+            BroadcastChange.objects.all(),
+        ],
+        loops.SCHEDULED_BROADCASTS.name: lambda now: [scheduled_due(now)],
+        loops.WEBHOOKS.name: lambda now: [endpoints_to_call(now)],
+        loops.EXPIRY.name: lambda now: [batches_to_expire(now)],
+        loops.TASKS.name: lambda now: [QueuedTask.objects.waiting(now)],
+    }
 
 
 def loop_calls() -> Mapping[str, Callable[[], object]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from notifications.domain.loops import TASKS
 from notifications.features.background.loops import LoopRunner
 from notifications.features.background.task_runner import TaskRunner
-from notifications.features.upkeep.rounds import loop_calls
+from notifications.features.background.work_probe import WorkProbe
+from notifications.features.upkeep.rounds import loop_calls, loop_conditions
 
 
 class BackgroundWork:
@@ -17,7 +18,13 @@ class BackgroundWork:
     def __init__(self, *, owner: str, standby: bool = False) -> None:
         self._runner = TaskRunner(owner=owner)
         calls = {**loop_calls(), TASKS.name: self._runner.start_due}
-        self._loops = LoopRunner(calls, owner=owner, standby=standby, beside=self._runner.threads())
+        self._loops = LoopRunner(
+            calls,
+            owner=owner,
+            standby=standby,
+            beside=self._runner.threads(),
+            probe=WorkProbe(loop_conditions()),
+        )
         self._runner.wake = lambda: self._loops.poke(TASKS.name)
 
     def start(self) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import transaction
+from django.db.models import QuerySet
 
 from notifications.delivery.base import where
 from notifications.delivery.protocols.standard_webhooks import signature_headers, signing_key
@@ -63,6 +64,11 @@ class DeliveryReport:
         return 200 <= self.status < 300
 
 
+def endpoints_to_call(now: datetime) -> QuerySet[WebhookEndpoint]:
+    """Returns the endpoints that may be called now."""
+    return WebhookEndpoint.objects.filter(active=True).exclude(hold_until__gt=now)
+
+
 def post_due(*, now: datetime) -> int:
     """Posts what is due to every endpoint that may be called; returns the number of posts.
 
@@ -70,7 +76,7 @@ def post_due(*, now: datetime) -> int:
     own code fails waits, and is set aside at its third failure.
     """
     items = Items(Work.WEBHOOK, now=now)
-    rows = items.runnable(WebhookEndpoint.objects.filter(active=True).exclude(hold_until__gt=now))
+    rows = items.runnable(endpoints_to_call(now))
     keys = list(rows.order_by("pk").values_list("pk", flat=True))
     if not keys:
         return 0

@@ -30,8 +30,9 @@ class Loop:
     """A call that one thread repeats.
 
     every_s: seconds between rounds. period_s: seconds that a round may take; one that takes three
-    times as long hangs. allowed: returns whether a round may begin now; otherwise the loop waits
-    for `poke`.
+    times as long hangs. rests_s: seconds to the next round after one that did not fail, where
+    another thread calls `poke` as soon as there is work. allowed: returns whether a round may begin
+    now; otherwise the loop waits for `poke`.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Loop:
         *,
         every_s: float,
         period_s: float,
+        rests_s: float | None = None,
         allowed: Callable[[str], bool] = lambda _name: True,
     ) -> None:
         self.name = name
@@ -50,6 +52,7 @@ class Loop:
         self.finished_at: float | None = None
         self._call = call
         self._every_s = every_s
+        self._rests_s = every_s if rests_s is None else rests_s
         self._hangs_after_s = period_s * SILENT_AFTER_PERIODS
         self._allowed = allowed
         self._ended = False
@@ -67,6 +70,14 @@ class Loop:
     def poke(self) -> None:
         """Makes the next round begin now. May be called from any thread."""
         self._poked.set()
+
+    def note_idle(self) -> None:
+        """Notes that there is no work: a round would have ended now, with nothing done.
+
+        A loop that runs a round, or whose last round failed, is left as it is.
+        """
+        if self.began_at is None and not self.failures and self.finished_at is not None:
+            self.finished_at = clock.monotonic()
 
     def end(self) -> None:
         """Makes the thread end after its round."""
@@ -142,7 +153,7 @@ class Loop:
 
     def _pause(self) -> float:
         if not self.failures:
-            return self._every_s
+            return self._rests_s
         longest = max(self._every_s, _LONGEST_PAUSE_S)
         return min(self._every_s * float(2 ** min(self.failures, _DOUBLINGS)), longest)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import models, transaction
@@ -42,6 +43,11 @@ class QueuedTaskManager(models.Manager["QueuedTask"]):
                 attempts=one_more("attempts"),
             )
             return self.get(pk=key)
+
+    def waiting(self, now: datetime) -> QuerySet[QueuedTask]:
+        """Returns the tasks that are due and free."""
+        free = Q(claim_until=None) | Q(claim_until__lte=now)
+        return self.filter(free, state=QueuedTask.State.WAITING, due_at__lte=now)
 
     def oldest_waiting_s(self) -> float:
         """Returns for how many seconds the oldest due task has waited; 0.0 where none waits."""

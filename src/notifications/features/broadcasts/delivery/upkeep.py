@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from notifications.delivery.registry import provider_class, provider_keys_for
 from notifications.domain.broadcast_lifecycle import BroadcastStatus, status_when_settled
@@ -74,6 +74,11 @@ def maintain_broadcasts(*, now: datetime, seconds: float = 5.0) -> dict[str, int
     }
 
 
+def scheduled_due(now: datetime) -> QuerySet[Broadcast]:
+    """Returns the scheduled broadcasts whose time has come."""
+    return Broadcast.objects.filter(status=BroadcastStatus.SCHEDULED.value, scheduled_at__lte=now)
+
+
 def begin_due(*, now: datetime) -> int:
     """Begins the scheduled broadcasts that are due; returns how many.
 
@@ -82,10 +87,8 @@ def begin_due(*, now: datetime) -> int:
     approval.
     """
     items = Items(Work.BEGIN, now=now)
-    due = Broadcast.objects.filter(status=BroadcastStatus.SCHEDULED.value, scheduled_at__lte=now)
-    keys = list(
-        items.runnable(due).order_by("scheduled_at").values_list("pk", flat=True)[:_AT_ONCE]
-    )
+    rows = items.runnable(scheduled_due(now))
+    keys = list(rows.order_by("scheduled_at").values_list("pk", flat=True)[:_AT_ONCE])
     return sum(items.run_one(key, partial(_begin_one, key, now=now), default=0) for key in keys)
 
 
