@@ -108,6 +108,8 @@ class Watchdog:
             return ""
         if activity.runs > activity.waiting:
             return f"{activity.runs - activity.waiting} runs made no progress for {STUCK_S:g} s"
+        if not batches.find_due(self._lanes):
+            return ""
         stops = load_stops()
         if stops.everything:
             return ""

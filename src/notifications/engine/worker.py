@@ -30,7 +30,7 @@ from notifications.infra.conf import environment
 from notifications.infra.database.clock_bridge import database_now
 from notifications.infra.process import identity as processes
 from notifications.infra.process.wakeup_listener import WakeupListener
-from notifications.queue import batches, takeover
+from notifications.queue import batches, quiet, takeover
 from notifications.queue.heartbeat import Heartbeat, run_logged
 from notifications.rendering.guard.guard import GUARD
 from notifications.rendering.usage import write_usage
@@ -41,6 +41,8 @@ _SWEEP_S = 1.0
 _FULL_SWEEP_S = 60.0
 _COUNTS_S = 5.0
 _DB_PAUSE_S = 0.5
+_QUIET_TURN_S = 30.0
+"""Seconds between the turns of a worker that looks for work and finds none."""
 _CLOSE_POLLS_S = 1.0
 _CHECK_S = 0.02
 """Between two checks for work that is not critical. Messages that arrive meanwhile share one slice.
@@ -76,6 +78,7 @@ class Worker:
         now = clock.monotonic()
         self._swept_at, self._fully_swept_at, self._counted_at = -math.inf, now, now
         self._database_ok_from = now
+        self._rests, self._turned_at, self._active_at = False, now, now
         self.watchdog = Watchdog(
             owner=self.owner, lanes=self.lanes, activity=self._activity, end=end
         )
@@ -188,6 +191,11 @@ class Worker:
             checked_at = clock.monotonic()
             self.dispatcher.check()
             try:
+                rest_s = await self._rest_s()
+                if rest_s:
+                    self._rests = not await self._pause(rest_s)
+                    continue
+                self._turned_at = checked_at
                 await self.driver.retry_give_back()
                 await self._sweep_if_due()
                 found = self._may_lease() and await self.driver.start_next()
@@ -199,7 +207,7 @@ class Worker:
                 continue
             if once and self.driver.is_idle() and self.heartbeat.is_registered():
                 return
-            await self._pause(await self._until_next())
+            self._rests = not await self._pause(await self._until_next()) and self._is_idle()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(checked_at + _CHECK_S - clock.monotonic()):
                     await self._urgent.wait()
@@ -223,13 +231,36 @@ class Worker:
         due_at = await self.database(batches.next_due, self.lanes, now=now)
         return poll if due_at is None else min(poll, (due_at - now).total_seconds())
 
-    async def _pause(self, seconds: float) -> None:
-        """Waits for a wake-up, the end of a run, or the next poll."""
+    def _is_idle(self) -> bool:
+        return self.driver.is_idle() and self.heartbeat.is_registered()
+
+    async def _rest_s(self) -> float:
+        """Returns how long an idle worker needs no turn; 0 where it needs one.
+
+        After work it gets turns until the statistics of the work are written.
+        """
+        written = self._counted_at > self._active_at
+        longest_s = _QUIET_TURN_S if written else _COUNTS_S
+        if not self._rests or clock.monotonic() - self._turned_at >= longest_s:
+            self._active_at = self._active_at if self._rests else clock.monotonic()
+            return 0.0
+        rest: float = await self.database(
+            quiet.next_look_s,
+            self.lanes,
+            owner=self.owner,
+            now=database_now(),
+            poll_s=environment().poll_seconds,
+        )
+        return rest
+
+    async def _pause(self, seconds: float) -> bool:
+        """Waits for a wake-up, the end of a run, or the next poll. Returns whether it was woken."""
         waiter = asyncio.ensure_future(self._wake.wait())
         try:
             await asyncio.wait(
                 {waiter, *self.driver.tasks}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
             )
+            return self._wake.is_set()
         finally:
             waiter.cancel()
 

@@ -84,7 +84,7 @@ class ScheduleRounds:
             each.run_if_due(now)
 
 
-def loop_conditions() -> Mapping[str, Condition]:
+def loop_conditions(rounds: ScheduleRounds) -> Mapping[str, Condition]:
     """Returns when a periodic loop has work, for those that are due each second.
 
     The rounds of a loop that is not named here run at its own pace.
@@ -102,12 +102,15 @@ def loop_conditions() -> Mapping[str, Condition]:
         loops.WEBHOOKS.name: lambda now: [endpoints_to_call(now)],
         loops.EXPIRY.name: lambda now: [batches_to_expire(now)],
         loops.TASKS.name: lambda now: [QueuedTask.objects.waiting(now)],
+        loops.SCHEDULED.name: rounds.process.is_due,
+        loops.STUCK.name: rounds.retry.is_due,
+        loops.CANCELLED.name: rounds.clean_up.is_due,
     }
 
 
-def loop_calls() -> Mapping[str, Callable[[], object]]:
+def loop_calls(rounds: ScheduleRounds | None = None) -> Mapping[str, Callable[[], object]]:
     """Returns what each periodic loop does in a round, by its name."""
-    rounds = ScheduleRounds()
+    rounds = rounds or ScheduleRounds()
     return {
         loops.RECEIPTS.name: lambda: apply_due(now=database_now()),
         loops.BROADCASTS.name: lambda: maintain_broadcasts(now=database_now()),

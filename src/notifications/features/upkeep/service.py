@@ -6,7 +6,7 @@ from notifications.domain.loops import TASKS
 from notifications.features.background.loops import LoopRunner
 from notifications.features.background.task_runner import TaskRunner
 from notifications.features.background.work_probe import WorkProbe
-from notifications.features.upkeep.rounds import loop_calls, loop_conditions
+from notifications.features.upkeep.rounds import ScheduleRounds, loop_calls, loop_conditions
 
 
 class BackgroundWork:
@@ -17,13 +17,14 @@ class BackgroundWork:
 
     def __init__(self, *, owner: str, standby: bool = False) -> None:
         self._runner = TaskRunner(owner=owner)
-        calls = {**loop_calls(), TASKS.name: self._runner.start_due}
+        rounds = ScheduleRounds()
+        calls = {**loop_calls(rounds), TASKS.name: self._runner.start_due}
         self._loops = LoopRunner(
             calls,
             owner=owner,
             standby=standby,
             beside=self._runner.threads(),
-            probe=WorkProbe(loop_conditions()),
+            probe=WorkProbe(loop_conditions(rounds)),
         )
         self._runner.wake = lambda: self._loops.poke(TASKS.name)
 
