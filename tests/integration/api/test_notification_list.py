@@ -108,6 +108,22 @@ def test_a_call_that_stopped_early_says_until_when_it_looked(
     )
 
 
+def test_a_filter_of_one_users_list_reads_a_limited_number_of_rows(
+    platform: APIClient, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_messages(3, user=user)
+    NotificationMessage.objects.filter(pk=made[0].pk).update(status="cancelled")
+    monkeypatch.setattr(notification_list, "MAX_ROWS_SCANNED", 2)
+
+    query, seen, calls = f"{LIST}?user={user.pk}&status=cancelled", [], 0
+    while query:
+        page = platform.get(query).json()
+        seen += [row["id"] for row in page["results"]]
+        query, calls = page["next"], calls + 1
+
+    assert (seen, calls) == ([str(made[0].notification.uuid)], 2)
+
+
 @pytest.mark.parametrize(
     ("query", "code"),
     [

@@ -74,7 +74,8 @@ def list_notifications(
         rows = rows.filter(wanted)
     lowest, highest = _between(filters)
     if user is not None:
-        return _scan_person(rows, after=after, limit=limit)
+        own = {name for name, value in filters.items() if value and name != "user"}
+        return _scan_person(rows, user=user, after=after, limit=limit, narrowed=bool(own))
     top = min((key for key in (after, highest) if key), default=0)
     narrowed = any(filters.values()) and not indexed
     bottom = max(lowest, _horizon(top)) if narrowed else lowest
@@ -211,19 +212,37 @@ def _horizon(top: int) -> int:
     return next(iter(keys[MAX_ROWS_SCANNED - 1 : MAX_ROWS_SCANNED]), 0)
 
 
-def _scan_person(rows: QuerySet[Notification], *, after: int, limit: int) -> NotificationPage:
-    """Returns a page of one user's rows, in the order of the index that finds them."""
-    rows = rows.order_by("-created_at", "-pk")
-    mark = Notification.objects.filter(pk=after).values_list("created_at", flat=True).first()
-    if mark is not None:
-        rows = rows.filter(Q(created_at__lt=mark) | Q(created_at=mark, pk__lt=after))
-    elif after:
-        rows = rows.filter(pk__lt=after)
+def _scan_person(
+    rows: QuerySet[Notification], *, user: int, after: int, limit: int, narrowed: bool
+) -> NotificationPage:
+    """Returns a page of one user's rows, in the order of the index that finds them.
+
+    narrowed: other filters hide rows, so the rows that are read are counted.
+    """
+    began = _beyond(after)
+    rows = rows.filter(began).order_by("-created_at", "-pk")
+    last: tuple[int, datetime] | None = None
+    if narrowed:
+        own = Notification.objects.filter(began, user_id=user).order_by("-created_at", "-pk")
+        read = own.values_list("pk", "created_at")
+        last = next(iter(read[MAX_ROWS_SCANNED - 1 : MAX_ROWS_SCANNED]), None)
+    if last is not None:
+        rows = rows.filter(Q(created_at__gt=last[1]) | Q(created_at=last[1], pk__gte=last[0]))
     found = list(rows[: limit + 1])
-    if len(found) <= limit:
-        return NotificationPage(rows_of(found), None, None)
-    last = found[limit - 1]
-    return NotificationPage(rows_of(found[:limit]), last.pk, last.created_at)
+    if len(found) > limit:
+        end = found[limit - 1]
+        return NotificationPage(rows_of(found[:limit]), end.pk, end.created_at)
+    return NotificationPage(rows_of(found), *(last or (None, None)))
+
+
+def _beyond(after: int) -> Q:
+    """Returns the filter of the rows that follow this one in a user's list; 0: all."""
+    if not after:
+        return Q()
+    mark = Notification.objects.filter(pk=after).values_list("created_at", flat=True).first()
+    if mark is None:
+        return Q(pk__lt=after)
+    return Q(created_at__lt=mark) | Q(created_at=mark, pk__lt=after)
 
 
 def _scan(
