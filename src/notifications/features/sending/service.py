@@ -23,6 +23,7 @@ from notifications.features.sending.explain import (
     explain_refusal,
     find_refusal,
 )
+from notifications.features.sending.groups.statuses import status_group
 from notifications.features.sending.intents import (
     accepted_response,
     check_channels,
@@ -35,7 +36,12 @@ from notifications.features.sending.intents import (
 )
 from notifications.features.sending.jobs import cancel_job, job_members, job_response
 from notifications.features.sending.move import move_scheduled
-from notifications.features.sending.queries import NotificationPage, list_notifications, rows_of
+from notifications.features.sending.queries import (
+    NotificationPage,
+    list_notifications,
+    may_see,
+    rows_of,
+)
 from notifications.features.sending.refusal import predict_or_refuse
 from notifications.features.sending.schemas import (
     BulkResponse,
@@ -44,7 +50,6 @@ from notifications.features.sending.schemas import (
     JobCancelResponse,
     JobResponse,
     MemberResponse,
-    MessageResponse,
     NotificationRow,
     SendResponse,
     StatusResponse,
@@ -172,22 +177,15 @@ class NotificationService:
         return self.get(identifier=found.pk, caller=caller)
 
     def status(self, *, identifier: object, caller: Caller) -> StatusResponse:
-        """Returns the status of a notification and of its messages."""
-        found = self._find(identifier, caller)
-        messages = list(found.messages.order_by("id"))
-        template = found.template_version.template.path if found.template_version else None
-        return StatusResponse(
-            id=found.uuid,
-            status=_status(messages),
-            priority=found.priority,
-            category=found.category.key,
-            template_path=template,
-            created_at=found.created_at,
-            scheduled_at=found.scheduled_at,
-            expires_at=found.expires_at,
-            is_read=found.is_read,
-            messages=[_message_response(message, is_in_flight(message)) for message in messages],
-        )
+        """Returns the status of a notification and of its messages.
+
+        Raises:
+            NotFound: unknown_notification.
+        """
+        found = status_group([(caller, identifier)])[0]
+        if found is None:
+            raise _unknown(identifier)
+        return found
 
     def explain(self, *, identifier: object, caller: Caller) -> ExplainResponse:
         """Returns all decisions and results in order: why a notification was sent or not.
@@ -217,12 +215,11 @@ class NotificationService:
     def _find(self, identifier: object, caller: Caller) -> Notification:
         key = parse_identifier(identifier)
         if key is None:
-            raise NotFound("a notification is named by its id or uuid", code="unknown_notification")
+            raise _unknown(identifier)
         rows = Notification.objects.select_related("category", "template_version__template")
         found = rows.filter(**{"uuid" if isinstance(key, UUID) else "pk": key}).first()
-        mine = found is not None and found.user_id == caller.user_id and caller.user_id is not None
-        if found is None or not (mine or caller.may("notifications:read")):
-            raise NotFound(f"there is no notification {identifier}", code="unknown_notification")
+        if found is None or not may_see(caller, found.user_id):
+            raise _unknown(identifier)
         return found
 
     def _read(self, body: Mapping[str, Any], caller: Caller, *, now: datetime) -> _ValidSend:
@@ -260,6 +257,13 @@ def _trial_render(
             raise shown
 
 
+def _unknown(identifier: object) -> NotFound:
+    detail = f"there is no notification {identifier}"
+    if parse_identifier(identifier) is None:
+        detail = "a notification is named by its id or uuid"
+    return NotFound(detail, code="unknown_notification")
+
+
 def _status(messages: list[NotificationMessage]) -> str:
     ranked = [MessageStatus(_shown_status(message)) for message in messages]
     return best_status(ranked) if ranked else MessageStatus.PENDING
@@ -267,18 +271,3 @@ def _status(messages: list[NotificationMessage]) -> str:
 
 def _shown_status(message: NotificationMessage) -> str:
     return MessageStatus.PROCESSING if is_in_flight(message) else message.status
-
-
-def _message_response(message: NotificationMessage, in_flight: bool) -> MessageResponse:
-    return MessageResponse(
-        channel=message.channel,
-        status=MessageStatus.PROCESSING if in_flight else message.status,
-        attempts=message.attempts,
-        max_attempts=message.max_attempts,
-        scheduled_at=message.scheduled_at,
-        sent_at=message.sent_at,
-        delivered_at=message.delivered_at,
-        provider=message.provider,
-        provider_message_id=message.provider_message_id,
-        last_error=message.last_error,
-    )
