@@ -12,6 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from notifications.models.delivery import hot_postgres, hot_sqlite
+from notifications.queue import postgres, sqlite
 
 _OF_TRANSACTIONS = re.compile(r"BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE SAVEPOINT")
 _PLAIN = "(plain SQL)"
@@ -36,8 +37,10 @@ class Statements:
         ):
             for name in names:
                 self._patch.setattr(module, name, self._counted_block(getattr(module, name)))
-        self._patch.setattr(hot_postgres, "raw", self._counted_block(hot_postgres.raw))
-        self._patch.setattr(hot_sqlite, "raw", self._counted(hot_sqlite.raw))
+        for module in (hot_postgres, postgres):
+            self._patch.setattr(module, "raw", self._counted_block(module.raw))
+        for module in (hot_sqlite, sqlite):
+            self._patch.setattr(module, "raw", self._counted(module.raw))
         self._orm.__enter__()
         return self
 

@@ -164,8 +164,10 @@ class SendFacts(NamedTuple):
 def load_for_sends(paths: Sequence[str], user_ids: Sequence[int]) -> SendFacts:
     """Loads the templates at these paths, and these users with all that decides on a send to them.
 
-    One round trip.
+    One round trip. Without users, only the templates are loaded.
     """
+    if not user_ids:
+        return SendFacts(fetch(Query(_HEADS, (paths,))), {}, _circumstances([]), {})
     templates, users, here, points = fetch_together(
         [
             Query(_HEADS, (paths,)),
