@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,6 +24,7 @@ from carillon.serving.bridge import Response, Scope, encode_headers
 from carillon.serving.groups import MOST, Groups
 from carillon.serving.middleware import REQUEST_ID, harden, request_id_of
 from carillon.serving.pools import Receive
+from carillon.serving.route_table import RouteTable
 from notifications.api.auth import words_of
 from notifications.api.bodies import read_json, read_query
 from notifications.api.errors import commit_error, problem_response
@@ -43,6 +45,7 @@ from notifications.features.sending.groups.accept import (
 )
 from notifications.features.sending.groups.bulks import BulkWork
 from notifications.features.sending.groups.sends import SendWork
+from notifications.features.sending.groups.statuses import status_group
 from notifications.infra import clock
 from notifications.infra.database import commits
 from notifications.infra.database.commits import CommitUncertain
@@ -64,11 +67,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Call(NamedTuple):
-    """A request as it came: the values of the headers that are read, by name, and the body."""
+    """A request as it came: the values of the headers that are read, by name, and its parts."""
 
     headers: Mapping[str, str]
     body: bytes = b""
     query: str = ""
+    #: What stands in the path for each parameter of the route.
+    params: Mapping[str, str] = MappingProxyType({})
 
 
 def _route(method: str, path: str) -> Route:
@@ -87,7 +92,9 @@ class GroupedRoute:
         """Serves a group. None stands for each request that is to be handed on."""
         raise NotImplementedError
 
-    def call_of(self, scope: Scope, body: bytes) -> Call | None:
+    def call_of(
+        self, scope: Scope, body: bytes, params: Mapping[str, str] = MappingProxyType({})
+    ) -> Call | None:
         """Returns the request for a group; None for one that is to be handed on."""
         if len(body) > body_limit(scope["path"]):
             return None
@@ -102,7 +109,7 @@ class GroupedRoute:
                 found[field] = value.decode("latin-1")
         if "authorization" not in found or not _is_ours(found.get("host", "")):
             return None
-        call = Call(found, body, scope["query_string"].decode("latin-1"))
+        call = Call(found, body, scope["query_string"].decode("latin-1"), params)
         return call if self.may_take(call) else None
 
     def may_take(self, call: Call) -> bool:
@@ -192,8 +199,15 @@ class AcceptingRoute(GroupedRoute):
 
 
 @dataclass(frozen=True)
-class PreferencesRoute(GroupedRoute):
-    """Reads of preferences: one set of statements for a group."""
+class ReadingRoute(GroupedRoute):
+    """A GET: one set of statements for a group."""
+
+    #: Reads what each caller asks for; None where the request has an error.
+    read: Callable[[Sequence[tuple[Caller, Any]]], Sequence[msgspec.Struct | None]] = field(
+        kw_only=True
+    )
+    #: What a call asks for, from its path and its query.
+    named: Callable[[Mapping[str, str], Mapping[str, Any]], Any] = field(kw_only=True)
 
     def may_take(self, call: Call) -> bool:
         return not call.body
@@ -203,19 +217,19 @@ class PreferencesRoute(GroupedRoute):
         requests = _each(calls, self._request_of)
         if not requests:
             return found
-        shown = preferences_group(list(requests.values()))
+        shown = self.read(list(requests.values()))
         for place, shape in zip(requests, shown, strict=True):
             if shape is not None:
                 request_id = request_id_of(calls[place].headers.get("request_id", ""))
                 found[place] = self.response(_encode(shape), request_id)
         return found
 
-    def _request_of(self, call: Call) -> Any:
+    def _request_of(self, call: Call) -> tuple[Caller, Any] | None:
         caller = self.caller_of(call)
         if caller is None:
             return None
         query = read_query(QueryDict(call.query), self.route.query)
-        return caller, user_named_by(query)
+        return caller, self.named(call.params, query)
 
 
 def _groups_of_writes() -> int:
@@ -229,10 +243,30 @@ GROUPED: Mapping[tuple[str, str], GroupedRoute] = {
     for each in (
         AcceptingRoute(_SEND, _groups_of_writes, work=SendWork(), limit="send"),
         AcceptingRoute(_BULK, work=BulkWork(), limit="bulk"),
-        PreferencesRoute(_route("GET", "/api/v1/preferences")),
+        ReadingRoute(
+            _route("GET", "/api/v1/preferences"),
+            read=preferences_group,
+            named=lambda _, query: user_named_by(query),
+        ),
+        ReadingRoute(
+            _route("GET", "/api/v1/notifications/{id}/status"),
+            read=status_group,
+            named=lambda params, _: params["id"],
+        ),
     )
 }
 """The routes that are served in groups, by method and path."""
+_TABLE = RouteTable(GROUPED, paths=[each.path for each in ROUTES])
+
+
+def grouped_call(scope: Scope, body: bytes) -> tuple[GroupedRoute, Call] | None:
+    """Returns the route and the request of a group; None where it must be served alone."""
+    found = _TABLE.find(scope["method"], scope["path"].removesuffix("/"))
+    if found is None:
+        return None
+    grouped, params = found
+    call = grouped.call_of(scope, body, params)
+    return None if call is None else (grouped, call)
 
 
 class GroupedRoutes:
@@ -249,22 +283,23 @@ class GroupedRoutes:
         """
         waiting = MOST * min(waiting, MOST_GROUPS_WAITING)
         self._groups = {
-            place: Groups(
+            each.route.name: Groups(
                 each.route.name,
                 _with_connection(each),
                 waiting=waiting,
                 patience=patience,
                 at_once=each.at_once(),
             )
-            for place, each in GROUPED.items()
+            for each in GROUPED.values()
         }
 
     async def __call__(self, scope: Scope, body: bytes, receive: Receive) -> Response | None:
         """Returns the response to a request; None where it must be served alone."""
-        place = (scope["method"], scope["path"].removesuffix("/"))
-        grouped = GROUPED.get(place)
-        call = None if grouped is None else grouped.call_of(scope, body)
-        return None if call is None else await self._groups[place].run(call, receive)
+        found = grouped_call(scope, body)
+        if found is None:
+            return None
+        grouped, call = found
+        return await self._groups[grouped.route.name].run(call, receive)
 
     def shutdown(self) -> None:
         """Waits for the groups in progress."""

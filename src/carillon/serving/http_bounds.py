@@ -57,6 +57,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._refused = False
+        self._quiet_since = self.loop.time()
         super().connection_made(transport)
         if len(self.connections) > self.bounds.connections and not self._close_waiting():
             self.refuse(Overloaded(_FULL))
@@ -106,6 +107,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head, self._head_bytes = True, 0
         if not self._refused:
             super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self._quiet_since = self.loop.time()
+        super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Refuses a request that the parser cannot read: an unknown method, or no HTTP at all."""
@@ -175,9 +180,11 @@ class BoundedProtocol(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
 
     def _close_waiting(self) -> bool:
-        """Closes a waiting connection, preferably one without a request; False if there is none.
+        """Closes a waiting connection; False if there is none.
 
-        So a new request, such as a health check, takes precedence over idle connections.
+        It closes the one that sent nothing for the longest time, else the one that sent the least
+        of its request. So a new request, such as a health check, takes precedence over idle
+        connections. A client that connected just now is about to send one.
         """
         others = [
             each
@@ -186,7 +193,9 @@ class BoundedProtocol(HttpToolsProtocol):
         ]
         if not others:
             return False
-        other = min(others, key=lambda each: (not each._in_head, each._head_bytes))
+        other = min(
+            others, key=lambda each: (not each._in_head, each._head_bytes, each._quiet_since)
+        )
         other.refuse(Overloaded(_FULL))
         self.connections.discard(other)
         return True

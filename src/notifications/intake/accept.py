@@ -123,12 +123,16 @@ def accept(
     """Writes the notifications, messages and batches of the targets: all of them or none.
 
     A notification's first message has the notification's own key. The keys of its other channels
-    follow it.
+    follow it. A job that is not stored yet is stored with the keys of its messages.
     """
     due_at = _due_at(intent.terms, now)
     with transaction.atomic(savepoint=False):
         wanted = sum(len(target.channels) - (target.key is not None) for target in targets)
-        keys = iter(reserve_keys(wanted) if wanted else [])
+        reserved = reserve_keys(wanted) if wanted else []
+        if job is not None and job.pk is None:
+            job.first_key, job.last_key = reserved[0], reserved[-1]
+            job.save()
+        keys = iter(reserved)
         rows = _Rows(intent, now=now, job_id=job.pk if job else None)
         for target in targets:
             rows.add(target, keys)

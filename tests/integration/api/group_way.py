@@ -10,7 +10,7 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse
 from django.test.client import ClientHandler
 
-from carillon.serving.grouped_routes import GROUPED
+from carillon.serving.grouped_routes import grouped_call
 from notifications.api.response import JsonResponse
 
 
@@ -26,10 +26,8 @@ class GroupWay:
     def _call(self, handler: ClientHandler, environ: dict[str, Any]) -> Any:
         body = environ["wsgi.input"].read()
         environ = {**environ, "wsgi.input": io.BytesIO(body)}
-        place = (environ["REQUEST_METHOD"], environ["PATH_INFO"].removesuffix("/"))
-        grouped = GROUPED.get(place)
-        call = None if grouped is None else grouped.call_of(scope_of(environ), body)
-        response = None if grouped is None or call is None else grouped.respond([call])[0]
+        found = grouped_call(scope_of(environ), body)
+        response = None if found is None else found[0].respond([found[1]])[0]
         if response is None:
             return self._handler(handler, environ)
         self.answered += 1

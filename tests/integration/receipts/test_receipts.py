@@ -26,6 +26,7 @@ from notifications.models import (
 from notifications.queue import batches
 from notifications.services import OperationsService
 from tests.integration.factories import make_messages, make_user
+from tests.integration.statements import Statements
 
 pytestmark = pytest.mark.django_db
 PATH = "/api/v1/callbacks/generic"
@@ -364,6 +365,19 @@ def test_callbacks_of_an_unknown_provider_are_refused(client):
     assert response.status_code == 404
     assert response.json()["code"] == "unknown_provider"
     assert "twilio" in response.json()["detail"]
+
+
+def test_a_callback_needs_at_most_three_statements(report):
+    _, reference = one("sent")
+    report({"event": "opened", "reference": reference}, apply=False)
+    with Statements() as made:
+        response = report({"event": "delivered", "reference": reference}, apply=False)
+    assert (response.status_code, response.json()["duplicate"]) == (200, False)
+    assert len(made) <= 3, made.texts  # one of them only once in two seconds
+
+    with Statements() as made:
+        report({"event": "delivered", "reference": reference}, apply=False, name="msg_2")
+    assert len(made) == 1, made.texts
 
 
 def test_an_unreadable_callback_is_stored_and_reported(report):

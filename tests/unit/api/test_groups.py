@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from carillon.serving import groups
-from carillon.serving.bridge import Bridge
+from carillon.serving.bridge import Bridge, Response
 from carillon.serving.groups import Groups
 from carillon.serving.pools import ClientGone, NoThreadFree
-from tests.unit.api.test_bridge import Exchange
+from tests.unit.api.test_bridge import Exchange, scope
 
 
 class Work:
@@ -157,7 +157,54 @@ async def test_the_end_of_lifespan_waits_for_the_group_in_progress() -> None:
             self.ended = True
 
     sends = Sends()
-    bridge = Bridge(lambda *_: [], max_body_bytes=10, sends=sends)
+    bridge = Bridge(lambda *_: [], max_body_bytes=10, grouped=sends)
     life = Exchange({"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
     await bridge({"type": "lifespan"}, life.receive, life.send)
     assert sends.ended
+
+
+class Grouped:
+    """Serves every request in groups."""
+
+    def __init__(self, made: Groups[str, str]) -> None:
+        self._groups = made
+
+    async def __call__(self, _scope: Any, body: bytes, receive: Any) -> Response:
+        return 200, [], (await self._groups.run(body.decode(), receive)).encode()
+
+    def shutdown(self) -> None:
+        self._groups.shutdown()
+
+
+async def exchange(bridge: Bridge, body: str) -> tuple[int, dict[bytes, bytes]]:
+    """The status and the headers of the response to a client that stays."""
+    messages = [{"type": "http.request", "body": body.encode()}]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop() if messages else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await bridge(scope(method="POST"), receive, send)
+    return sent[0]["status"], dict(sent[0]["headers"])
+
+
+@pytest.mark.parametrize(("waiting", "patience"), [(0, 10.0), (1, 0.01)], ids=["full", "too long"])
+async def test_a_request_that_finds_no_place_gets_503_and_when_to_repeat_it(
+    work: Work, waiting: int, patience: float
+) -> None:
+    made = groups_of(work, waiting=1, patience=10.0)
+    first = await busy(made, work)
+    made._most_waiting, made._patience = waiting, patience
+    bridge = Bridge(lambda *_: [], max_body_bytes=10, grouped=Grouped(made))
+
+    status, headers = await asyncio.wait_for(exchange(bridge, "late"), 5)
+    assert (status, headers[b"retry-after"]) == (503, b"1")
+
+    made._most_waiting, made._patience = 1, 10.0
+    work.resume.set()
+    await first
+    assert (await exchange(bridge, "next"))[0] == 200
+    assert work.groups == [["hang"], ["next"]]

@@ -169,6 +169,20 @@ async def test_beyond_the_bound_a_new_request_takes_precedence() -> None:
     assert {read.result() for read in ended} == {b"HTTP/1.1 503"}
 
 
+async def test_beyond_the_bound_the_connection_that_is_idle_for_longest_is_closed() -> None:
+    async with serving(connections=5) as dial:
+        opened = [await dial() for _ in range(5)]
+        for reader, writer in reversed(opened):  # the first one is served last
+            writer.write(HEAD + b"content-length: 2\r\n\r\nok")
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n2"), LIMIT_S)
+        fresh = [await dial() for _ in range(4)]
+        ended = [await asyncio.wait_for(reader.read(12), LIMIT_S) for reader, _ in opened[1:]]
+        assert ended == [b"HTTP/1.1 503"] * 4
+        for reader, writer in [opened[0], *fresh]:
+            writer.write(HEAD + b"content-length: 2\r\nconnection: close\r\n\r\nok")
+            assert (await asyncio.wait_for(reader.read(), LIMIT_S)).endswith(b"2")
+
+
 async def test_several_requests_on_one_connection_are_each_bounded() -> None:
     async with serving(head_s=SHORT_S, body_s=SHORT_S, max_header_bytes=200) as dial:
         reader, writer = await dial()

@@ -17,12 +17,13 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.access.service import missing_scope
 from notifications.features.audiences.service import read_audience
+from notifications.features.sending.groups.accept import keys_of
 from notifications.features.sending.intents import (
     check_channels,
     check_scopes,
-    find_template,
     make_intent,
     record_bypass,
+    template_among,
 )
 from notifications.features.sending.schemas import BulkResponse, RejectionResponse
 from notifications.infra import clock
@@ -31,6 +32,8 @@ from notifications.intake.accept import Intent, SendTarget, accept
 from notifications.intake.request import MAX_RECIPIENTS, BulkRequest, Recipient, Rejection
 from notifications.intake.validate import parse_bulk
 from notifications.models import Job
+from notifications.models.delivery.hot_facts import load_for_bulks
+from notifications.rendering.paths import candidates
 from notifications.rendering.render import CompiledVersion
 from notifications.rendering.versions import version_of
 
@@ -42,13 +45,17 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkResponse:
     now = clock.now()
     request = parse_bulk(body, now=now)
     check_scopes(request.terms, caller, address=False)
-    template = find_template(request.terms.template_path)
+    path = request.terms.template_path
+    keys = keys_of(each.user for each in request.recipients)
+    rows, known = load_for_bulks(candidates(path), list(set(keys.values())))
+    template = template_among(path, rows)
     check_channels(template, request.terms.channels)
     channels = {channel for each in request.recipients for channel in each.channels}
     intent = make_intent(request.terms, template, caller, channels=sorted(channels))
+    people = {key: user_id for key, user_id in keys.items() if user_id in known}
     if request.audience is not None:
         request = _with_audience(request, request.audience, caller, now)
-    people = User.objects.ids_of(each.user for each in request.recipients)
+        people = User.objects.ids_of(each.user for each in request.recipients)
     check = RecipientCheck(
         version_of(template.current_version_id), request.terms.context, people, caller
     )
@@ -57,14 +64,12 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkResponse:
     with transaction.atomic():
         count = len(targets)
         job = job_of(request, intent, caller, accepted=count, rejected=rejected, now=now)
-        job.save()
         commits.name_created(job_id=job.uuid)
         if targets:
-            accepted = accept(intent, targets, now=now, job=job)
-            job.first_key = min(accepted.message_keys)
-            job.last_key = max(accepted.message_keys)
-            job.save(update_fields=["first_key", "last_key"])
+            accept(intent, targets, now=now, job=job)
             record_bypass(intent, caller, target=f"job:{job.uuid}")
+        else:
+            job.save()
     return BulkResponse(
         job_id=job.uuid,
         accepted=len(targets),

@@ -23,7 +23,7 @@ from notifications.engine.shared_rows import (
     category_keys,
 )
 from notifications.features.sending.schemas import SendResponse
-from notifications.features.templates.service import TemplateService
+from notifications.features.templates.service import serving_or_raise
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.intake.accept import Intent
@@ -81,14 +81,18 @@ def record_bypass(intent: Intent, caller: Caller, *, target: str) -> None:
         )
 
 
-def find_template(path: str) -> NotificationTemplate:
+def template_among(path: str, rows: Iterable[tuple[Any, ...]]) -> NotificationTemplate:
     """Returns the published template that a request names.
+
+    Args:
+        rows: of HEAD_COLUMNS, of the templates at `candidates(path)`.
 
     Raises:
         InvalidRequest: unknown_template, because the path is a field of the caller's request.
     """
     try:
-        return TemplateService().serving(path=path)
+        heads = NotificationTemplate.objects.heads_of(rows)
+        return serving_or_raise(path, {row.path: row for row in heads})
     except NotFound as error:
         fault = FieldError("template_path", error.code, error.detail)
         raise InvalidRequest([fault], error.detail) from error

@@ -82,6 +82,11 @@ def list_notifications(
     return _scan(rows, top=top, bottom=bottom, lowest=lowest, limit=limit)
 
 
+def may_see(caller: Caller, user_id: int | None) -> bool:
+    """Whether the caller may see a notification for this user."""
+    return caller.may(READ) or (user_id is not None and user_id == caller.user_id)
+
+
 def rows_of(found: Sequence[Notification]) -> list[NotificationRow]:
     """Builds the rows of a list: two more queries for any number of notifications."""
     messages: dict[int, list[NotificationMessage]] = {each.pk: [] for each in found}

@@ -39,6 +39,14 @@ class PredictedDecision:
 def predict_or_refuse(
     intent: Intent, target: SendTarget, user: User | None, *, actor: str, now: datetime
 ) -> PredictedDecision:
+    """Returns the prediction for a send that is not refused; see `predict` and `check_open`."""
+    found = predict(intent, target, user, now=now)
+    return check_open(found, intent, target, actor=actor, now=now)
+
+
+def check_open(
+    found: PredictedDecision, intent: Intent, target: SendTarget, *, actor: str, now: datetime
+) -> PredictedDecision:
     """Returns the prediction for a send; stores and raises a refusal where all channels are closed.
 
     A send of which some channels are open is accepted, and the closed ones become `suppressed`.
@@ -47,7 +55,6 @@ def predict_or_refuse(
         Refused: opted_out: the user closed every requested channel. `explain` finds the stored
             refusal by its decision id.
     """
-    found = predict(intent, target, user, now=now)
     if not found.reasons:
         return found
     stored = RefusedSend.objects.create(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
 
-from directory.models import User
 from directory.references import PersonKey
 from notifications.domain.callers import Caller
 from notifications.domain.errors import NotFound, TemplateFault
@@ -23,20 +22,31 @@ from notifications.features.sending.explain import (
     explain_refusal,
     find_refusal,
 )
+from notifications.features.sending.groups.accept import keys_of
+from notifications.features.sending.groups.statuses import status_group
 from notifications.features.sending.intents import (
     accepted_response,
     check_channels,
     check_recipient,
     check_scopes,
-    find_template,
     make_intent,
     record_bypass,
+    template_among,
     trial_tasks,
 )
 from notifications.features.sending.jobs import cancel_job, job_members, job_response
 from notifications.features.sending.move import move_scheduled
-from notifications.features.sending.queries import NotificationPage, list_notifications, rows_of
-from notifications.features.sending.refusal import predict_or_refuse
+from notifications.features.sending.queries import (
+    NotificationPage,
+    list_notifications,
+    may_see,
+    rows_of,
+)
+from notifications.features.sending.refusal import (
+    PredictedDecision,
+    check_open,
+    predict_by,
+)
 from notifications.features.sending.schemas import (
     BulkResponse,
     CancelResponse,
@@ -44,7 +54,6 @@ from notifications.features.sending.schemas import (
     JobCancelResponse,
     JobResponse,
     MemberResponse,
-    MessageResponse,
     NotificationRow,
     SendResponse,
     StatusResponse,
@@ -59,6 +68,8 @@ from notifications.models import (
     NotificationMessage,
     NotificationTemplate,
 )
+from notifications.models.delivery.hot_facts import load_for_sends
+from notifications.rendering.paths import candidates
 from notifications.rendering.pool.render_client import render_published
 from notifications.rendering.render import UserFacts
 
@@ -70,7 +81,8 @@ class _ValidSend(NamedTuple):
 
     intent: Intent
     target: SendTarget
-    user: User | None
+    #: The effect of the user's preferences.
+    seen: PredictedDecision
 
 
 class NotificationService:
@@ -87,7 +99,7 @@ class NotificationService:
         now = clock.now()
         valid = self._read(body, caller, now=now)
         intent = valid.intent
-        seen = predict_or_refuse(intent, valid.target, valid.user, actor=caller.name, now=now)
+        seen = check_open(valid.seen, intent, valid.target, actor=caller.name, now=now)
         with transaction.atomic():
             accepted = accept(intent, [valid.target], now=now)
             record_bypass(intent, caller, target=accepted.uuids[0])
@@ -103,7 +115,7 @@ class NotificationService:
         """
         now = clock.now()
         valid = self._read(body, caller, now=now)
-        return simulate(valid.intent, valid.target, valid.user, now=now, principal=caller.name)
+        return simulate(valid.intent, valid.target, valid.seen, now=now, principal=caller.name)
 
     def send_bulk(self, *, body: Mapping[str, Any], caller: Caller) -> BulkResponse:
         """Accepts up to 10,000 notifications; lists wrong recipients with a code.
@@ -172,22 +184,15 @@ class NotificationService:
         return self.get(identifier=found.pk, caller=caller)
 
     def status(self, *, identifier: object, caller: Caller) -> StatusResponse:
-        """Returns the status of a notification and of its messages."""
-        found = self._find(identifier, caller)
-        messages = list(found.messages.order_by("id"))
-        template = found.template_version.template.path if found.template_version else None
-        return StatusResponse(
-            id=found.uuid,
-            status=_status(messages),
-            priority=found.priority,
-            category=found.category.key,
-            template_path=template,
-            created_at=found.created_at,
-            scheduled_at=found.scheduled_at,
-            expires_at=found.expires_at,
-            is_read=found.is_read,
-            messages=[_message_response(message, is_in_flight(message)) for message in messages],
-        )
+        """Returns the status of a notification and of its messages.
+
+        Raises:
+            NotFound: unknown_notification.
+        """
+        found = status_group([(caller, identifier)])[0]
+        if found is None:
+            raise _unknown(identifier)
+        return found
 
     def explain(self, *, identifier: object, caller: Caller) -> ExplainResponse:
         """Returns all decisions and results in order: why a notification was sent or not.
@@ -217,47 +222,61 @@ class NotificationService:
     def _find(self, identifier: object, caller: Caller) -> Notification:
         key = parse_identifier(identifier)
         if key is None:
-            raise NotFound("a notification is named by its id or uuid", code="unknown_notification")
+            raise _unknown(identifier)
         rows = Notification.objects.select_related("category", "template_version__template")
         found = rows.filter(**{"uuid" if isinstance(key, UUID) else "pk": key}).first()
-        mine = found is not None and found.user_id == caller.user_id and caller.user_id is not None
-        if found is None or not (mine or caller.may("notifications:read")):
-            raise NotFound(f"there is no notification {identifier}", code="unknown_notification")
+        if found is None or not may_see(caller, found.user_id):
+            raise _unknown(identifier)
         return found
 
     def _read(self, body: Mapping[str, Any], caller: Caller, *, now: datetime) -> _ValidSend:
         """Reads a request that can be accepted; raises every error otherwise."""
         request = parse_send(body, now=now)
         check_scopes(request.terms, caller, address=request.address is not None)
-        template = find_template(request.terms.template_path)
-        user = self._user(request.user, caller) if request.user is not None else None
+        path, keys = request.terms.template_path, {}
+        if request.user is not None:
+            keys = keys_of([request.user])
+        facts = load_for_sends(candidates(path), list(keys.values()))
+        template = template_among(path, facts.templates)
+        user = None
+        if request.user is not None:
+            user = _user(request.user, facts.users.get(keys.get(request.user, 0)), caller)
         intent = make_intent(request.terms, template, caller)
         check_channels(template, request.terms.channels)
         _trial_render(intent, template, user, now=now)
         target = SendTarget(
-            user_id=user.pk if user else None,
+            user_id=user.id if user else None,
             channels=request.terms.channels,
             address=request.address,
         )
-        return _ValidSend(intent, target, user)
+        here = facts.here if user else None
+        addresses = facts.addresses.get(user.id, {}) if user else {}
+        return _ValidSend(intent, target, predict_by(intent, target, here, addresses, now=now))
 
-    def _user(self, identifier: PersonKey, caller: Caller) -> User:
-        user = User.objects.find(identifier)
-        if user is None:
-            how = "create it with PUT /api/v1/users/ and their UUID, or ext: and your external_id"
-            raise NotFound(f"there is no user {identifier}: {how}", code="unknown_user")
-        check_recipient(caller, user.pk)
-        return user
+
+def _user(named: PersonKey, row: Sequence[Any] | None, caller: Caller) -> UserFacts:
+    if row is None:
+        how = "create it with PUT /api/v1/users/ and their UUID, or ext: and your external_id"
+        raise NotFound(f"there is no user {named}: {how}", code="unknown_user")
+    found = UserFacts._make(row[: len(UserFacts._fields)])
+    check_recipient(caller, found.id)
+    return found
 
 
 def _trial_render(
-    intent: Intent, template: NotificationTemplate, user: User | None, *, now: datetime
+    intent: Intent, template: NotificationTemplate, user: UserFacts | None, *, now: datetime
 ) -> None:
     """Renders every channel once, so that the caller gets the errors it can correct at once."""
-    facts = UserFacts._make(getattr(user, name) for name in UserFacts._fields) if user else None
-    for shown in render_published(trial_tasks(intent, template, facts, now=now)):
+    for shown in render_published(trial_tasks(intent, template, user, now=now)):
         if isinstance(shown, TemplateFault):
             raise shown
+
+
+def _unknown(identifier: object) -> NotFound:
+    detail = f"there is no notification {identifier}"
+    if parse_identifier(identifier) is None:
+        detail = "a notification is named by its id or uuid"
+    return NotFound(detail, code="unknown_notification")
 
 
 def _status(messages: list[NotificationMessage]) -> str:
@@ -267,18 +286,3 @@ def _status(messages: list[NotificationMessage]) -> str:
 
 def _shown_status(message: NotificationMessage) -> str:
     return MessageStatus.PROCESSING if is_in_flight(message) else message.status
-
-
-def _message_response(message: NotificationMessage, in_flight: bool) -> MessageResponse:
-    return MessageResponse(
-        channel=message.channel,
-        status=MessageStatus.PROCESSING if in_flight else message.status,
-        attempts=message.attempts,
-        max_attempts=message.max_attempts,
-        scheduled_at=message.scheduled_at,
-        sent_at=message.sent_at,
-        delivered_at=message.delivered_at,
-        provider=message.provider,
-        provider_message_id=message.provider_message_id,
-        last_error=message.last_error,
-    )

@@ -7,13 +7,12 @@ from typing import Any
 
 import msgspec
 
-from directory.models import User
 from notifications.domain.errors import TemplateFault
 from notifications.domain.messages import EXTRAS_KEY
 from notifications.engine.content import context_of, locale_of
 from notifications.engine.prepare import facts_of, route, terms_of
 from notifications.features.sending.explain import step_responses
-from notifications.features.sending.refusal import draft_of, predict
+from notifications.features.sending.refusal import PredictedDecision, draft_of
 from notifications.features.sending.schemas import StepResponse
 from notifications.infra.field_types import ChannelName, DecisionName, ProviderKey, Warnings
 from notifications.intake.accept import Intent, SendTarget
@@ -79,7 +78,12 @@ class SimulateResponse(msgspec.Struct, kw_only=True):
 
 
 def simulate(
-    intent: Intent, target: SendTarget, user: User | None, *, now: datetime, principal: str
+    intent: Intent,
+    target: SendTarget,
+    seen: PredictedDecision,
+    *,
+    now: datetime,
+    principal: str,
 ) -> SimulateResponse:
     """Returns what this send would lead to, for each channel. principal: the caller's name.
 
@@ -89,7 +93,7 @@ def simulate(
     """
     at = max(now, intent.terms.scheduled_at or now)
     return SimulateResponse(
-        accepted=not predict(intent, target, user, now=now).reasons,
+        accepted=not seen.reasons,
         messages=[
             _simulate(draft_of(intent, target, channel), at, principal)
             for channel in target.channels

@@ -71,6 +71,28 @@ def _first_live(ranked: Iterable[NotificationTemplate]) -> NotificationTemplate 
     return next((r for r in ranked if r.is_active and r.current_version_id is not None), None)
 
 
+def serving_or_raise(
+    path: str, templates: Mapping[str, NotificationTemplate]
+) -> NotificationTemplate:
+    """Returns what `serving_among` returns.
+
+    Raises:
+        NotFound: unknown_template; the text says whether there is only a draft.
+    """
+    ranked = _ranked(path, templates)
+    live = _first_live(ranked)
+    if live is not None:
+        return live
+    why = f"there is no template {path!r}: GET /api/v1/templates lists the templates"
+    if ranked:
+        row = ranked[0]
+        fault = f"was never published: publish it by POST /api/v1/templates/{row.pk}/publish"
+        if not row.is_active:
+            fault = "is switched off: set its is_active to send with it"
+        why = f"template {row.path!r} {fault}"
+    raise NotFound(why, code="unknown_template", path=path)
+
+
 class TemplateService:
     """Templates for authors, and for callers that send with them."""
 
@@ -91,18 +113,7 @@ class TemplateService:
             NotFound: unknown_template; the text says whether there is only a draft.
         """
         heads = NotificationTemplate.objects.heads(candidates(path))
-        ranked = _ranked(path, {row.path: row for row in heads})
-        live = _first_live(ranked)
-        if live is not None:
-            return live
-        why = f"there is no template {path!r}: GET /api/v1/templates lists the templates"
-        if ranked:
-            row = ranked[0]
-            fault = f"was never published: publish it by POST /api/v1/templates/{row.pk}/publish"
-            if not row.is_active:
-                fault = "is switched off: set its is_active to send with it"
-            why = f"template {row.path!r} {fault}"
-        raise NotFound(why, code="unknown_template", path=path)
+        return serving_or_raise(path, {row.path: row for row in heads})
 
     def templates(
         self,

@@ -33,7 +33,7 @@ class Query:
 def fetch(query: Query) -> list[Row]:
     """Runs one statement."""
     if connection.vendor == "sqlite":
-        return _fetch_sqlite(query)
+        return _fetch_sqlite([query])[0]
     with hot_postgres.raw() as cursor:
         cursor.execute(*_bound(query))
         return cursor.fetchall()
@@ -45,7 +45,7 @@ def fetch_together(queries: Sequence[Query]) -> list[list[Row]]:
     Outside of a transaction, each statement sees what is committed when it begins.
     """
     if connection.vendor == "sqlite":
-        return [_fetch_sqlite(query) for query in queries]
+        return _fetch_sqlite(queries)
     with hot_postgres.pipeline() as open_cursor:
         cursors = [open_cursor() for _ in queries]
         for cursor, query in zip(cursors, queries, strict=True):
@@ -58,9 +58,11 @@ def _bound(query: Query) -> tuple[str, list[Any]]:
     return text, [v if isinstance(v, str) else hot_postgres.array(v) for v in query.values]
 
 
-def _fetch_sqlite(query: Query) -> list[Row]:
-    among = "IN (SELECT value FROM json_each(?))"
-    text = query.sql.format(users=among, texts=among, mark="?")
-    given = [v if isinstance(v, str) else json.dumps(list(v)) for v in query.values]
-    rows: list[Row] = hot_sqlite.raw().execute(text, given).fetchall()
-    return rows
+def _fetch_sqlite(queries: Sequence[Query]) -> list[list[Row]]:
+    database, among = hot_sqlite.raw(), "IN (SELECT value FROM json_each(?))"
+    found: list[list[Row]] = []
+    for query in queries:
+        text = query.sql.format(users=among, texts=among, mark="?")
+        given = [v if isinstance(v, str) else json.dumps(list(v)) for v in query.values]
+        found.append(database.execute(text, given).fetchall())
+    return found
