@@ -169,15 +169,16 @@ def rehearse(template: str, seeds: Iterable[int]) -> None:
     """Runs seeds in this process before it forks, so that the forked processes are warm."""
     gc.disable()  # as in the runs; what a rehearsal leaves must not be finalized later
     sys.unraisablehook = lambda _: None
-    before = dict(connections.settings["default"])
-    with warm.forgotten():
-        for seed in seeds:
+    settings = connections.settings["default"]
+    for seed in seeds:
+        before = dict(settings)
+        with warm.forgotten():
             run_seed(seed, template, lambda: None)
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread():
-            thread.join()
-    connections.close_all()
-    connections.settings["default"].update(before)
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread():
+                thread.join()
+        connections.close_all()
+        settings.update(before)
     gc.freeze()
 
 
