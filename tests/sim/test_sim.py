@@ -30,6 +30,15 @@ def test_a_seed_gives_the_same_result_again():
     assert first == second
 
 
+def test_a_rehearsal_changes_no_step_of_a_seed():
+    seeds = 5
+
+    rehearsed, plain = run(4711, seeds), run(4711, seeds, rehearsals=0)
+
+    assert rehearsed == plain
+    assert len({result["checksum"] for result in plain}) == seeds
+
+
 def test_a_fault_is_shown_with_the_steps_that_led_to_it(monkeypatch):
     result = {"seed": 7, "faults": ["lost: message 3"], "trail": ["0.1 web: COMMIT"], "steps": 9}
     monkeypatch.setattr("carillon.sim.runs.run", lambda *_, **__: [result])

@@ -30,7 +30,12 @@ def command(seed: int | None, seeds: int | None, first: int, database: str, as_j
     if (seed is None) == (seeds is None):
         raise click.UsageError("give --seed N, or --seeds N")
     began = time.monotonic()
-    results = run(first if seed is None else seed, seeds or 1, database=database)
+    results = run(
+        first if seed is None else seed,
+        seeds or 1,
+        database=database,
+        rehearsals=0 if seed is not None else 2,
+    )
     wrong = [result for result in results if result["faults"]]
     for result in wrong[:10]:
         _show(result, with_trail=seed is not None)

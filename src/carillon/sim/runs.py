@@ -21,6 +21,7 @@ def run(
     mutant: str = "",
     until_fault: bool = False,
     database: str = "sqlite",
+    rehearsals: int = 2,
 ) -> list[dict[str, Any]]:
     """Runs `count` seeds from `first`; returns the results in the order of seeds.
 
@@ -28,6 +29,7 @@ def run(
         database: `sqlite`, where seeds repeat exactly, or `postgres`.
         mutant: `module:function`, called before each run: it plants a fault that the run must find.
         until_fault: stop after the first seed with a fault.
+        rehearsals: so many seeds run in each process before it forks, so that caches are warm.
 
     Raises:
         RuntimeError: a process of the run failed.
@@ -39,7 +41,8 @@ def run(
         words = [sys.executable, "-m", "carillon.sim.runner"]
         subprocess.run([*words, "prepare"], env=environ, check=True, timeout=60)
         found = []
-        started = _start([*words, "run", template, mutant], first, count, env, environ)
+        words += ["run", template, mutant, str(rehearsals)]
+        started = _start(words, first, count, env, environ)
         for result in _results(started):
             found.append(result)
             if until_fault and result["faults"]:
