@@ -244,14 +244,16 @@ class Worker:
         if not self._rests or clock.monotonic() - self._turned_at >= longest_s:
             self._active_at = self._active_at if self._rests else clock.monotonic()
             return 0.0
-        rest: float = await self.database(
-            quiet.next_look_s,
+        found: quiet.Look = await self.database(
+            quiet.look,
             self.lanes,
             owner=self.owner,
             now=database_now(),
             poll_s=environment().poll_seconds,
         )
-        return rest
+        if found.rest_s and found.has_others:
+            await self._sweep_if_due()
+        return found.rest_s
 
     async def _pause(self, seconds: float) -> bool:
         """Waits for a wake-up, the end of a run, or the next poll. Returns whether it was woken."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import NamedTuple
 
 from django.db import connection
 
@@ -14,8 +15,8 @@ from notifications.domain.channels import Lane
 from notifications.queue import batches
 
 _LOOK = (
-    "SELECT EXISTS (SELECT 1 FROM notifications_workerprocess WHERE owner <> %s)"
-    " OR EXISTS (SELECT 1 FROM notifications_providerflow WHERE open_until > 0 OR next_at > %s),"
+    "SELECT EXISTS (SELECT 1 FROM notifications_workerprocess WHERE owner <> %s),"
+    " EXISTS (SELECT 1 FROM notifications_providerflow WHERE open_until > 0 OR next_at > %s),"
     " EXISTS (SELECT 1 FROM notifications_deliverybatch)"
 )
 EMPTY_S = 1.0
@@ -23,16 +24,22 @@ EMPTY_S = 1.0
 it."""
 
 
-def next_look_s(lanes: Iterable[Lane], *, owner: str, now: datetime, poll_s: float) -> float:
-    """Returns the seconds after which this worker should look again; 0 where it needs a turn.
+class Look(NamedTuple):
+    """What an idle worker found."""
 
-    It needs one for a due batch, beside another process, whose batches may have to be taken over,
-    and while a service is in trouble.
-    """
+    #: Seconds after which it should look again; 0 where it needs a turn: for a due batch, and
+    #: while a service is in trouble.
+    rest_s: float
+    #: Whether there are other processes, whose batches may have to be taken over.
+    has_others: bool
+
+
+def look(lanes: Iterable[Lane], *, owner: str, now: datetime, poll_s: float) -> Look:
+    """Looks whether this worker needs a turn. poll_s: the pause while batches wait for a time."""
     now_us = int(now.timestamp() * 1_000_000)
     with connection.cursor() as cursor:
         cursor.execute(_LOOK, [owner, now_us])
-        needed, waiting = cursor.fetchone()
-    if needed or (waiting and batches.find_due(lanes)):
-        return 0.0
-    return poll_s if waiting else max(poll_s, EMPTY_S)
+        others, troubled, waiting = cursor.fetchone()
+    if troubled or (waiting and batches.find_due(lanes)):
+        return Look(0.0, bool(others))
+    return Look(poll_s if waiting else max(poll_s, EMPTY_S), bool(others))
