@@ -17,6 +17,7 @@ NAMES = (
     "limits",
     "http",
     "load",
+    "soak",
     "render",
     "isolation",
     "backlog",
@@ -26,6 +27,13 @@ NAMES = (
     "policy",
     "import",
 )
+_MODULES = {
+    "import": "import_users",
+    "http": "web.http",
+    "load": "web.load",
+    "soak": "web.soak",
+}
+"""The modules that are not named as the benchmark is."""
 
 
 @click.command(epilog="Example: carillon bench pipeline --database sqlite --json")
@@ -39,11 +47,11 @@ NAMES = (
 @click.option("--setup", type=click.Choice(["serve", "split"]), help="For load.")
 @click.option("--minutes", type=click.FloatRange(0.5, 60), help="For load: of all stages.")
 @click.option("--sends", is_flag=True, default=None, help="For load: a single send a second, too.")
+@click.option("--requests", type=click.IntRange(1_000), help="For soak: of all clients.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
 def command(name: str, as_json: bool, **options: Any) -> None:
     """Measure NAME and a baseline in the same run, on separate servers."""
-    module = "import_users" if name == "import" else name
-    run = import_module(f"carillon.bench.{module}").run
+    run = import_module(f"carillon.bench.{_MODULES.get(name, name)}").run
     given = {key: value for key, value in options.items() if value is not None}
     unknown = [key for key in given if key not in inspect.signature(run).parameters]
     if unknown:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 from django.http import QueryDict
 from django.http.request import split_domain_port, validate_host
+from django.utils.functional import cached_property
 
 from carillon.serving.body_limits import body_limit
 from carillon.serving.bridge import Response, Scope, encode_headers

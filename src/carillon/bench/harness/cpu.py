@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,6 +30,20 @@ def cpu_seconds(roots: Mapping[str, int]) -> dict[str, float]:
             used[role_of[owner]] += ticks
     hertz = os.sysconf("SC_CLK_TCK")
     return {role: ticks / hertz for role, ticks in used.items()} if stats else {}
+
+
+def descendants(root: int) -> list[int]:
+    """Returns the process ids of all descendants of a process. Empty without /proc (Linux)."""
+    children = defaultdict(list)
+    for pid, (parent, _) in _stats():
+        children[parent].append(pid)
+    found: list[int] = []
+    left = [root]
+    while left:
+        some = children[left.pop()]
+        found += some
+        left += some
+    return found
 
 
 def _stats() -> list[tuple[int, tuple[int, int]]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from directory.models import User
 from directory.references import (
     PERSON_FORMS,
@@ -37,6 +39,14 @@ def person_for(caller: Caller, identifier: object, *, scope: str) -> User:
     if scope == WRITE_PEOPLE and is_protected(user, caller):
         raise protected_staff_error()
     return user
+
+
+def keys_of(users: Iterable[PersonKey]) -> dict[PersonKey, int]:
+    """Returns the ids of users, by the key that names them. An id may be that of no user."""
+    named = set(users)
+    numbers: dict[PersonKey, int] = {each: each for each in named if isinstance(each, int)}
+    others = named - numbers.keys()
+    return {**numbers, **(User.objects.ids_of(others) if others else {})}
 
 
 def is_protected(user: User, caller: Caller) -> bool:

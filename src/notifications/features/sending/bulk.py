@@ -15,9 +15,9 @@ from directory.models import User
 from directory.references import PersonKey
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.features.access.persons import keys_of
 from notifications.features.access.service import missing_scope
 from notifications.features.audiences.service import read_audience
-from notifications.features.sending.groups.accept import keys_of
 from notifications.features.sending.intents import (
     check_channels,
     check_scopes,

@@ -14,6 +14,7 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import NotFound, TemplateFault
 from notifications.domain.identifiers import parse_identifier
 from notifications.domain.lifecycle import MessageStatus, best_status
+from notifications.features.access.persons import keys_of
 from notifications.features.access.service import check_test_key
 from notifications.features.sending.bulk import send_bulk
 from notifications.features.sending.cancel import cancel_waiting, is_in_flight
@@ -22,7 +23,6 @@ from notifications.features.sending.explain import (
     explain_refusal,
     find_refusal,
 )
-from notifications.features.sending.groups.accept import keys_of
 from notifications.features.sending.groups.statuses import status_group
 from notifications.features.sending.intents import (
     accepted_response,

@@ -19,7 +19,7 @@ from directory.models.contact import ADDRESSES, WRITTEN_TO, ContactAddress, addr
 from notifications.domain.preference_bits import CATEGORY_BITS, GENERAL_BITS
 from notifications.models.content.template import HEAD_COLUMNS
 from notifications.models.delivery import hot_sqlite
-from notifications.models.delivery.hot_queries import Query, Row, fetch, fetch_together
+from notifications.models.delivery.hot import PlainQuery, Row, fetch, fetch_together
 from notifications.models.delivery.hot_rows import HALTED_SOURCES
 
 USER_COLUMNS = (
@@ -121,13 +121,13 @@ class Circumstances(NamedTuple):
 
 def load_stops() -> list[tuple[str, str]]:
     """Returns (scope, value) of the kill switches in force and of paused broadcasts."""
-    return [(row[0], row[1]) for row in fetch(Query(_STOPS))]
+    return [(row[0], row[1]) for row in fetch(PlainQuery(_STOPS))]
 
 
 def load_circumstances(user_ids: Sequence[int], *, counts: bool = False) -> Circumstances:
     """Loads kill switches, and preferences and optionally counts of users, in one statement."""
     sql = _CIRCUMSTANCES + _COUNTS if counts else _CIRCUMSTANCES
-    return _circumstances(fetch(Query(sql, (user_ids,) * (3 if counts else 2))))
+    return _circumstances(fetch(PlainQuery(sql, (user_ids,) * (3 if counts else 2))))
 
 
 def _circumstances(rows: Iterable[Row]) -> Circumstances:
@@ -146,7 +146,7 @@ def _circumstances(rows: Iterable[Row]) -> Circumstances:
 
 def load_users(user_ids: Sequence[int]) -> list[tuple[Any, ...]]:
     """Returns rows of USER_COLUMNS and is_active."""
-    return _typed_users(fetch(Query(_USERS, (user_ids,))))
+    return _typed_users(fetch(PlainQuery(_USERS, (user_ids,))))
 
 
 class SendFacts(NamedTuple):
@@ -167,13 +167,13 @@ def load_for_sends(paths: Sequence[str], user_ids: Sequence[int]) -> SendFacts:
     One round trip. Without users, only the templates are loaded.
     """
     if not user_ids:
-        return SendFacts(fetch(Query(_HEADS, (paths,))), {}, _circumstances([]), {})
+        return SendFacts(fetch(PlainQuery(_HEADS, (paths,))), {}, _circumstances([]), {})
     templates, users, here, points = fetch_together(
         [
-            Query(_HEADS, (paths,)),
-            Query(_USERS, (user_ids,)),
-            Query(_CIRCUMSTANCES, (user_ids, user_ids)),
-            Query(_ADDRESSES, (user_ids,)),
+            PlainQuery(_HEADS, (paths,)),
+            PlainQuery(_USERS, (user_ids,)),
+            PlainQuery(_CIRCUMSTANCES, (user_ids, user_ids)),
+            PlainQuery(_ADDRESSES, (user_ids,)),
         ]
     )
     rows = {row[0]: row for row in _typed_users(users)}
@@ -185,7 +185,7 @@ def load_for_bulks(paths: Sequence[str], user_ids: Sequence[int]) -> tuple[list[
 
     One round trip.
     """
-    queries = [Query(_HEADS, (paths,)), Query(_KNOWN, (user_ids,))]
+    queries = [PlainQuery(_HEADS, (paths,)), PlainQuery(_KNOWN, (user_ids,))]
     templates, users = fetch_together(queries)
     return templates, {row[0] for row in users}
 
@@ -247,7 +247,9 @@ def load_statuses(keys: Sequence[int]) -> tuple[list[StatusRow], list[MessageRow
 
     One round trip.
     """
-    found, messages = fetch_together([Query(_STATUSES, (keys,)), Query(_MESSAGES_OF, (keys,))])
+    found, messages = fetch_together(
+        [PlainQuery(_STATUSES, (keys,)), PlainQuery(_MESSAGES_OF, (keys,))]
+    )
     if connection.vendor == "sqlite":
         time = hot_sqlite.parse_time
         found = [
@@ -286,14 +288,14 @@ def load_contacts(user_ids: Sequence[int], kind: str, strangers: Sequence[str] =
     suppressed.
     """
     if kind == "push":
-        rows = fetch(Query(_DEVICES, (user_ids,))) if user_ids else []
+        rows = fetch(PlainQuery(_DEVICES, (user_ids,))) if user_ids else []
     elif strangers and user_ids:
         both = f"{_POINTS} UNION ALL {_SUPPRESSED}"
-        rows = fetch(Query(both, (user_ids, kind, kind, strangers)))
+        rows = fetch(PlainQuery(both, (user_ids, kind, kind, strangers)))
     elif strangers:
-        rows = fetch(Query(_SUPPRESSED, (kind, strangers)))
+        rows = fetch(PlainQuery(_SUPPRESSED, (kind, strangers)))
     else:
-        rows = fetch(Query(_POINTS, (user_ids, kind))) if user_ids else []
+        rows = fetch(PlainQuery(_POINTS, (user_ids, kind))) if user_ids else []
     return [Point(row[0], row[1], row[2], bool(row[3])) for row in rows]
 
 
@@ -310,7 +312,7 @@ class DeviceRow(NamedTuple):
 
 def load_devices(user_ids: Sequence[int]) -> list[DeviceRow]:
     """Returns the newest devices of these users, each user's newest first."""
-    rows = fetch(Query(_EACH_DEVICE, (user_ids,))) if user_ids else []
+    rows = fetch(PlainQuery(_EACH_DEVICE, (user_ids,))) if user_ids else []
     return [
         DeviceRow(user_id, key, kind, token, json.loads(keys) if isinstance(keys, str) else keys)
         for user_id, key, kind, token, keys in rows
@@ -319,7 +321,7 @@ def load_devices(user_ids: Sequence[int]) -> list[DeviceRow]:
 
 def load_attempted(message_ids: Sequence[int]) -> list[tuple[Any, ...]]:
     """Returns the results of earlier calls for these messages: (message, device, verdict)."""
-    return fetch(Query(_ATTEMPTED, (message_ids,))) if message_ids else []
+    return fetch(PlainQuery(_ATTEMPTED, (message_ids,))) if message_ids else []
 
 
 _KEYS_OF = (
@@ -348,7 +350,7 @@ def load_keys(message_ids: Sequence[int]) -> tuple[set[int], set[int]]:
     A newer message with the same collapse key replaces a message. A message waits for an earlier
     one with the same ordering key.
     """
-    rows = fetch(Query(_KEYS_OF, (message_ids,)))
+    rows = fetch(PlainQuery(_KEYS_OF, (message_ids,)))
     return {row[0] for row in rows if row[1]}, {row[0] for row in rows if row[2]}
 
 

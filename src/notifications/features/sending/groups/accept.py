@@ -17,8 +17,6 @@ import msgspec
 import structlog
 from django.db import transaction
 
-from directory.models import User
-from directory.references import PersonKey
 from notifications.domain.callers import Caller
 from notifications.features.access.idempotency import GroupClaims, IdempotentRequest
 from notifications.infra.database.commits import CommitUncertain
@@ -145,11 +143,3 @@ def each_alone(requests: Iterable[tuple[int, T]], work: Callable[[T], I | None])
         if result is not None:
             found[at] = result
     return found
-
-
-def keys_of(users: Iterable[PersonKey]) -> dict[PersonKey, int]:
-    """Returns the ids of users, by the key that names them. An id may be that of no user."""
-    named = set(users)
-    numbers: dict[PersonKey, int] = {each: each for each in named if isinstance(each, int)}
-    others = named - numbers.keys()
-    return {**numbers, **(User.objects.ids_of(others) if others else {})}

@@ -10,8 +10,9 @@ from typing import Any
 import structlog
 
 from directory.references import PersonKey
+from notifications.features.access.persons import keys_of
 from notifications.features.sending.bulk import RecipientCheck, job_of, rejection_response
-from notifications.features.sending.groups.accept import GroupRequest, each_alone, keys_of
+from notifications.features.sending.groups.accept import GroupRequest, each_alone
 from notifications.features.sending.intents import check_channels, check_scopes, make_intent
 from notifications.features.sending.schemas import BulkResponse
 from notifications.features.templates.service import serving_among

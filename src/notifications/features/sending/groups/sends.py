@@ -13,7 +13,8 @@ import structlog
 
 from directory.references import PersonKey
 from notifications.domain.errors import TemplateFault
-from notifications.features.sending.groups.accept import GroupRequest, each_alone, keys_of
+from notifications.features.access.persons import keys_of
+from notifications.features.sending.groups.accept import GroupRequest, each_alone
 from notifications.features.sending.intents import (
     accepted_response,
     check_channels,
