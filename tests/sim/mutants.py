@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
@@ -95,9 +96,12 @@ def double_close() -> None:
 
 def living_lease_taken() -> None:
     """A sweep takes over batches whose worker is alive and renews them."""
-    from notifications.queue import sqlite
-
-    sqlite._LEFT = sqlite._LEFT.replace("lease_until <= ?", "? IS NOT NULL")
+    statements, late = batches.statements(), datetime(2999, 1, 1, tzinfo=UTC)
+    abandoned, claim = statements.abandoned, statements.claim_abandoned
+    statements.abandoned = lambda ended, _late, _at, limit, *, after: abandoned(
+        ended, None, late, limit, after=after
+    )
+    statements.claim_abandoned = lambda batch_id, ended, _at: claim(batch_id, ended, late)
     real = takeover._owners
 
     def owners(**more: Any) -> Any:
@@ -105,7 +109,6 @@ def living_lease_taken() -> None:
         return takeover._Owners(found.ended, None, found.forgotten)
 
     takeover._owners = owners
-    sqlite.claim_abandoned.__globals__["_LEFT"] = sqlite._LEFT
 
 
 def journal_not_read() -> None:

@@ -34,7 +34,7 @@ def command(seed: int | None, seeds: int | None, first: int, database: str, as_j
         first if seed is None else seed,
         seeds or 1,
         database=database,
-        rehearsals=0 if seed is not None else 2,
+        warm=seed is None,
     )
     wrong = [result for result in results if result["faults"]]
     for result in wrong[:10]:

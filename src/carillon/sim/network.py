@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from carillon.sim.baton import Baton
@@ -28,6 +28,8 @@ class Network:
     def __init__(self, baton: Baton, *, calm: bool, slow: bool) -> None:
         #: How often each message really arrived, by its id.
         self.arrived: Counter[int] = Counter()
+        #: Called once, when the next message arrives.
+        self.at_arrival: Callable[[], None] | None = None
         self._baton = baton
         self._calm = calm
         self._slow = slow
@@ -35,6 +37,9 @@ class Network:
     def record_arrival(self, message: OutboundMessage) -> None:
         """Records that a message arrived."""
         self.arrived[message.message_id] += 1
+        if self.at_arrival is not None:
+            call, self.at_arrival = self.at_arrival, None
+            call()
 
     async def respond(self, message: OutboundMessage) -> SendResult:
         """Returns the result of one message, drawn from the run's seed."""

@@ -1,13 +1,13 @@
-"""Runs each seed in its own forked process, on a copy of a migrated database.
+"""Runs seeds in forked processes, each on a copy of a migrated database.
 
     python -m carillon.sim.runner prepare
-    python -m carillon.sim.runner run TEMPLATE MUTANT REHEARSALS FIRST COUNT STRIDE
+    python -m carillon.sim.runner run TEMPLATE MUTANT REHEARSALS AT_ONCE FIRST COUNT STRIDE
 
 The first command inserts the rows that runs need into the database of the environment. The second
 writes one JSON line per seed. It copies TEMPLATE, a SQLite file, for each seed; an empty TEMPLATE
 means the PostgreSQL of the environment. The parent process has Django loaded and nothing else
 started, so every seed begins in the same state. REHEARSALS is the number of seeds that the parent
-runs first, which makes the others faster and changes nothing else.
+runs first, AT_ONCE the number that a forked process runs: both make runs faster, and nothing else.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import django
 from django.db import connection, connections
@@ -129,32 +129,6 @@ def _discard_wakeups(lanes: Iterable[str]) -> None:
     """Drops wake-ups of other processes: their polls find the work."""
 
 
-def forked(seed: int, template: str, mutate: Callable[[], object]) -> dict[str, Any]:
-    """Runs one seed in a forked process."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if not pid:
-        os.close(reader)
-        faulthandler.dump_traceback_later(_REAL_S + 5, exit=True)
-        gc.disable()  # it would finalize objects of killed processes during steps of others
-        sys.unraisablehook = lambda _: None
-        try:
-            result = json.dumps(run_seed(seed, template, mutate))
-        except BaseException:
-            result = json.dumps({"seed": seed, "faults": [traceback.format_exc()], "trail": []})
-        with os.fdopen(writer, "w") as out:
-            out.write(result)
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as given:
-        text = given.read()
-    os.waitpid(pid, 0)
-    found: dict[str, Any] = (
-        json.loads(text) if text else {"seed": seed, "faults": ["the process died"], "trail": []}
-    )
-    return found
-
-
 def use_one_core(number: int) -> None:
     """Keeps this process on one core: its threads run one at a time, and pass control often.
 
@@ -165,21 +139,70 @@ def use_one_core(number: int) -> None:
         os.sched_setaffinity(0, {cores[number % len(cores)]})
 
 
-def rehearse(template: str, seeds: Iterable[int]) -> None:
-    """Runs seeds in this process before it forks, so that the forked processes are warm."""
-    gc.disable()  # as in the runs; what a rehearsal leaves must not be finalized later
-    sys.unraisablehook = lambda _: None
-    settings = connections.settings["default"]
-    for seed in seeds:
+class Runs:
+    """Runs seeds in forked processes, a few in each. All begin in the same state."""
+
+    def __init__(self, template: str, mutate: Callable[[], object]) -> None:
+        self._template = template
+        self._mutate = mutate
+        self._state = warm.State()
+        gc.disable()  # it would finalize objects of killed processes during steps of others
+        sys.unraisablehook = lambda _: None
+
+    def rehearse(self, seeds: Iterable[int]) -> None:
+        """Runs seeds in this process, so that the forked processes begin with warm caches.
+
+        Raises:
+            RuntimeError: a seed has a fault. What it leaves would be in all forked processes.
+        """
+        for seed in seeds:
+            result = self._run(seed, lambda: None)
+            if result["faults"]:
+                raise RuntimeError(f"seed {seed}: {result['faults']}")
+        gc.freeze()
+
+    def forked(self, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """Runs seeds in a forked process, until one has a fault."""
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if not pid:
+            os.close(reader)
+            with os.fdopen(writer, "w") as out:
+                self._run_all(seeds, out)
+            os._exit(0)
+        os.close(writer)
+        found = 0
+        with os.fdopen(reader) as given:
+            for line in given:
+                found += 1
+                yield json.loads(line)
+        _, status = os.waitpid(pid, 0)
+        if status:
+            yield {"seed": seeds[found], "faults": ["the process died"], "trail": []}
+
+    def _run_all(self, seeds: Iterable[int], out: TextIO) -> None:
+        for seed in seeds:
+            faulthandler.dump_traceback_later(_REAL_S + 5, exit=True)
+            try:
+                result = self._run(seed, self._mutate)
+            except BaseException:
+                result = {"seed": seed, "faults": [traceback.format_exc()], "trail": []}
+            out.write(json.dumps(result) + "\n")
+            out.flush()
+            if result["faults"]:
+                return  # its threads may still run
+
+    def _run(self, seed: int, mutate: Callable[[], object]) -> dict[str, Any]:
+        settings = connections.settings["default"]
         before = dict(settings)
-        with warm.forgotten():
-            run_seed(seed, template, lambda: None)
-        for thread in threading.enumerate():
-            if thread is not threading.current_thread():
+        result = run_seed(seed, self._template, mutate)
+        if not result["faults"]:
+            self._state.restore()
+            for thread in set(threading.enumerate()) - {threading.current_thread()}:
                 thread.join()
-        connections.close_all()
-        settings.update(before)
-    gc.freeze()
+            connections.close_all()
+            settings.update(before)
+        return result
 
 
 def main(words: list[str]) -> None:
@@ -189,12 +212,17 @@ def main(words: list[str]) -> None:
         create_fixtures()
         return
     template, mutant = words[1], words[2]
-    rehearsals, first, count, stride = map(int, words[3:7])
-    use_one_core(first)
-    rehearse(template, range(rehearsals))
-    for seed in range(first, first + count, stride):
-        sys.stdout.write(json.dumps(forked(seed, template, _mutation(mutant))) + "\n")
-        sys.stdout.flush()
+    rehearsals, at_once, first, count, stride = map(int, words[3:8])
+    if template:
+        use_one_core(first)
+    runs = Runs(template, _mutation(mutant))
+    runs.rehearse(range(rehearsals))
+    left = list(range(first, first + count, stride))
+    while left:
+        for result in runs.forked(left[:at_once]):
+            sys.stdout.write(json.dumps(result) + "\n")
+            sys.stdout.flush()
+            left.remove(result["seed"])
 
 
 def _mutation(mutant: str) -> Callable[[], object]:

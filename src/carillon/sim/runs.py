@@ -21,7 +21,7 @@ def run(
     mutant: str = "",
     until_fault: bool = False,
     database: str = "sqlite",
-    rehearsals: int = 2,
+    warm: bool = True,
 ) -> list[dict[str, Any]]:
     """Runs `count` seeds from `first`; returns the results in the order of seeds.
 
@@ -29,7 +29,8 @@ def run(
         database: `sqlite`, where seeds repeat exactly, or `postgres`.
         mutant: `module:function`, called before each run: it plants a fault that the run must find.
         until_fault: stop after the first seed with a fault.
-        rehearsals: so many seeds run in each process before it forks, so that caches are warm.
+        warm: seeds run in processes that have run others, which is faster. A seed takes the same
+            steps in a new one.
 
     Raises:
         RuntimeError: a process of the run failed.
@@ -41,7 +42,7 @@ def run(
         words = [sys.executable, "-m", "carillon.sim.runner"]
         subprocess.run([*words, "prepare"], env=environ, check=True, timeout=60)
         found = []
-        words += ["run", template, mutant, str(rehearsals)]
+        words += ["run", template, mutant, *(("2", "5") if warm else ("0", "1"))]
         started = _start(words, first, count, env, environ)
         for result in _results(started):
             found.append(result)

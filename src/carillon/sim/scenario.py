@@ -46,6 +46,7 @@ STARTED = datetime(2030, 5, 1, 9, 0, tzinfo=UTC)
 LEASE_S = 5.0
 _QUIET_S = 1.0
 _LONGEST_S = 900.0
+_JOINS_AT_S = LEASE_S + 1.0
 _CATEGORIES = ("sim-plain", "sim-hold", "sim-capped")
 _BROKEN = (DatabaseError,)
 
@@ -59,22 +60,30 @@ class Plan:
     slow: bool
     requests: int
     cancels: bool
-    #: By step: `kill`, `stop` or `relay`. In a relay, a worker is stopped until its lease has
-    #: expired, and the worker that took over is killed when the first one continues.
+    #: By step: `kill`, `stop`, `relay` or `late`. In a relay, a worker is stopped until its lease
+    #: has expired, and the worker that took over is killed when the first one continues. `late`
+    #: stops a worker past its lease when the mail service has accepted its next message.
     faults: dict[int, str]
+    #: A client cancels at the moment when a worker leases something.
+    prompt: bool
+    #: A third worker starts, and looks for the batches of all others, while no other is disturbed.
+    joins: bool
 
     @classmethod
     def of(cls, chance: random.Random) -> Plan:
         """Draws a plan from a generator."""
         quiet = chance.random() < 0.3
-        kinds = ("kill", "kill", "stop", "relay")
+        kinds = ("kill", "kill", "stop", "relay", "late")
         count = 0 if quiet else chance.randint(1, 4)
+        slow = chance.random() < 0.5
         return cls(
             calm=chance.random() < 0.35,
-            slow=chance.random() < 0.5,
+            slow=slow,
             requests=chance.randint(2, 5),
             cancels=chance.random() < 0.6,
             faults={chance.randint(100, 1_500): chance.choice(kinds) for _ in range(count)},
+            prompt=chance.random() < 0.5,
+            joins=quiet and slow,
         )
 
 
@@ -200,10 +209,16 @@ def _send(world: World) -> None:
             continue
         world.accepted += made.notification_keys
         if world.plan.cancels and chance.random() < 0.5:
-            world.baton.wait(lambda: False, chance.random(), "client")
+            wanted = (lambda: _leases(world)) if world.plan.prompt else lambda: False
+            world.baton.wait(wanted, chance.random(), "client")
             _cancel(world, chance.choice(made.notification_keys))
     world.senders_left -= 1
     connection.close()
+
+
+def _leases(world: World) -> bool:
+    """Whether a worker holds a lease."""
+    return any(worker.driver.lease_count for _, worker in world.workers.values())
 
 
 def _cancel(world: World, key: int) -> None:
@@ -271,6 +286,9 @@ def _disturb(world: World, kind: str, *, spared: str = "") -> None:
     if not living:
         return
     chance = world.baton.random
+    if kind == "late":
+        world.network.at_arrival = lambda: _stop_caller(world)
+        return
     name = chance.choice(living)
     process, _ = world.workers[name]
     world.disturbed = True
@@ -285,11 +303,20 @@ def _disturb(world: World, kind: str, *, spared: str = "") -> None:
         world.later.sort()
 
 
+def _stop_caller(world: World) -> None:
+    """Stops the worker whose message arrived until its lease has expired."""
+    world.disturbed = True
+    world.baton.stop(world.baton.current.process, LEASE_S + 1 + world.baton.random.random() * 5)
+
+
 def _watch(world: World) -> None:
     """Runs the operator: replaces workers that died, and ends the run when nothing waits."""
     while True:
         world.baton.wait(lambda: False, _QUIET_S, "operator")
         while world.count - len(world.ended) < 2:
+            _start_worker(world)
+        if world.plan.joins and world.baton.now_s > _JOINS_AT_S:
+            world.plan.joins = False
             _start_worker(world)
         late = world.baton.now_s > _LONGEST_S
         busy = world.senders_left or world.plan.faults or world.later

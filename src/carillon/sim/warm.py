@@ -1,17 +1,15 @@
-"""Rehearses runs before a process forks, so that its children begin with warm caches.
+"""Restores the state of the product's modules after a run, so that another can follow.
 
-The first run of a process costs half as much again as the next: Django builds its tables of
-fields and lookups, and Python adapts its code. A rehearsal must not change what a seed does.
-Therefore all state of the product's own modules is as before afterwards, and its caches are empty.
+The first run of a process costs more than the next: Django builds its tables of fields and lookups,
+and Python adapts its code. A run must not change what the next one does. Therefore all state of the
+product's own modules is as before afterwards, and its caches are empty.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import sys
 from collections import deque
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -19,17 +17,7 @@ _OURS = ("notifications", "directory", "carillon")
 _CACHE = type(functools.lru_cache(int))
 
 
-@contextlib.contextmanager
-def forgotten() -> Iterator[None]:
-    """Restores the state of the product's modules after the block, and empties their caches."""
-    state = _State()
-    try:
-        yield
-    finally:
-        state.restore()
-
-
-class _State:
+class State:
     """The names of all modules, classes and objects of the product, and what containers hold."""
 
     def __init__(self) -> None:
@@ -42,7 +30,7 @@ class _State:
                 self._visit(module)
 
     def restore(self) -> None:
-        """Restores everything that has changed since."""
+        """Restores everything that has changed since, and empties all caches."""
         for owner, names in self._names:
             _restore_names(owner, names)
         for container, before in self._contents:
