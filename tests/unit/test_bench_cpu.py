@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from carillon.bench.harness.cpu import cpu_seconds
-from carillon.bench.load import _figures
+from carillon.bench.web.load import _figures
 
 BUSY = "import time\nwhile time.process_time() < 0.2: pass\nprint(flush=True)\ninput()"
 

@@ -14,7 +14,7 @@ from django.db.backends.postgresql import base
 from psycopg.pq import ConnStatus, TransactionStatus
 
 from carillon.postgres.session import Session
-from notifications.infra.database.commits import CommitUncertain
+from notifications.infra.database.commits import CommitAborted, CommitUncertain
 
 log = structlog.get_logger("carillon.database")
 _PATIENCE_S = 2.0
@@ -62,12 +62,14 @@ class VerifiedCommits(base.DatabaseWrapper):
 
         Raises:
             CommitUncertain: the outcome is unknown.
-            Exception: `error`, if the transaction was aborted.
+            CommitAborted: the transaction was aborted; its cause is that of `error`.
         """
         fate = fate_of(session)
         log.warning("commit.answer-lost", fate=fate or "unknown", xact_id=session.xact_id)
         if fate == _ABORTED:
-            raise error
+            aborted = CommitAborted(*error.args)
+            aborted.__cause__ = error.__cause__
+            raise aborted
         if fate == _UNKNOWN:
             raise CommitUncertain(self.made) from error
         hooks = self.run_on_commit

@@ -27,7 +27,7 @@ from carillon.serving.pools import Receive
 from carillon.serving.route_table import RouteTable
 from notifications.api.auth import words_of
 from notifications.api.bodies import read_json, read_query
-from notifications.api.errors import commit_error, problem_response
+from notifications.api.errors import database_error_of, problem_response
 from notifications.api.idempotency import read_key, request_of
 from notifications.api.response import JSON_TYPE, JsonResponse
 from notifications.api.route import Route
@@ -48,7 +48,7 @@ from notifications.features.sending.groups.sends import SendWork
 from notifications.features.sending.groups.statuses import status_group
 from notifications.infra import clock
 from notifications.infra.database import commits
-from notifications.infra.database.commits import CommitUncertain
+from notifications.infra.database.commits import CommitAborted, CommitUncertain
 
 log = structlog.get_logger("carillon.web")
 _READ = {
@@ -170,8 +170,8 @@ class AcceptingRoute(GroupedRoute):
                 list(requests.values()), self.work, now=clock.now(), content_type=JSON_TYPE
             )
         for (place, request), answer in zip(requests.items(), result.answers, strict=True):
-            if answer is not None and result.is_uncertain:
-                found[place] = self._uncertain(request, answer)
+            if answer is not None and (result.is_uncertain or result.aborted):
+                found[place] = self._lost(request, answer, result.aborted)
             elif answer is not None:
                 found[place] = self.response(answer.body, request.request_id)
         return found
@@ -187,10 +187,14 @@ class AcceptingRoute(GroupedRoute):
         request_id = request_id_of(call.headers.get("request_id", ""))
         return GroupRequest(caller, body, request_id, claim)
 
-    def _uncertain(self, request: GroupRequest, answer: GroupAnswer) -> Response:
-        error = commit_error(
-            CommitUncertain(dict(answer.made)), request.claim.key if request.claim else ""
-        )
+    def _lost(
+        self, request: GroupRequest, answer: GroupAnswer, aborted: CommitAborted | None
+    ) -> Response:
+        """Returns the response to a request whose COMMIT got none: aborted, else uncertain."""
+        cause = aborted or CommitUncertain(dict(answer.made))
+        key = request.claim.key if request.claim else ""
+        error = database_error_of(cause, key=key)
+        assert error is not None
         response = problem_response(error, path=self.route.path)
         response[REQUEST_ID] = request.request_id
         harden(response, self.route.path)

@@ -16,7 +16,7 @@ from carillon.serving.grouped_routes import GROUPED, Call
 from directory.models import User
 from notifications.domain.errors import TemplateFault
 from notifications.features.sending.groups import accept, sends
-from notifications.infra.database.commits import CommitUncertain
+from notifications.infra.database.commits import CommitAborted, CommitUncertain
 from notifications.models import (
     DeliveryBatch,
     IdempotencyKey,
@@ -166,6 +166,23 @@ def test_a_commit_whose_outcome_is_unknown_is_a_503_that_names_what_to_ask_for(
     assert reported["status_url"].endswith(f"{reported['notification_id']}/status")
     assert json.loads(second[2])["idempotency_key"] == "k"
     assert dict(first[1])[b"retry-after"] == b"1"
+
+
+def test_a_commit_that_was_lost_and_aborted_is_not_repeated(
+    service: APIClient, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Aborted:
+        def __enter__(self) -> None: ...
+
+        def __exit__(self, *_: object) -> None:
+            raise CommitAborted("the connection was closed")
+
+    monkeypatch.setattr(accept.transaction, "atomic", Aborted)
+    body, unknown = send_body(user), send_body(user, template_path="no.such")
+    first, second = answer_group([call(service, body), call(service, unknown)])
+    assert first is not None
+    assert (first[0], json.loads(first[2])["code"]) == (503, "database_unavailable")
+    assert second is None
 
 
 def test_an_error_of_one_request_is_that_requests_alone(

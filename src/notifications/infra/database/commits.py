@@ -26,6 +26,10 @@ class CommitUncertain(OperationalError):
         self.made = made
 
 
+class CommitAborted(OperationalError):
+    """The response to a COMMIT was lost, and the transaction was certainly not committed."""
+
+
 @contextmanager
 def verified() -> Iterator[None]:
     """Verifies commits of this thread's block when their responses are lost.

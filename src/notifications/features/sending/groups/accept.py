@@ -19,7 +19,7 @@ from django.db import transaction
 
 from notifications.domain.callers import Caller
 from notifications.features.access.idempotency import GroupClaims, IdempotentRequest
-from notifications.infra.database.commits import CommitUncertain
+from notifications.infra.database.commits import CommitAborted, CommitUncertain
 
 log = structlog.get_logger("carillon.web")
 T = TypeVar("T")
@@ -57,6 +57,8 @@ class GroupResult:
     is_committed: bool = False
     #: The database did not say whether the requests with an answer were committed.
     is_uncertain: bool = False
+    #: The COMMIT was sent, and the transaction was aborted: nothing is to be repeated.
+    aborted: CommitAborted | None = None
 
     def commit(self) -> None:
         """Notes that the transaction has committed."""
@@ -85,7 +87,8 @@ def accept_group(
     """Accepts the requests that can be accepted together; None stands for each of the others.
 
     An exception before the COMMIT was sent, or an error that the database returned to it, leaves
-    nothing written: all requests are to be served alone.
+    nothing written: all requests are to be served alone. Where the response to the COMMIT was lost,
+    nothing is repeated, whatever became of it.
 
     Args:
         content_type: of the responses, which are stored with idempotency keys.
@@ -95,6 +98,8 @@ def accept_group(
         _accept(requests, work, result, now=now, content_type=content_type)
     except CommitUncertain:
         result.is_uncertain = True
+    except CommitAborted as error:
+        result.aborted = error
     except Exception as error:
         if not result.is_committed:
             log.warning("group.failed", requests=len(requests), error=type(error).__name__)
