@@ -17,6 +17,13 @@ from carillon.bench.harness.environment import PREPARED, bare_environ
 from carillon.servers import PostgresServer
 
 
+def shared_folder(base: Path) -> Path:
+    """Returns the folder for PREPARED, from pytest's base folder: one for all of its processes."""
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "prepared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 def prepared(kind: str) -> Path:
     """Returns a folder to copy, created on the first call.
 

@@ -11,16 +11,13 @@ import pytest
 
 from carillon.bench.harness.environment import PREPARED
 from carillon.servers import PostgresServer
-from tests.prepared import prepared
+from tests.prepared import prepared, shared_folder
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _prepared_databases(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Migrates once per run; tests copy the result."""
-    base = Path(tmp_path_factory.getbasetemp())
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "prepared"
-    folder.mkdir(exist_ok=True)
-    os.environ[PREPARED] = str(folder)
+    os.environ[PREPARED] = str(shared_folder(Path(tmp_path_factory.getbasetemp())))
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "unlike_production")
     for kind in ("sqlite", "postgres"):
         prepared(kind)

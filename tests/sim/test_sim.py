@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from carillon.bench.harness.environment import PREPARED
 from carillon.cli.sim import command
 from carillon.sim.runs import run
+from tests.prepared import prepared, shared_folder
 from tests.sim import mutants
 
 pytestmark = [pytest.mark.processes, pytest.mark.once]
 SEEDS = 500
 MOST = 2_000
+ON_POSTGRES = 40
+MOST_ON_POSTGRES = 200
+"""A seed costs about five times as much as on SQLite."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _prepared_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Migrates once per run of the tests; each simulation copies the result."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(PREPARED, str(shared_folder(Path(tmp_path_factory.getbasetemp()))))
+        for kind in ("sqlite", "postgres") if "CARILLON_PROOF" in os.environ else ("sqlite",):
+            prepared(kind)
+        yield
 
 
 def test_many_interleavings_have_no_fault():
@@ -59,5 +77,23 @@ def test_one_of_seed_and_seeds_must_be_given():
 @pytest.mark.parametrize("mutant", mutants.ALL, ids=lambda mutant: mutant.__name__)
 def test_a_planted_fault_is_found(mutant):
     results = run(1, MOST, mutant=f"tests.sim.mutants:{mutant.__name__}", until_fault=True)
+
+    assert any(result["faults"] for result in results)
+
+
+@pytest.mark.proof
+def test_a_small_set_of_interleavings_has_no_fault_on_postgres():
+    results = run(1, ON_POSTGRES, database="postgres")
+
+    assert [(each["seed"], each["faults"]) for each in results if each["faults"]] == []
+    assert len(results) == ON_POSTGRES
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("mutant", mutants.ALL, ids=lambda mutant: mutant.__name__)
+def test_a_planted_fault_is_found_on_postgres(mutant):
+    name = f"tests.sim.mutants:{mutant.__name__}"
+
+    results = run(1, MOST_ON_POSTGRES, mutant=name, until_fault=True, database="postgres")
 
     assert any(result["faults"] for result in results)

@@ -234,12 +234,18 @@ def _mutation(mutant: str) -> Callable[[], object]:
 
 
 def create_fixtures() -> None:
-    """Inserts the rows of every run. On SQLite, checkpoints them into one file for the copies."""
+    """Inserts the rows of every run. On SQLite, checkpoints them into one file for the copies.
+
+    PostgreSQL waits for no disk from here on: a run kills processes, and never the server.
+    """
     scenario.create_fixtures()
-    if connection.vendor != "sqlite":
-        return
     with connection.cursor() as cursor:
-        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if connection.vendor == "sqlite":
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            cursor.execute(f"ALTER SYSTEM SET {name} = off")
+        cursor.execute("SELECT pg_reload_conf()")
 
 
 if __name__ == "__main__":
