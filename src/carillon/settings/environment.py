@@ -118,7 +118,7 @@ class _Own:
     # fmt: off
     data_dir: Path = setting(Path("var"), _path, "The folder in which the embedded service stores its database, keys and sockets.")
     database_url: str = setting("", _database_url, "The URL of the database. Empty: SQLite in `CARILLON_DATA_DIR`.")
-    database_pool_size: int = setting(12, integer(1, 500), "The most PostgreSQL connections of a process.")
+    database_pool_size: int = setting(16, integer(1, 500), "The most PostgreSQL connections of a process.")
     database_pool_timeout_seconds: float = setting(5.0, _seconds(0.1, 60), "How long a thread waits for a connection while all are in use.")
     database_lock_timeout_seconds: float = setting(5.0, _seconds(0.1, 600), "How long a statement waits for a lock (`lock_timeout`). On SQLite: how long a writer waits for its turn.")
     database_statement_timeout_seconds: float = setting(30.0, _seconds(1, 3600), "How long PostgreSQL may run a statement (`statement_timeout`). Migrations have an hour.")
