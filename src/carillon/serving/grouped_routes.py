@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 from django.conf import settings
-from django.db import close_old_connections, connection
+from django.db import close_old_connections
 from django.http import QueryDict
 from django.http.request import split_domain_port, validate_host
 from django.utils.functional import cached_property
@@ -85,8 +85,6 @@ class GroupedRoute:
     """A route that is served in groups."""
 
     route: Route
-    #: Groups that may be in progress at once. SQLite has one writer at a time.
-    at_once: Callable[[], int] = field(default=lambda: 1)
 
     def respond(self, calls: Sequence[Call]) -> list[Response | None]:
         """Serves a group. None stands for each request that is to be handed on."""
@@ -236,16 +234,12 @@ class ReadingRoute(GroupedRoute):
         return caller, self.named(call.params, query)
 
 
-def _groups_of_writes() -> int:
-    return 2 if connection.vendor == "postgresql" else 1
-
-
 _SEND = _route("POST", "/api/v1/notifications/send")
 _BULK = _route("POST", "/api/v1/notifications/bulk")
 GROUPED: Mapping[tuple[str, str], GroupedRoute] = {
     (each.route.method, each.route.path): each
     for each in (
-        AcceptingRoute(_SEND, _groups_of_writes, work=SendWork(), limit="send"),
+        AcceptingRoute(_SEND, work=SendWork(), limit="send"),
         AcceptingRoute(_BULK, work=BulkWork(), limit="bulk"),
         ReadingRoute(
             _route("GET", "/api/v1/preferences"),
@@ -292,7 +286,6 @@ class GroupedRoutes:
                 _with_connection(each),
                 waiting=waiting,
                 patience=patience,
-                at_once=each.at_once(),
             )
             for each in GROUPED.values()
         }

@@ -28,7 +28,6 @@ class Groups(Generic[T, R]):
         work: takes a group and returns a result for each request, in order.
         waiting: how many requests may wait for the next group.
         patience: for how many seconds at most.
-        at_once: how many groups are worked on at the same time, each in its own thread.
     """
 
     def __init__(
@@ -38,14 +37,13 @@ class Groups(Generic[T, R]):
         *,
         waiting: int,
         patience: float,
-        at_once: int = 1,
     ) -> None:
-        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=name)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._work = work
         self._most_waiting = waiting
         self._patience = patience
         self._queue: deque[tuple[T, asyncio.Future[R]]] = deque()
-        self._idle = at_once
+        self._is_busy = False
 
     async def run(self, request: T, receive: Receive) -> R:
         """Returns the result of `work` for one request.
@@ -58,14 +56,14 @@ class Groups(Generic[T, R]):
             raise NoThreadFree
         turn: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._queue.append((request, turn))
-        if self._idle:
+        if not self._is_busy:
             self._begin()
             return await asyncio.shield(turn)
         return await self._wait(request, turn, receive)
 
     def shutdown(self) -> None:
         """Waits for the group in progress."""
-        self._threads.shutdown(wait=True)
+        self._thread.shutdown(wait=True)
 
     async def _wait(self, request: T, turn: asyncio.Future[R], receive: Receive) -> R:
         left = asyncio.ensure_future(hang_up(receive))
@@ -89,16 +87,16 @@ class Groups(Generic[T, R]):
 
     def _begin(self) -> None:
         group = [self._queue.popleft() for _ in range(min(MOST, len(self._queue)))]
-        self._idle -= 1
+        self._is_busy = True
         running = asyncio.get_running_loop().run_in_executor(
-            self._threads, self._work, [request for request, _ in group]
+            self._thread, self._work, [request for request, _ in group]
         )
         running.add_done_callback(lambda done: self._end(group, done))
 
     def _end(
         self, group: Sequence[tuple[T, asyncio.Future[R]]], done: asyncio.Future[Sequence[R]]
     ) -> None:
-        self._idle += 1
+        self._is_busy = False
         if self._queue:
             self._begin()
         error = done.exception()
