@@ -6,6 +6,7 @@ came, to the route of Django's handlers, which knows each error: its result here
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -42,6 +43,7 @@ from notifications.features.sending.groups.accept import (
     GroupRequest,
     GroupWork,
     accept_group,
+    each_alone,
 )
 from notifications.features.sending.groups.bulks import BulkWork
 from notifications.features.sending.groups.sends import SendWork
@@ -81,14 +83,14 @@ def _route(method: str, path: str) -> Route:
 
 
 @dataclass(frozen=True)
-class GroupedRoute:
+class GroupedRoute(ABC):
     """A route that is served in groups."""
 
     route: Route
 
+    @abstractmethod
     def respond(self, calls: Sequence[Call]) -> list[Response | None]:
         """Serves a group. None stands for each request that is to be handed on."""
-        raise NotImplementedError
 
     def call_of(
         self, scope: Scope, body: bytes, params: Mapping[str, str] = MappingProxyType({})
@@ -110,9 +112,9 @@ class GroupedRoute:
         call = Call(found, body, scope["query_string"].decode("latin-1"), params)
         return call if self.may_take(call) else None
 
+    @abstractmethod
     def may_take(self, call: Call) -> bool:
         """Whether a group may serve the call, as far as its form shows."""
-        raise NotImplementedError
 
     def caller_of(self, call: Call) -> Caller | None:
         """Returns who makes the call; None where Django's handlers must find out, or refuse."""
@@ -160,7 +162,7 @@ class AcceptingRoute(GroupedRoute):
 
     def respond(self, calls: Sequence[Call]) -> list[Response | None]:
         found: list[Response | None] = [None] * len(calls)
-        requests = _each(calls, self._request_of)
+        requests = each_alone(enumerate(calls), self._request_of)
         if not requests:
             return found
         with commits.verified():
@@ -168,8 +170,8 @@ class AcceptingRoute(GroupedRoute):
                 list(requests.values()), self.work, now=clock.now(), content_type=JSON_TYPE
             )
         for (place, request), answer in zip(requests.items(), result.answers, strict=True):
-            if answer is not None and (result.is_uncertain or result.aborted):
-                found[place] = self._lost(request, answer, result.aborted)
+            if answer is not None and result.lost is not None:
+                found[place] = self._lost(request, answer, result.lost)
             elif answer is not None:
                 found[place] = self.response(answer.body, request.request_id)
         return found
@@ -186,10 +188,11 @@ class AcceptingRoute(GroupedRoute):
         return GroupRequest(caller, body, request_id, claim)
 
     def _lost(
-        self, request: GroupRequest, answer: GroupAnswer, aborted: CommitAborted | None
+        self, request: GroupRequest, answer: GroupAnswer, lost: CommitAborted | CommitUncertain
     ) -> Response:
-        """Returns the response to a request whose COMMIT got none: aborted, else uncertain."""
-        cause = aborted or CommitUncertain(dict(answer.made))
+        """Returns the response to a request whose COMMIT got none."""
+        is_uncertain = isinstance(lost, CommitUncertain)
+        cause = CommitUncertain(dict(answer.made)) if is_uncertain else lost
         key = request.claim.key if request.claim else ""
         error = database_error_of(cause, key=key)
         assert error is not None
@@ -216,7 +219,7 @@ class ReadingRoute(GroupedRoute):
 
     def respond(self, calls: Sequence[Call]) -> list[Response | None]:
         found: list[Response | None] = [None] * len(calls)
-        requests = _each(calls, self._request_of)
+        requests = each_alone(enumerate(calls), self._request_of)
         if not requests:
             return found
         shown = self.read(list(requests.values()))
@@ -314,20 +317,6 @@ def _with_connection(grouped: GroupedRoute) -> Callable[[Sequence[Call]], list[R
             close_old_connections()
 
     return respond
-
-
-def _each(calls: Sequence[Call], read: Callable[[Call], Any]) -> dict[int, Any]:
-    """Returns what `read` makes of the calls, by place, without those that a group cannot serve."""
-    found = {}
-    for place, call in enumerate(calls):
-        try:
-            request = read(call)
-        except Exception as error:  # this request's alone: the ordinary route answers it
-            log.debug("group.left", error=type(error).__name__)
-            continue
-        if request is not None:
-            found[place] = request
-    return found
 
 
 def _is_ours(host: str) -> bool:

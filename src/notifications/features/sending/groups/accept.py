@@ -55,10 +55,8 @@ class GroupResult:
     #: By the place of the request; None: it is to be served alone.
     answers: list[GroupAnswer | None]
     is_committed: bool = False
-    #: The database did not say whether the requests with an answer were committed.
-    is_uncertain: bool = False
-    #: The COMMIT was sent, and the transaction was aborted: nothing is to be repeated.
-    aborted: CommitAborted | None = None
+    #: The COMMIT was sent and got no response: nothing is to be repeated.
+    lost: CommitAborted | CommitUncertain | None = None
 
     def commit(self) -> None:
         """Notes that the transaction has committed."""
@@ -96,10 +94,8 @@ def accept_group(
     result = GroupResult([None] * len(requests))
     try:
         _accept(requests, work, result, now=now, content_type=content_type)
-    except CommitUncertain:
-        result.is_uncertain = True
-    except CommitAborted as error:
-        result.aborted = error
+    except (CommitAborted, CommitUncertain) as error:
+        result.lost = error
     except Exception as error:
         if not result.is_committed:
             log.warning("group.failed", requests=len(requests), error=type(error).__name__)
