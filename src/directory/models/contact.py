@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
 from django.conf import settings
-from django.db import connection, models
+from django.db import models
 from django.utils import timezone
 
 from directory.addresses import normalise_address
@@ -55,22 +55,6 @@ ADDRESSES = (
 
 class ContactPointManager(models.Manager["ContactPoint"]):
     """Maintains one contact point for each user and kind."""
-
-    def addresses_of(self, user_id: int) -> dict[str, ContactAddress]:
-        """Returns a user's addresses by kind, each with its suppression."""
-        return self.addresses_of_many([user_id]).get(user_id, {})
-
-    def addresses_of_many(self, user_ids: Sequence[int]) -> dict[int, dict[str, ContactAddress]]:
-        """Returns the addresses of users, by user and kind.
-
-        One plain SQL statement, because every send calls this method.
-        """
-        if not user_ids:
-            return {}
-        marks = ", ".join(["%s"] * len(user_ids))
-        with connection.cursor() as cursor:
-            cursor.execute(f"{ADDRESSES} WHERE point.user_id IN ({marks})", list(user_ids))
-            return addresses_by_user(cursor.fetchall())
 
     def close(self, *, user_id: int, kind: str, address: str, state: str, reason: str) -> bool:
         """Closes a user's address if it is still the same one; returns whether it was open."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -47,8 +47,8 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkResponse:
     check_scopes(request.terms, caller, address=False)
     path = request.terms.template_path
     keys = keys_of(each.user for each in request.recipients)
-    rows, known = load_for_bulks(candidates(path), list(set(keys.values())))
-    template = template_among(path, rows)
+    templates, known = load_for_bulks(candidates(path), list(set(keys.values())))
+    template = template_among(path, templates)
     check_channels(template, request.terms.channels)
     channels = {channel for each in request.recipients for channel in each.channels}
     intent = make_intent(request.terms, template, caller, channels=sorted(channels))
@@ -56,47 +56,59 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkResponse:
     if request.audience is not None:
         request = _with_audience(request, request.audience, caller, now)
         people = User.objects.ids_of(each.user for each in request.recipients)
-    check = RecipientCheck(
-        version_of(template.current_version_id), request.terms.context, people, caller
-    )
-    targets = [target for target in map(check.target_of, request.recipients) if target]
-    rejected = sorted([*request.rejected, *check.rejected], key=lambda each: each.index)
+    plan = plan_bulk(request, intent, people, caller, now=now)
     with transaction.atomic():
-        count = len(targets)
-        job = job_of(request, intent, caller, accepted=count, rejected=rejected, now=now)
-        commits.name_created(job_id=job.uuid)
-        if targets:
-            accept(intent, targets, now=now, job=job)
-            record_bypass(intent, caller, target=f"job:{job.uuid}")
+        commits.name_created(job_id=plan.job.uuid)
+        if plan.targets:
+            accept(intent, plan.targets, now=now, job=plan.job)
+            record_bypass(intent, caller, target=f"job:{plan.job.uuid}")
         else:
-            job.save()
-    return BulkResponse(
-        job_id=job.uuid,
-        accepted=len(targets),
-        rejected=[rejection_response(each) for each in rejected],
-        warnings=list(request.terms.warnings),
-    )
+            plan.job.save()
+    return plan.response()
 
 
-def job_of(
+@dataclass(frozen=True, slots=True)
+class BulkPlan:
+    """What a bulk call makes: a job, which is not stored yet, and its targets."""
+
+    intent: Intent
+    job: Job
+    targets: list[SendTarget]
+    rejected: list[Rejection]
+
+    def response(self) -> BulkResponse:
+        """Returns the response to the call."""
+        return BulkResponse(
+            job_id=self.job.uuid,
+            accepted=len(self.targets),
+            rejected=[_rejection(each) for each in self.rejected],
+            warnings=list(self.intent.terms.warnings),
+        )
+
+
+def plan_bulk(
     request: BulkRequest,
     intent: Intent,
+    people: Mapping[PersonKey, int],
     caller: Caller,
     *,
-    accepted: int,
-    rejected: Sequence[Rejection],
     now: datetime,
-) -> Job:
-    """Returns the job of a bulk call, which is not stored yet."""
-    return Job(
+) -> BulkPlan:
+    """Returns what a bulk call makes. people: the users who exist, by the key that names them."""
+    version = version_of(intent.template_version_id)
+    check = _RecipientCheck(version, request.terms.context, people, caller)
+    targets = [target for target in map(check.target_of, request.recipients) if target]
+    rejected = sorted([*request.rejected, *check.rejected], key=lambda each: each.index)
+    job = Job(
         source=intent.source,
         actor=caller.name,
         context=request.terms.context or None,
         total=request.total,
-        accepted=accepted,
+        accepted=len(targets),
         rejected=[msgspec.to_builtins(each) for each in rejected],
         created_at=now,
     )
+    return BulkPlan(intent, job, targets, rejected)
 
 
 def _with_audience(
@@ -137,7 +149,7 @@ def _with_audience(
     )
 
 
-class RecipientCheck:
+class _RecipientCheck:
     """Checks whether each recipient can be accepted."""
 
     def __init__(
@@ -181,6 +193,5 @@ class RecipientCheck:
         return None
 
 
-def rejection_response(each: Rejection) -> RejectionResponse:
-    """Returns how a rejected recipient is shown."""
+def _rejection(each: Rejection) -> RejectionResponse:
     return RejectionResponse(index=each.index, code=each.code, detail=each.detail)

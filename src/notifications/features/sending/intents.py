@@ -81,18 +81,19 @@ def record_bypass(intent: Intent, caller: Caller, *, target: str) -> None:
         )
 
 
-def template_among(path: str, rows: Iterable[tuple[Any, ...]]) -> NotificationTemplate:
+def template_among(
+    path: str, templates: Mapping[str, NotificationTemplate]
+) -> NotificationTemplate:
     """Returns the published template that a request names.
 
     Args:
-        rows: of HEAD_COLUMNS, of the templates at `candidates(path)`.
+        templates: those at `candidates(path)`, by path.
 
     Raises:
         InvalidRequest: unknown_template, because the path is a field of the caller's request.
     """
     try:
-        heads = NotificationTemplate.objects.heads_of(rows)
-        return serving_or_raise(path, {row.path: row for row in heads})
+        return serving_or_raise(path, templates)
     except NotFound as error:
         fault = FieldError("template_path", error.code, error.detail)
         raise InvalidRequest([fault], error.detail) from error

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from directory.models import ContactPoint, User, normalise_address
+from directory.models import User, normalise_address
 from directory.models.contact import ContactAddress
 from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.domain.errors import Refused
@@ -18,8 +18,8 @@ from notifications.intake.accept import MAX_ATTEMPTS, Intent, SendTarget
 from notifications.models import RefusedSend
 from notifications.models.delivery.hot_facts import (
     Circumstances,
-    load_circumstances,
     load_contacts,
+    load_for_sends,
 )
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Contact, Decision, Defer, Digest, Suppress, decide
@@ -37,10 +37,12 @@ class PredictedDecision:
 
 
 def predict_or_refuse(
-    intent: Intent, target: SendTarget, user: User | None, *, actor: str, now: datetime
+    intent: Intent, target: SendTarget, user: User, *, actor: str, now: datetime
 ) -> PredictedDecision:
-    """Returns the prediction for a send that is not refused; see `predict` and `check_open`."""
-    found = predict(intent, target, user, now=now)
+    """Returns the prediction for a send that is not refused; see `predict_by` and `check_open`."""
+    facts = load_for_sends([], [user.pk])
+    addresses = facts.addresses.get(user.pk, {})
+    found = predict_by(intent, target, facts.here, addresses, now=now)
     return check_open(found, intent, target, actor=actor, now=now)
 
 
@@ -73,19 +75,6 @@ def check_open(
     )
 
 
-def predict(
-    intent: Intent, target: SendTarget, user: User | None, *, now: datetime
-) -> PredictedDecision:
-    """Decides each channel by the current preferences, for the time at which the send is due.
-
-    A scheduled send is never refused: the preferences at its due time count.
-    """
-    if user is None:
-        return predict_by(intent, target, None, {}, now=now)
-    here = load_circumstances([user.pk])
-    return predict_by(intent, target, here, ContactPoint.objects.addresses_of(user.pk), now=now)
-
-
 def predict_by(
     intent: Intent,
     target: SendTarget,
@@ -94,7 +83,9 @@ def predict_by(
     *,
     now: datetime,
 ) -> PredictedDecision:
-    """Decides as `predict` does, from rows that were read before.
+    """Decides each channel by the current preferences, for the time at which the send is due.
+
+    A scheduled send is never refused: the preferences at its due time count.
 
     Args:
         here: the circumstances of the target's user among others; None without a user.

@@ -47,6 +47,7 @@ from notifications.features.templates.schemas import (
 from notifications.features.templates.trials import previews
 from notifications.intake.fields import Fields
 from notifications.models import NotificationTemplate, TemplateStatus, TemplateVersion
+from notifications.models.delivery.hot_facts import load_heads
 from notifications.rendering.paths import candidates
 from notifications.rendering.versions import version_of
 
@@ -112,8 +113,7 @@ class TemplateService:
         Raises:
             NotFound: unknown_template; the text says whether there is only a draft.
         """
-        heads = NotificationTemplate.objects.heads(candidates(path))
-        return serving_or_raise(path, {row.path: row for row in heads})
+        return serving_or_raise(path, load_heads(candidates(path)))
 
     def templates(
         self,

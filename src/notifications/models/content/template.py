@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from django.db import connection, models, transaction
+from django.db import models, transaction
 
 from notifications.domain.references import references
 from notifications.infra import clock
@@ -45,32 +45,19 @@ HEAD_COLUMNS = (
     "current_version_id",
 )
 """The columns that sends read."""
-_HEADS = f"SELECT {', '.join(HEAD_COLUMNS)} FROM notifications_notificationtemplate WHERE path IN"  # noqa: S608
 
 
 class TemplateManager(models.Manager["NotificationTemplate"]):
     """Finds templates for sends."""
 
-    def heads(self, paths: Sequence[str]) -> list[NotificationTemplate]:
-        """Returns the templates at these paths without their texts.
-
-        Plain SQL: for every send, Django would need more time to compile the query than the
-        database needs to run it.
-        """
-        if not paths:
-            return []
-        marks = ", ".join(["%s"] * len(paths))
-        with connection.cursor() as cursor:
-            cursor.execute(f"{_HEADS} ({marks})", list(paths))
-            return self.heads_of(cursor.fetchall())
-
-    def heads_of(self, rows: Iterable[tuple[Any, ...]]) -> list[NotificationTemplate]:
-        """Returns the templates of rows of HEAD_COLUMNS, without their texts."""
+    def heads_of(self, rows: Iterable[tuple[Any, ...]]) -> dict[str, NotificationTemplate]:
+        """Returns the templates of rows of HEAD_COLUMNS by path, without their texts."""
         # `from_db` wants the values in the order of the model's fields.
         places = [HEAD_COLUMNS.index(name) for name in _in_order(self.model, HEAD_COLUMNS)]
-        return [
+        heads = (
             self.model.from_db(self.db, HEAD_COLUMNS, [row[at] for at in places]) for row in rows
-        ]
+        )
+        return {head.path: head for head in heads}
 
     def current_versions(self, paths: Sequence[str]) -> dict[str, int]:
         """Returns the ids of the published versions at exactly these paths, active or not."""

@@ -17,7 +17,7 @@ from django.db import connection
 
 from directory.models.contact import ADDRESSES, WRITTEN_TO, ContactAddress, addresses_by_user
 from notifications.domain.preference_bits import CATEGORY_BITS, GENERAL_BITS
-from notifications.models.content.template import HEAD_COLUMNS
+from notifications.models.content.template import HEAD_COLUMNS, NotificationTemplate
 from notifications.models.delivery import hot_sqlite
 from notifications.models.delivery.hot import PlainQuery, Row, fetch, fetch_together
 from notifications.models.delivery.hot_rows import HALTED_SOURCES
@@ -152,8 +152,8 @@ def load_users(user_ids: Sequence[int]) -> list[tuple[Any, ...]]:
 class SendFacts(NamedTuple):
     """What the acceptance of single sends needs."""
 
-    #: Rows of HEAD_COLUMNS.
-    templates: list[Row]
+    #: By path, without their texts.
+    templates: dict[str, NotificationTemplate]
     #: Rows of USER_COLUMNS and is_active, by user.
     users: dict[int, Row]
     here: Circumstances
@@ -167,7 +167,7 @@ def load_for_sends(paths: Sequence[str], user_ids: Sequence[int]) -> SendFacts:
     One round trip. Without users, only the templates are loaded.
     """
     if not user_ids:
-        return SendFacts(fetch(PlainQuery(_HEADS, (paths,))), {}, _circumstances([]), {})
+        return SendFacts(load_heads(paths), {}, _circumstances([]), {})
     templates, users, here, points = fetch_together(
         [
             PlainQuery(_HEADS, (paths,)),
@@ -177,17 +177,25 @@ def load_for_sends(paths: Sequence[str], user_ids: Sequence[int]) -> SendFacts:
         ]
     )
     rows = {row[0]: row for row in _typed_users(users)}
-    return SendFacts(templates, rows, _circumstances(here), addresses_by_user(points))
+    heads = NotificationTemplate.objects.heads_of(templates)
+    return SendFacts(heads, rows, _circumstances(here), addresses_by_user(points))
 
 
-def load_for_bulks(paths: Sequence[str], user_ids: Sequence[int]) -> tuple[list[Row], set[int]]:
-    """Loads the templates at these paths (rows of HEAD_COLUMNS), and which of these users exist.
+def load_heads(paths: Sequence[str]) -> dict[str, NotificationTemplate]:
+    """Loads the templates at these paths, by path, without their texts."""
+    return NotificationTemplate.objects.heads_of(fetch(PlainQuery(_HEADS, (paths,))))
+
+
+def load_for_bulks(
+    paths: Sequence[str], user_ids: Sequence[int]
+) -> tuple[dict[str, NotificationTemplate], set[int]]:
+    """Loads the templates at these paths, by path, and which of these users exist.
 
     One round trip.
     """
     queries = [PlainQuery(_HEADS, (paths,)), PlainQuery(_KNOWN, (user_ids,))]
     templates, users = fetch_together(queries)
-    return templates, {row[0] for row in users}
+    return NotificationTemplate.objects.heads_of(templates), {row[0] for row in users}
 
 
 _STATUSES = (

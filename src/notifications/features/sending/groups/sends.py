@@ -30,7 +30,6 @@ from notifications.infra import clock
 from notifications.intake.accept import Intent, SendTarget, accept_sends
 from notifications.intake.request import SendRequest
 from notifications.intake.validate import parse_send
-from notifications.models import NotificationTemplate
 from notifications.models.delivery.hot_facts import SendFacts, load_for_sends
 from notifications.rendering.language.meter import LIMIT
 from notifications.rendering.paths import candidates
@@ -80,10 +79,9 @@ class SendWork:
         people = keys_of(each.user for each in parsed.values() if each.user is not None)
         paths = {p for each in parsed.values() for p in candidates(each.terms.template_path)}
         facts = load_for_sends(sorted(paths), sorted(set(people.values())))
-        heads = {row.path: row for row in NotificationTemplate.objects.heads_of(facts.templates)}
         items = each_alone(
             ((at, (requests[at], each)) for at, each in parsed.items()),
-            lambda pair: _item(*pair, heads, people, facts, now=now),
+            lambda pair: _item(*pair, people, facts, now=now),
         )
         if items:
             _render(items)
@@ -114,14 +112,13 @@ def _parsed(send: GroupRequest, *, now: datetime) -> SendRequest | None:
 def _item(
     send: GroupRequest,
     request: SendRequest,
-    heads: Mapping[str, NotificationTemplate],
     people: Mapping[PersonKey, int],
     facts: SendFacts,
     *,
     now: datetime,
 ) -> _Item | None:
     assert request.user is not None
-    template = serving_among(request.terms.template_path, heads)
+    template = serving_among(request.terms.template_path, facts.templates)
     row = facts.users.get(people.get(request.user, 0))
     if template is None or row is None:
         return None
