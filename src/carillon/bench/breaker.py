@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from typing import Any
 
-from carillon.bench.harness.environment import BenchEnvironment, bench_environment, machine
+from carillon.bench.harness.environment import (
+    BenchEnvironment,
+    bench_environment,
+    free_port,
+    machine,
+)
 from notifications.testing.servers import SMTPSink
 
 _PEOPLE = 5_000
@@ -21,9 +25,7 @@ def run(
     There are half as many mails as in-app messages. The two cases alternate, and the best round of
     each counts. Then the server comes back.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings: dict[str, Any] = {
         "email_provider": "smtp",
         "smtp_host": "127.0.0.1",

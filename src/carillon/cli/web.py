@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
@@ -25,10 +24,6 @@ from carillon.processes import store_metrics_in_files
 
 log = structlog.get_logger("carillon.web")
 _DRAIN_S = 30
-_GC_THRESHOLDS = (20_000, 20, 50)
-_SWITCH_S = 0.0001
-"""How long the event loop may run on while a thread with a response of the database waits for it.
-At Python's 5 ms, a group of sends would wait that long after each statement."""
 
 
 @click.command(epilog="Example: carillon web --port 8080")
@@ -47,6 +42,7 @@ def command(host: str, port: int) -> None:
     from carillon.serving.listening import SocketHandoff, place_of
     from carillon.serving.web_server import WebServer
     from notifications.infra.conf import environment
+    from notifications.infra.process.interpreter import tune_interpreter
 
     listener = listen(host, port)
     place = place_of(host, port, environment().data_dir.resolve())
@@ -86,9 +82,7 @@ def command(host: str, port: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     follow_supervisor()
-    sys.setswitchinterval(_SWITCH_S)
-    gc.freeze()  # the objects of the start live for ever: the collector need not visit them again
-    gc.set_threshold(*_GC_THRESHOLDS)
+    tune_interpreter()
     server.run(sockets=[listener])
     # The remaining threads hang on a database, and Python would wait for them.
     logging.shutdown()

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import math
 import os
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any, TypeVar
@@ -29,6 +27,7 @@ from notifications.infra import clock, ports
 from notifications.infra.conf import environment
 from notifications.infra.database.clock_bridge import database_now
 from notifications.infra.process import identity as processes
+from notifications.infra.process.interpreter import tune_interpreter
 from notifications.infra.process.wakeup_listener import WakeupListener
 from notifications.queue import batches, quiet, takeover
 from notifications.queue.heartbeat import Heartbeat, run_logged
@@ -47,9 +46,7 @@ _CLOSE_POLLS_S = 1.0
 _CHECK_S = 0.02
 """Between two checks for work that is not critical. Messages that arrive meanwhile share one slice.
 A message alone costs the same dozen statements as a hundred messages together."""
-_SWITCH_S = 0.0001
 _HANGS_S = 5.0
-_GC_THRESHOLDS = (20_000, 20, 50)
 
 
 class Worker:
@@ -85,12 +82,7 @@ class Worker:
 
     def run(self) -> None:
         """Works until `stop`. Then waits for the messages in flight and gives back the others."""
-        # At the default of 5 ms, a thread that returns from the database waits that long for the
-        # interpreter, a dozen times in each transaction.
-        sys.setswitchinterval(_SWITCH_S)
-        # The objects of the start live for ever: the collector need not visit them again.
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
+        tune_interpreter()
         with GUARD.running():
             asyncio.run(self.main())
 
@@ -191,11 +183,13 @@ class Worker:
             checked_at = clock.monotonic()
             self.dispatcher.check()
             try:
-                rest_s = await self._rest_s()
+                rest_s = await self._rest_s() if self._rests else 0.0
                 if rest_s:
                     self._rests = not await self._pause(rest_s)
                     continue
                 self._turned_at = checked_at
+                if not self._rests:
+                    self._active_at = checked_at
                 await self.driver.retry_give_back()
                 await self._sweep_if_due()
                 found = self._may_lease() and await self.driver.start_next()
@@ -239,10 +233,8 @@ class Worker:
 
         After work it gets turns until the statistics of the work are written.
         """
-        written = self._counted_at > self._active_at
-        longest_s = _QUIET_TURN_S if written else _COUNTS_S
-        if not self._rests or clock.monotonic() - self._turned_at >= longest_s:
-            self._active_at = self._active_at if self._rests else clock.monotonic()
+        longest_s = _QUIET_TURN_S if self._counted_at > self._active_at else _COUNTS_S
+        if clock.monotonic() - self._turned_at >= longest_s:
             return 0.0
         found: quiet.Look = await self.database(
             quiet.look,

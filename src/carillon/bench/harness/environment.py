@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -140,6 +141,13 @@ def bench_environment(
                 for pipe in (child.stdin, child.stdout):
                     if pipe is not None:
                         pipe.close()
+
+
+def free_port() -> int:
+    """Returns a port of loopback on which nothing listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def machine() -> dict[str, Any]:

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,8 +16,8 @@ import aiohttp
 
 from carillon.bench.harness.cpu import cpu_seconds
 from carillon.bench.harness.environment import bench_environment, machine
+from carillon.bench.web.serving import PEOPLE, Serving, serving
 
-_PEOPLE = 10_000
 _STEADY_S = 15
 _FULL_S = 8
 _RATES = (100, 300)
@@ -32,39 +29,22 @@ _AT_ONCE = 32
 def run(*, database: str = "postgres", rate: int = 200) -> dict[str, Any]:
     """Measures latencies in ms at the client, with durable commits, while a worker delivers."""
     with bench_environment(database) as env:
-        ids = env.run("people", _PEOPLE)["first_id"]
-        token = env.run("api_key")["key"]
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        web = subprocess.Popen(
-            [sys.executable, "-m", "carillon", "web", "--port", str(port)], env=env.environ
-        )
-        workers = env.workers(1)
-        try:
-            roots = {"client": os.getpid(), "web": web.pid, "worker": workers[0].pid}
-            roots |= {"database": env.database_pid} if env.database_pid else {}
-            url = f"http://127.0.0.1:{port}"
-            figures = asyncio.run(_measure(url, token, ids, rate, roots))
-        finally:
-            web.terminate()
-            web.wait(30)
-        env.stop(workers)
+        with serving(env) as served:
+            figures = asyncio.run(_measure(served, rate))
         return {"database": database, **machine(), **env.run("settings"), **figures}
 
 
-async def _measure(
-    url: str, token: str, first: int, rate: int, roots: dict[str, int]
-) -> dict[str, Any]:
-    headers = {"Authorization": f"Bearer {token}"}
-    async with aiohttp.ClientSession(url, headers=headers) as session:
-        await _until_ready(session)
+async def _measure(served: Serving, rate: int) -> dict[str, Any]:
+    roots = {"client": os.getpid(), **served.roots}
+    first = served.first_user
+    headers = {"Authorization": f"Bearer {served.token}"}
+    async with aiohttp.ClientSession(served.url, headers=headers) as session:
         turn = iter(range(10**9))
 
         async def send() -> float:
             body = {
                 "template_path": "bench.payment",
-                "user_id": first + next(turn) % _PEOPLE,
+                "user_id": first + next(turn) % PEOPLE,
                 "channel": "in_app",
                 "context": {"amount": 29.99},
             }
@@ -100,18 +80,6 @@ def _p99(times: list[float]) -> float:
     return statistics.quantiles(times, n=100)[98]
 
 
-async def _until_ready(session: aiohttp.ClientSession) -> None:
-    for _ in range(300):
-        try:
-            async with session.get("/health/ready") as response:
-                if response.status == 200:
-                    return
-        except aiohttp.ClientError:
-            pass
-        await asyncio.sleep(0.1)
-    raise TimeoutError("the web tier does not respond")
-
-
 async def _steady(send: Callable[[], Awaitable[float]], rate: int, seconds: int) -> list[float]:
     """Sends each request on time, whether or not earlier ones have a response (open loop)."""
     began, tasks = time.monotonic(), []
@@ -139,10 +107,10 @@ async def _bulk(session: aiohttp.ClientSession, first: int) -> float:
     body = {
         "template_path": "bench.payment",
         "channel": "in_app",
-        "recipients": [{"user_id": first + n, "context": {"amount": n}} for n in range(_PEOPLE)],
+        "recipients": [{"user_id": first + n, "context": {"amount": n}} for n in range(PEOPLE)],
     }
     began = time.monotonic()
     async with session.post("/api/v1/notifications/bulk", json=body) as response:
-        if (await response.json())["accepted"] != _PEOPLE:
+        if (await response.json())["accepted"] != PEOPLE:
             raise RuntimeError(await response.text())
     return time.monotonic() - began

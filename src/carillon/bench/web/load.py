@@ -9,26 +9,28 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from typing import Any
 
 from carillon.bench.harness import cpu
-from carillon.bench.harness.environment import BenchEnvironment, bench_environment, machine
+from carillon.bench.harness.environment import (
+    BenchEnvironment,
+    bench_environment,
+    free_port,
+    machine,
+)
+from carillon.bench.web.serving import PEOPLE, wait_until_ready
 
 _STAGES = [(120, 50), (300, 200), (120, 500), (60, 500), (120, 0)]
 """Seconds, and the number of users at the end of the stage."""
 _PEAK = 3
 """The stage in which the most users stay."""
-_PEOPLE = 10_000
 _LOCUST = ("--headless", "--json", "--skip-log", "--only-summary")
 _P99_MS = 500
 _ERRORS = 0.01
 _TIMEOUT_S = 1_200
-_READY_S = 60
 
 
 def run(
@@ -48,8 +50,8 @@ def run(
     with bench_environment(database, redis=setup == "split") as env:
         given = {
             "token": env.run("api_key")["key"],
-            "first": env.run("people", _PEOPLE)["first_id"],
-            "people": _PEOPLE,
+            "first": env.run("people", PEOPLE)["first_id"],
+            "people": PEOPLE,
             "sends": sends,
             "stages": stages,
         }
@@ -65,7 +67,7 @@ def _start(env: BenchEnvironment, setup: str) -> tuple[dict[str, int], list[str]
     """Starts the service; returns its processes by role, and its addresses."""
     roots = {"database": env.database_pid} if env.database_pid else {}
     commands: dict[str, list[str]] = {}
-    ports = [_free_port() for _ in range(1 if setup == "serve" else 2)]
+    ports = [free_port() for _ in range(1 if setup == "serve" else 2)]
     if setup == "serve":
         commands["serve"] = ["-m", "carillon", "serve", "--port", str(ports[0])]
     else:
@@ -81,7 +83,7 @@ def _start(env: BenchEnvironment, setup: str) -> tuple[dict[str, int], list[str]
         roots[role] = child.pid
     hosts = [f"http://127.0.0.1:{port}" for port in ports]
     for host in hosts:
-        _wait_until_ready(host)
+        wait_until_ready(host, "/health/live")  # without beat, two web processes are not ready
     return roots, hosts
 
 
@@ -140,21 +142,3 @@ def _percentile(counts: list[tuple[float, int]], share: float) -> float:
         if passed >= wanted:
             return ms
     return 0.0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_until_ready(host: str) -> None:
-    until = time.monotonic() + _READY_S
-    while True:
-        try:
-            with urllib.request.urlopen(f"{host}/health/live", timeout=5):  # noqa: S310 -- ours
-                return
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.2)

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,11 +18,10 @@ import psycopg
 
 from carillon.bench.harness.cpu import descendants
 from carillon.bench.harness.environment import BenchEnvironment, bench_environment, machine
+from carillon.bench.web.serving import PEOPLE, Serving, serving
 
-_PEOPLE = 10_000
 _AT_ONCE = 32
 _SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
-_READY_S = 60
 _REPEATS = 100
 """How often a request that the service refuses as overloaded is made again, a second apart."""
 _CONNECTIONS = (
@@ -36,26 +32,12 @@ _CONNECTIONS = (
 
 def run(*, database: str = "postgres", requests: int = 100_000) -> dict[str, Any]:
     """Measures memory and connections at 10, 25, 50, 75 and 100 % of the requests."""
-    with bench_environment(database) as env:
-        first = env.run("people", _PEOPLE)["first_id"]
-        token = env.run("api_key")["key"]
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        web = subprocess.Popen(
-            [sys.executable, "-m", "carillon", "web", "--port", str(port)], env=env.environ
-        )
-        workers = env.workers(1)
-        usage = _Usage(env, {"web": web.pid, "worker": workers[0].pid})
-        try:
-            soak = _Soak(f"http://127.0.0.1:{port}", token, first, requests, usage.sample)
-            began = time.monotonic()
-            asyncio.run(soak.run())
-            seconds = time.monotonic() - began
-        finally:
-            web.terminate()
-            web.wait(30)
-        env.stop(workers)
+    with bench_environment(database) as env, serving(env) as served:
+        usage = _Usage(env, served.roots)
+        soak = _Soak(served, requests, usage.sample)
+        began = time.monotonic()
+        asyncio.run(soak.run())
+        seconds = time.monotonic() - began
     return {
         "database": database,
         **machine(),
@@ -72,7 +54,7 @@ class _Usage:
     def __init__(self, env: BenchEnvironment, roots: dict[str, int]) -> None:
         self.samples: list[dict[str, Any]] = []
         self._url = env.environ.get("CARILLON_DATABASE_URL")
-        self._roots = roots
+        self._roots = {role: roots[role] for role in ("web", "worker")}
 
     def sample(self, share: float) -> None:
         """Notes the resident memory of each process, and the connections of the database."""
@@ -98,14 +80,12 @@ def _resident_mb(pid: int) -> float:
 class _Soak:
     """The clients: each makes one request after another."""
 
-    def __init__(
-        self, url: str, token: str, first: int, requests: int, sample: Callable[[float], None]
-    ) -> None:
+    def __init__(self, served: Serving, requests: int, sample: Callable[[float], None]) -> None:
         #: Requests that were refused as overloaded and made again.
         self.repeated = 0
-        self._url = url
-        self._headers = {"Authorization": f"Bearer {token}"}
-        self._first = first
+        self._url = served.url
+        self._headers = {"Authorization": f"Bearer {served.token}"}
+        self._first = served.first_user
         self._sample = sample
         self._marks = [(int(requests * share), share) for share in _SHARES]
         self._turns: Iterator[int] = iter(range(requests))
@@ -117,20 +97,7 @@ class _Soak:
         async with aiohttp.ClientSession(
             self._url, headers=self._headers, connector=connector
         ) as session:
-            await self._until_ready(session)
             await asyncio.gather(*(self._client(session) for _ in range(_AT_ONCE)))
-
-    async def _until_ready(self, session: aiohttp.ClientSession) -> None:
-        until = time.monotonic() + _READY_S
-        while time.monotonic() < until:
-            try:
-                async with session.get("/health/ready") as response:
-                    if response.status == 200:
-                        return
-            except aiohttp.ClientError:
-                pass
-            await asyncio.sleep(0.1)
-        raise TimeoutError("the web process does not respond")
 
     async def _client(self, session: aiohttp.ClientSession) -> None:
         for turn in self._turns:
@@ -140,7 +107,7 @@ class _Soak:
                 self._sample(self._marks.pop(0)[1])
 
     async def _request(self, session: aiohttp.ClientSession, turn: int) -> None:
-        person = self._first + turn % _PEOPLE
+        person = self._first + turn % PEOPLE
         body = {"template_path": "bench.payment", "context": {"amount": 29.99}}
         if turn % 3 == 0:
             sent = {**body, "user_id": person, "channel": "in_app"}

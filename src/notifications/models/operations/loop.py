@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.db import connection, models
-from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce, Greatest
 
 from notifications.domain.loops import LoopSpec
@@ -21,15 +21,15 @@ _MOMENT = {
     "frozen": "%s::timestamptz",
     "sqlite": "%s",
 }
-_RENEW = """
+_WRITE = """
 UPDATE notifications_periodicloop AS l SET claim_until = {moment},
   finished_at = coalesce(v.column2, l.finished_at), failures = v.column3, last_error = v.column4,
   failed_at = CASE WHEN v.column3 > 0 THEN {moment} ELSE l.failed_at END
 FROM (VALUES {rows}) AS v
-WHERE l.name = v.column1 AND l.owner = %s AND (l.asked_at IS NULL OR l.asked_at < l.claimed_at)
-"""
+WHERE l.name = v.column1 AND l.owner = %s"""
 """Plain SQL: each process runs it every three seconds, and Django would need ten times as long to
 compile it as the database to run it."""
+_NOT_REQUESTED = " AND (l.asked_at IS NULL OR l.asked_at < l.claimed_at)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,27 +121,15 @@ class LoopManager(models.Manager["PeriodicLoop"]):
         A name is missing where another process has claimed the loop, or a task requests it.
         """
         names = {report.name for report in reports}
-        values: list[Any] = [*_moment(claim_s), *_moment(0.0)]
-        for report in reports:
-            ended = None if report.finished_s is None else -report.finished_s
-            error = report.error[:_ERROR_LENGTH]
-            values += [report.name, *_moment(ended), report.failures, error]
-        values.append(owner)
-        row = f"(%s, {_MOMENT[_kind()]}, %s, %s)"
-        with connection.cursor() as cursor:
-            cursor.execute(
-                _RENEW.format(moment=_MOMENT[_kind()], rows=", ".join([row] * len(reports))), values
-            )
-            if cursor.rowcount == len(names):
-                return names
+        if _write(reports, owner=owner, claim_s=claim_s, condition=_NOT_REQUESTED) == len(names):
+            return names
         not_requested = Q(asked_at=None) | Q(asked_at__lt=F("claimed_at"))
         mine = self.filter(not_requested, owner=owner, name__in=names)
         return set(mine.values_list("name", flat=True))
 
     def release(self, reports: Sequence[LoopReport], *, owner: str) -> None:
         """Releases loops and notes their rounds."""
-        mine = self.filter(owner=owner, name__in=[report.name for report in reports])
-        mine.update(claim_until=None, **_noted(reports))
+        _write(reports, owner=owner, claim_s=None)
 
     def release_all(self, owner: str) -> None:
         """Releases all loops of a process that is known to have ended."""
@@ -206,23 +194,26 @@ def _moment(later_s: float | None) -> list[Any]:
     return [connection.ops.adapt_datetimefield_value(at)]
 
 
-def _noted(reports: Sequence[LoopReport]) -> dict[str, Case]:
-    """Returns the columns that describe rounds, for one UPDATE of several rows."""
-    finished, failed, failures, errors = [], [], [], []
+def _write(
+    reports: Sequence[LoopReport], *, owner: str, claim_s: float | None, condition: str = ""
+) -> int:
+    """Writes reports to the loops that the owner has claimed; returns how many it wrote.
+
+    claim_s: seconds until the claims end; None ends them now.
+    """
+    if not reports:
+        return 0
+    moment = _MOMENT[_kind()]
+    values: list[Any] = [*_moment(claim_s), *_moment(0.0)]
     for report in reports:
-        if report.finished_s is not None:
-            at = database_time(later_s=-report.finished_s)
-            finished.append(When(name=report.name, then=at))
-        if report.failures:
-            failed.append(When(name=report.name, then=database_time()))
-        failures.append(When(name=report.name, then=Value(report.failures)))
-        errors.append(When(name=report.name, then=Value(report.error[:_ERROR_LENGTH])))
-    return {
-        "finished_at": Case(*finished, default=F("finished_at")),
-        "failed_at": Case(*failed, default=F("failed_at")),
-        "failures": Case(*failures, default=F("failures")),
-        "last_error": Case(*errors, default=F("last_error")),
-    }
+        ended = None if report.finished_s is None else -report.finished_s
+        error = report.error[:_ERROR_LENGTH]
+        values += [report.name, *_moment(ended), report.failures, error]
+    rows = ", ".join([f"(%s, {moment}, %s, %s)"] * len(reports))
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITE.format(moment=moment, rows=rows) + condition, [*values, owner])
+        written: int = cursor.rowcount
+    return written
 
 
 class PeriodicLoop(models.Model):

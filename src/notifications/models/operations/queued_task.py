@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from django.db import models, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Expression, Q, QuerySet
 
 from notifications.infra.database.time import database_time
 from notifications.models.fields import SealedJSONField, one_more
@@ -24,12 +24,8 @@ class QueuedTaskManager(models.Manager["QueuedTask"]):
         Returns None where no such task is free. The claim itself counts as an attempt, so that a
         task that kills its process is not attempted forever.
         """
-        free = Q(claim_until=None) | Q(claim_until__lte=database_time())
-        rows = self.filter(free, state=QueuedTask.State.WAITING)
-        if task_id is None:
-            rows = rows.filter(due_at__lte=database_time())
-        else:
-            rows = rows.filter(task_id=task_id)
+        now = database_time()
+        rows = self.waiting(now) if task_id is None else self._free(now).filter(task_id=task_id)
         if not rows.exists():  # mostly there is none: spare the transaction
             return None
         with transaction.atomic():
@@ -44,16 +40,19 @@ class QueuedTaskManager(models.Manager["QueuedTask"]):
             )
             return self.get(pk=key)
 
-    def waiting(self, now: datetime) -> QuerySet[QueuedTask]:
+    def waiting(self, now: datetime | Expression) -> QuerySet[QueuedTask]:
         """Returns the tasks that are due and free."""
+        return self._free(now).filter(due_at__lte=now)
+
+    def _free(self, now: datetime | Expression) -> QuerySet[QueuedTask]:
         free = Q(claim_until=None) | Q(claim_until__lte=now)
-        return self.filter(free, state=QueuedTask.State.WAITING, due_at__lte=now)
+        return self.filter(free, state=QueuedTask.State.WAITING)
 
     def oldest_waiting_s(self) -> float:
         """Returns for how many seconds the oldest due task has waited; 0.0 where none waits."""
-        free = Q(claim_until=None) | Q(claim_until__lte=database_time())
-        rows = self.filter(free, state=QueuedTask.State.WAITING, due_at__lte=database_time())
-        columns = rows.annotate(now=database_time()).order_by("due_at", "id")
+        columns = (
+            self.waiting(database_time()).annotate(now=database_time()).order_by("due_at", "id")
+        )
         found = columns.values_list("now", "due_at").first()
         return (found[0] - found[1]).total_seconds() if found else 0.0
 
