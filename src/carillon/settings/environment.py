@@ -138,7 +138,7 @@ class _Own:
     default_consent: bool = setting(False, _flag, "The initial data-processing consent of new users.")
     email_provider: str = setting("sandbox", _weighted(*carriers_of("email")), "The providers of email. Several share the mails by weight and replace one another in failures: `ses=3,smtp=1`.")
     email_from: str = setting("Carillon <notifications@localhost>", text, "The default sender of mails.")
-    push_provider: str = setting("sandbox", one_of(*carriers_of("push")), "The provider of push. `fcm` also reaches browsers, by Web Push; `webpush` reaches only browsers.")
+    push_provider: str = setting("sandbox", _weighted(*carriers_of("push")), "The providers of push. `fcm` also reaches browsers, by Web Push; `webpush` reaches only browsers. The sandbox may share the messages by weight: `fcm=9,sandbox=1`.")
     sms_provider: str = setting("sandbox", _weighted(*carriers_of("sms")), "The providers of SMS. Several share the messages by weight: `twilio=3,sandbox=1`.")
     telegram_provider: str = setting("sandbox", _weighted(*carriers_of("telegram")), "The providers of Telegram messages.")
     chat_provider: str = setting("sandbox", _weighted(*carriers_of("chat")), "The providers of chat messages.")

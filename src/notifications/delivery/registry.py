@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from notifications.domain.channels import ROW_CHANNELS, Channel
+from notifications.domain.weights import read_weights
 from notifications.infra.conf import environment, push_carriers
 
 if TYPE_CHECKING:
@@ -89,27 +90,23 @@ def carriers_of(channel: str) -> tuple[str, ...]:
 
 def provider_keys_for(channel: str) -> tuple[str, ...]:
     """Returns the providers that the settings select for a channel."""
+    return tuple(read_weights(weights_for(channel)))
+
+
+def weights_for(channel: str) -> str:
+    """Returns the setting that selects the providers of a channel, such as `smtp=3,ses=1`."""
     if channel in ROW_CHANNELS:  # websocket: an inbox row until the hub is built
-        return ("in_app",)
-    return tuple(weights_for(channel))
-
-
-def weights_for(channel: str) -> dict[str, int]:
-    """Returns the providers that the settings select for a channel, with their weights."""
+        return "in_app"
     setting = _SETTINGS.get(channel)
-    return _weights(getattr(environment(), setting) if setting else "sandbox")
-
-
-@functools.lru_cache(maxsize=64)
-def _weights(text: str) -> dict[str, int]:
-    """Reads `smtp`, or `smtp=3,ses=1`."""
-    pairs = (part.partition("=") for part in text.split(","))
-    return {name.strip(): int(weight or 1) for name, _, weight in pairs}
+    return getattr(environment(), setting) if setting else "sandbox"
 
 
 def _carriers(channel: str) -> list[str]:
-    own = push_carriers().values() if channel == Channel.PUSH else ()
-    return list(dict.fromkeys((*provider_keys_for(channel), *own)))
+    chosen = provider_keys_for(channel)
+    if channel != Channel.PUSH:
+        return list(chosen)
+    own = (each for vendor in chosen for each in push_carriers(vendor).values())
+    return list(dict.fromkeys((*chosen, *own)))
 
 
 def chosen_channels() -> dict[str, list[str]]:

@@ -26,7 +26,8 @@ from notifications.infra.crypto import unseal_json
 from notifications.infra.links import preferences_url, unsubscribe_url
 from notifications.models.delivery.attachment import attachments_of
 from notifications.models.delivery.hot_rows import PendingMessage
-from notifications.policy.facts import SliceFacts, options_of
+from notifications.policy.facts import SliceFacts
+from notifications.policy.options import options_of
 from notifications.rendering.engine import storable
 from notifications.rendering.lengths.push import push_fitted
 from notifications.rendering.render import (

@@ -11,6 +11,7 @@ from functools import partial
 
 from notifications.delivery.registry import is_row_provider
 from notifications.delivery.routing import provider_for
+from notifications.domain.channels import Channel
 from notifications.domain.errors import TemplateFault
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
@@ -41,8 +42,8 @@ from notifications.policy.facts import (
     SliceFacts,
     load_facts,
     message_facts,
-    options_of,
 )
+from notifications.policy.options import options_of
 from notifications.policy.preference_text import CategoryTerms
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Folding, trails
@@ -304,4 +305,6 @@ def route(message: PendingMessage, contact: Contact | None = None) -> str:
         return "sandbox"
     if contact is not None and contact.targets:
         return contact.targets[0].provider
+    if message.channel == Channel.PUSH and contact is not None and contact.address:
+        return "sandbox"  # only the sandbox takes a push without targets
     return chosen

@@ -14,7 +14,7 @@ from notifications.domain.messages import NOT_CALLED, SendResult, Verdict, blame
 from notifications.engine.values import Ready
 from notifications.infra import ports
 from notifications.infra.crypto import seal_json
-from notifications.policy.facts import options_of
+from notifications.policy.options import options_of
 from notifications.recording.outcomes import Outcome, trails
 from notifications.recording.poison import POISON, new_trace, poison_text
 

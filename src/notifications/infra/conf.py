@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from notifications.domain.weights import read_weights
+
 if TYPE_CHECKING:
     from carillon.settings.environment import Environment as Environment
 
@@ -16,12 +18,16 @@ def environment() -> Environment:
     return found
 
 
-def push_carriers() -> dict[str, str]:
+def push_carriers(vendor: str) -> dict[str, str]:
     """Returns the provider of push for each kind of device; kinds without a provider are left out.
 
     Browsers are reached by Web Push wherever push is enabled, because it needs no account.
+
+    Args:
+        vendor: the vendor of `CARILLON_PUSH_PROVIDER` that a message goes to. The sandbox receives
+            the messages of all devices.
     """
-    chosen = environment().push_provider
-    if chosen == "sandbox":
+    if vendor == "sandbox":
         return dict.fromkeys(("fcm", "webpush", "apns"), "sandbox")
-    return {"webpush": "webpush"} | ({"fcm": "fcm"} if chosen == "fcm" else {})
+    has_fcm = "fcm" in read_weights(environment().push_provider)
+    return {"webpush": "webpush"} | ({"fcm": "fcm"} if has_fcm else {})

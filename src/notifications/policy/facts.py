@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import functools
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,6 +35,7 @@ from notifications.models.delivery.hot_facts import (
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Contact, MessageFacts
 from notifications.policy.devices import load_push_contacts
+from notifications.policy.options import options_of
 from notifications.policy.preference_state import PreferenceState
 from notifications.policy.preference_text import CategoryTerms, read_preference_state
 
@@ -197,13 +196,6 @@ def limits_of(message: PendingMessage, terms: CategoryTerms) -> tuple[Limit, ...
     return caps + limits_of_options(
         options_of(message.options), channel=message.channel, collapse_key=message.collapse_key
     )
-
-
-@functools.lru_cache(maxsize=1024)
-def options_of(text: str) -> Mapping[str, Any]:
-    """Returns the options of a message. The caller must not change them."""
-    options: dict[str, Any] = json.loads(text)
-    return options
 
 
 def message_facts(

@@ -121,6 +121,45 @@ def test_every_device_has_an_attempt_of_its_own(plan):
     )
 
 
+def test_the_sandbox_shares_the_pushes_by_weight(plan, override_environment):
+    override_environment(push_provider="fcm=1,sandbox=1", fcm_credentials="/none")
+    user = make_user()
+    phone = device(user, "phone")
+    device(user, "https://push.example/x", kind="webpush", keys={"auth": "a"})
+    messages = make_messages(30, channel="push", user=user)
+
+    work()
+
+    providers = {message.pk: {name for _, name, *_ in attempts(message)} for message in messages}
+    to_devices = [pk for pk, names in providers.items() if names == {"fcm", "webpush"}]
+    # The sandbox writes no attempts: its calls go nowhere.
+    to_sandbox = [
+        message.pk
+        for message in NotificationMessage.objects.exclude(pk__in=to_devices)
+        if message.history()[-1]["reason"] == "sandbox"
+    ]
+    assert sorted(to_devices + to_sandbox) == [message.pk for message in messages]
+    assert min(len(to_devices), len(to_sandbox)) > 5
+    assert DeliveryAttempt.objects.filter(provider="fcm").first().device_id == phone.pk
+
+
+def test_a_retry_of_a_push_never_moves_to_the_sandbox(plan, override_environment, frozen):
+    override_environment(push_provider="fcm=1000,sandbox=1", fcm_credentials="/none")
+    user = make_user()
+    device(user, "down")
+    (message,) = make_messages(1, channel="push", user=user)
+    plan_down = [AGAIN] * 5
+    plan(down=plan_down)
+
+    for _ in range(3):
+        work()
+        frozen.forward(60)
+
+    message.refresh_from_db()
+    assert {name for _, name, *_ in attempts(message)} == {"fcm"}
+    assert message.status == "failed"
+
+
 def test_only_the_devices_that_may_yet_take_it_are_tried_again(plan, frozen):
     user = make_user()
     ok, dead, slow = device(user, "ok"), device(user, "dead"), device(user, "slow")

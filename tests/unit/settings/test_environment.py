@@ -125,6 +125,11 @@ def test_a_password_inside_a_url_is_never_shown(variable):
         ("short secret", {"CARILLON_PRODUCTION": "true"}, "CARILLON_SECRET_KEY is missing"),
         ("sqlite", {"CARILLON_PRODUCTION": "true", **SECRET}, "production requires postgres"),
         ("fcm", {"CARILLON_PUSH_PROVIDER": "fcm", **SECRET}, "CARILLON_FCM_CREDENTIALS is missing"),
+        (
+            "fcm with weights",
+            {"CARILLON_PUSH_PROVIDER": "fcm=9,sandbox=1", **SECRET},
+            "CARILLON_FCM_CREDENTIALS is missing",
+        ),
     ],
 )
 def test_inconsistent_settings_are_reported(_case, variables, error):

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from notifications.delivery.vendor_settings import Storable, VendorSettings
 from notifications.domain.settings import setting, text, web_url
+from notifications.domain.weights import read_weights
 
 _GOOGLE_TOKENS = "https://oauth2.googleapis.com/token"
 
@@ -39,9 +40,9 @@ class Settings(VendorSettings):
 
     @classmethod
     def start_faults(cls, given: Any) -> list[str]:
-        if given.push_provider != "fcm" or given.fcm_credentials:
+        if "fcm" not in read_weights(given.push_provider) or given.fcm_credentials:
             return []
         return [
-            "CARILLON_FCM_CREDENTIALS is missing: with CARILLON_PUSH_PROVIDER=fcm set it to the"
+            "CARILLON_FCM_CREDENTIALS is missing: if CARILLON_PUSH_PROVIDER names fcm, set it to the"
             " path of the service account's JSON file"
         ]
