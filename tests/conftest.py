@@ -35,9 +35,9 @@ _seed = importlib.import_module("notifications.migrations.0002_ground")
 
 
 @receiver(post_migrate)
-def restore_seeded_rows(sender: Any, **_: Any) -> None:
+def restore_seeded_rows(sender: Any, using: str, **_: Any) -> None:
     """Inserts the seeded rows again: the flush after a transactional test removes them, too."""
-    if sender.name == "notifications":
+    if sender.name == "notifications" and using == "default":
         _seed.lay_ground(apps, connection.schema_editor())
 
 
@@ -51,6 +51,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not PROOF and item.get_closest_marker("proof"):
             item.add_marker(pytest.mark.skip(reason="make proof"))
+        if marked := item.get_closest_marker("django_db"):
+            values = {"databases": "__all__", **marked.kwargs}  # with the key store
+            item.add_marker(pytest.mark.django_db(*marked.args, **values), append=False)
         if _shares(item):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     items.sort(key=lambda item: item.get_closest_marker("processes") is None)

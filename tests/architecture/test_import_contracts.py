@@ -40,6 +40,7 @@ PLANTED = {
     "command-line": ("carillon/cli/send.py", "notifications.engine.prepare"),
     "test-servers": ("carillon/urls.py", "notifications.testing"),
     "directory": ("directory/apps.py", "notifications"),
+    "vault": ("vault/apps.py", "directory"),
     "project": ("notifications/apps.py", "carillon"),
     "siblings": ("notifications/infra/clock.py", "notifications.infra.telemetry"),
 }

@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 from carillon.postgres.limits import Limits
 from carillon.settings.database import database_settings
 from carillon.settings.environment import Environment, read_environment
+from carillon.settings.keys import key_store_settings, master_key_texts
 from carillon.settings.logs import logging_config
 from notifications.delivery.vendors.telegram.settings import Settings as TelegramSettings
 from notifications.delivery.vendors.webhook.settings import Settings as WebhookSettings
@@ -33,6 +34,7 @@ def derived_secret(purpose: str) -> str:
 SECRET_KEY = CARILLON.secret_key
 JWT_SECRET = CARILLON.jwt_secret or derived_secret("jwt")
 CONTENT_KEY = derived_secret("content")
+MASTER_KEYS = master_key_texts(CARILLON, derived_secret("master"))
 PEPPER = derived_secret("blind-index")
 # Standard Webhooks uses plain base64: its libraries skip "-" and "_" and sign with another key.
 _WEBHOOK_KEY = derived_secret("webhook").replace("-", "+").replace("_", "/")
@@ -59,6 +61,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "carillon",
+    "vault",
     "directory",
     "notifications",
 ]
@@ -105,6 +108,11 @@ DATABASES = {
         pool_s=CARILLON.database_pool_timeout_seconds,
     )
 }
+KEYS_ALIAS = "default"
+"""The alias of the database with the keys of people."""
+if key_store := key_store_settings(CARILLON, DATABASES["default"]):
+    DATABASES[KEYS_ALIAS := "keys"] = key_store
+DATABASE_ROUTERS = ["vault.routers.VaultRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "directory.User"
 PASSWORD_HASHERS = [

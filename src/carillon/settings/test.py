@@ -30,4 +30,5 @@ from carillon.settings.base import CARILLON, DATABASES
 if DATABASES["default"]["ENGINE"] == "carillon.sqlite":
     # A file, not memory: threads and processes must share it.
     DATABASES["default"]["TEST"] = {"NAME": str(CARILLON.data_dir / "test.sqlite3")}
+    DATABASES["keys"]["TEST"] = {"NAME": str(CARILLON.data_dir / "test-keys.sqlite3")}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

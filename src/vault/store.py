@@ -1,0 +1,140 @@
+"""The key store: creates, loads, rotates and erases data keys.
+
+A key is committed here before the rows that need it are written. Nothing is cached beyond a
+`scope`, so that an erasure has no process to inform.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from django.conf import settings
+from django.db import IntegrityError, connections, transaction
+from django.utils import timezone
+
+from vault.cells import Key, KeyErased, SealBroken, key_id_of
+from vault.master import KEY_BYTES, master_keys
+from vault.models import DataKey, ErasedKey
+
+_AT_ONCE = 1_000
+_RANDOM_BITS = 22
+_DRAWS = 8
+
+
+class _Scope(threading.local):
+    """The keys that the current slice or request has loaded."""
+
+    depth = 0
+
+    def __init__(self) -> None:
+        self.keys: dict[int, Key | None] = {}
+
+
+_scope = _Scope()
+
+
+@contextlib.contextmanager
+def scope() -> Iterator[None]:
+    """Keeps loaded keys until the block ends. Blocks may be nested; the outermost one counts."""
+    _scope.depth += 1
+    try:
+        yield
+    finally:
+        _scope.depth -= 1
+        if not _scope.depth:
+            _scope.keys.clear()
+
+
+def create_keys(count: int, kind: str = DataKey.Kind.PERSON) -> list[Key]:
+    """Creates data keys and commits them at once. Their ids follow one another."""
+    masters = master_keys()
+    for _ in range(_DRAWS):
+        first = _first_id()
+        made = [(first + n, os.urandom(KEY_BYTES)) for n in range(count)]
+        rows = [
+            DataKey(id=key_id, kind=kind, wrapped=masters.wrap(secret, key_id))
+            for key_id, secret in made
+        ]
+        try:
+            with transaction.atomic(using=settings.KEYS_ALIAS):
+                DataKey.objects.bulk_create(rows, batch_size=_AT_ONCE)
+        except IntegrityError:
+            continue  # another process drew the same ids in the same millisecond
+        found = [Key.of(key_id, secret) for key_id, secret in made]
+        if _scope.depth:
+            _scope.keys.update((key.id, key) for key in found)
+        return found
+    raise RuntimeError("no free ids of data keys were found")
+
+
+def _first_id() -> int:
+    """Returns an id of 63 bits: milliseconds since 1970, then random bits."""
+    return (time.time_ns() // 1_000_000) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS - 1)
+
+
+def load_keys(ids: Iterable[int | None]) -> dict[int, Key]:
+    """Returns the data keys with these ids, by id. Erased ones are left out."""
+    wanted = {each for each in ids if each is not None}
+    known = _scope.keys if _scope.depth else {}
+    found = {each: key for each in wanted if (key := known.get(each)) is not None}
+    absent = sorted(wanted - known.keys())
+    for start in range(0, len(absent), _AT_ONCE):
+        found.update(_read(absent[start : start + _AT_ONCE]))
+    if _scope.depth:
+        known.update((each, found.get(each)) for each in absent)
+    return found
+
+
+def _read(ids: Sequence[int]) -> dict[int, Key]:
+    connection, masters = connections[settings.KEYS_ALIAS], master_keys()
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SELECT id, wrapped FROM vault_datakey WHERE id = ANY(%s)", [list(ids)])
+        else:
+            marks = ", ".join(["%s"] * len(ids))
+            cursor.execute(f"SELECT id, wrapped FROM vault_datakey WHERE id IN ({marks})", ids)  # noqa: S608 -- marks
+        rows = cursor.fetchall()
+    return {row[0]: Key.of(row[0], masters.unwrap(row[1], row[0])) for row in rows}
+
+
+def open_cell(cell: bytes | memoryview, about: bytes = b"") -> bytes:
+    """Returns the content of a cell, with its key from the store.
+
+    Raises:
+        KeyErased: the key was erased.
+        SealBroken: the bytes are no cell, or were altered.
+    """
+    key_id = key_id_of(cell)
+    if key_id is None:
+        raise SealBroken("sealed bytes of an unknown format")
+    key = load_keys([key_id]).get(key_id)
+    if key is None:
+        raise KeyErased(f"the key {key_id} was erased")
+    return key.open(cell, about)
+
+
+def erase_keys(ids: Iterable[int], *, at: datetime | None = None) -> int:
+    """Deletes keys and logs that they were erased, in one transaction; returns how many existed."""
+    wanted, at = sorted(set(ids)), at or timezone.now()
+    erased = 0
+    for start in range(0, len(wanted), _AT_ONCE):
+        part = wanted[start : start + _AT_ONCE]
+        with transaction.atomic(using=settings.KEYS_ALIAS):
+            kinds = dict(DataKey.objects.filter(pk__in=part).values_list("pk", "kind"))
+            ErasedKey.objects.bulk_create(
+                [
+                    ErasedKey(id=each, kind=kinds.get(each, DataKey.Kind.PERSON), erased_at=at)
+                    for each in part
+                ],
+                ignore_conflicts=True,
+            )
+            erased += DataKey.objects.filter(pk__in=part).delete()[0]
+    for each in wanted:
+        _scope.keys.pop(each, None)
+    return erased
