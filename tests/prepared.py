@@ -43,7 +43,7 @@ def prepared(kind: str) -> Path:
 
 def _sqlite(folder: Path, words: tuple[str, ...]) -> None:
     folder.mkdir()
-    _carillon(*words, CARILLON_DATA_DIR=str(folder))
+    _carillon(*words, CARILLON_DATA_DIR=str(folder), CARILLON_KEYS_DIR=str(folder / "keys"))
 
 
 def _postgres(folder: Path) -> None:

@@ -27,6 +27,7 @@ from directory.memberships import (
 )
 from directory.models import ContactPoint, User
 from directory.models.contact import ContactKind, ContactState, columns_of
+from directory.models.user import give_keys
 from directory.rows import insert_rows, reserve_ids
 
 _IDS_AT_ONCE = 500
@@ -291,6 +292,7 @@ def _insert(fresh: Sequence[User], at: datetime) -> None:
     """Inserts new people and their contact points."""
     if not fresh:
         return
+    give_keys(fresh)
     for user, key in zip(fresh, reserve_ids(User, len(fresh)), strict=True):
         user.pk = key
         user._state.adding = False

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from django.conf import settings
 from django.db import IntegrityError, connections, transaction
@@ -78,7 +79,7 @@ def _first_id() -> int:
     return (time.time_ns() // 1_000_000) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS - 1)
 
 
-def load_keys(ids: Iterable[int | None]) -> dict[int, Key]:
+def load_data_keys(ids: Iterable[int | None]) -> dict[int, Key]:
     """Returns the data keys with these ids, by id. Erased ones are left out."""
     wanted = {each for each in ids if each is not None}
     known = _scope.keys if _scope.depth else {}
@@ -103,6 +104,33 @@ def _read(ids: Sequence[int]) -> dict[int, Key]:
     return {row[0]: Key.of(row[0], masters.unwrap(row[1], row[0])) for row in rows}
 
 
+class KeyRow(Protocol):
+    """What a row says of its key."""
+
+    @property
+    def key_id(self) -> int | None:
+        """The id of the key; None where there is none."""
+
+    @property
+    def wrapped(self) -> bytes | None:
+        """The wrapped key, where it was read together with the row."""
+
+
+def keys_of_rows(rows: Iterable[KeyRow]) -> dict[int, Key]:
+    """Returns the data keys of rows, by id. Keys that were not read with their row are loaded."""
+    found: dict[int, Key] = {}
+    absent: list[int] = []
+    masters = master_keys()
+    for row in rows:
+        if row.key_id is None:
+            continue
+        if row.wrapped is None:
+            absent.append(row.key_id)
+        else:
+            found[row.key_id] = Key.of(row.key_id, masters.unwrap(row.wrapped, row.key_id))
+    return {**found, **load_data_keys(absent)}
+
+
 def open_cell(cell: bytes | memoryview, about: bytes = b"") -> bytes:
     """Returns the content of a cell, with its key from the store.
 
@@ -113,7 +141,7 @@ def open_cell(cell: bytes | memoryview, about: bytes = b"") -> bytes:
     key_id = key_id_of(cell)
     if key_id is None:
         raise SealBroken("sealed bytes of an unknown format")
-    key = load_keys([key_id]).get(key_id)
+    key = load_data_keys([key_id]).get(key_id)
     if key is None:
         raise KeyErased(f"the key {key_id} was erased")
     return key.open(cell, about)

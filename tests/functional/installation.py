@@ -58,6 +58,7 @@ class Installation:
         self.environ = {
             **bare_environ(),
             "CARILLON_DATA_DIR": str(folder),
+            "CARILLON_KEYS_DIR": str(folder / "keys"),
             "CARILLON_LOG_LEVEL": "ERROR",
             **{f"CARILLON_{name.upper()}": value for name, value in settings.items()},
         }

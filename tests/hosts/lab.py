@@ -161,6 +161,7 @@ class Lab:
             **bare_environ(),
             "CARILLON_SECRET_KEY": "a-secret-for-hosts-only-0123456789abcdef",
             "CARILLON_DATA_DIR": str(folder / "data"),
+            "CARILLON_KEYS_DIR": str(folder / "data" / "keys"),
             "CARILLON_LOG_LEVEL": "INFO",
             "CARILLON_LOG_FORMAT": "json",
             **{f"CARILLON_{name.upper()}": value for name, value in settings.items()},

@@ -256,6 +256,7 @@ class Workspace:
         source = str(self._place / "src")
         os.environ |= {
             "CARILLON_DATA_DIR": str(self._data),
+            "CARILLON_KEYS_DIR": str(self._data / "keys"),
             "TEST_DATABASE": "sqlite",
             "PYTHONPATH": source,
         }

@@ -16,6 +16,7 @@ from notifications.api.errors import BodyTooLarge, problem_response
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.database import commits
+from vault.store import scope as key_scope
 
 log = structlog.get_logger("carillon.web")
 
@@ -45,7 +46,7 @@ class RequestMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request_id = request_id_of(request.headers.get(REQUEST_ID, ""))
         began = clock.monotonic()
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with structlog.contextvars.bound_contextvars(request_id=request_id), key_scope():
             response = self._respond(request)
             if response.status_code in REFUSALS:
                 note_refusal(request, response)

@@ -87,8 +87,9 @@ def _database(template: str, folder: Path, world: scenario.World) -> Iterator[No
     settings = connections.settings["default"]
     connections.close_all()
     if template:
-        settings["NAME"] = str(folder / "sim.sqlite3")
-        shutil.copyfile(template, settings["NAME"])
+        for alias, source in (("default", template), ("keys", _key_store(template))):
+            copied = connections.settings[alias]["NAME"] = str(folder / f"{alias}.sqlite3")
+            shutil.copyfile(source, copied)
         yield
         return
     name = f"sim{os.getpid()}"
@@ -98,6 +99,10 @@ def _database(template: str, folder: Path, world: scenario.World) -> Iterator[No
             yield
         connections.close_all()
         admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _key_store(template: str) -> Path:
+    return Path(template).with_name("keys") / "keys.sqlite3"
 
 
 @contextlib.contextmanager
@@ -193,15 +198,15 @@ class Runs:
                 return  # its threads may still run
 
     def _run(self, seed: int, mutate: Callable[[], object]) -> dict[str, Any]:
-        settings = connections.settings["default"]
-        before = dict(settings)
+        before = {alias: dict(each) for alias, each in connections.settings.items()}
         result = run_seed(seed, self._template, mutate)
         if not result["faults"]:
             self._state.restore()
             for thread in set(threading.enumerate()) - {threading.current_thread()}:
                 thread.join()
             connections.close_all()
-            settings.update(before)
+            for alias, each in before.items():
+                connections.settings[alias].update(each)
         return result
 
 
@@ -239,10 +244,12 @@ def create_fixtures() -> None:
     PostgreSQL waits for no disk from here on: a run kills processes, and never the server.
     """
     scenario.create_fixtures()
+    if connection.vendor == "sqlite":
+        for each in connections.all():
+            with each.cursor() as cursor:
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return
     with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            return
         for name in ("fsync", "synchronous_commit", "full_page_writes"):
             cursor.execute(f"ALTER SYSTEM SET {name} = off")
         cursor.execute("SELECT pg_reload_conf()")

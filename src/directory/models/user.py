@@ -14,6 +14,7 @@ from django.db import connection, models, transaction
 
 from directory.models.contact import ContactKind, ContactPoint, Device
 from directory.references import ExternalId, PersonKey
+from vault.store import create_keys
 
 T = TypeVar("T")
 _AT_ONCE = 1_000  # values in one IN list
@@ -56,6 +57,12 @@ class PersonManager(UserManager["User"]):
             rows = self.raw("SELECT * FROM directory_user WHERE id = %s", [identifier])
         return next(iter(rows), None)
 
+    def bulk_create(self, objs: Iterable[User], *args: Any, **kwargs: Any) -> list[User]:
+        """Inserts people, each with a data key of their own. See Django's method."""
+        people = list(objs)
+        give_keys(people)
+        return super().bulk_create(people, *args, **kwargs)
+
     def ids_of(self, keys: Iterable[PersonKey]) -> dict[PersonKey, int]:
         """Returns the ids of the persons who exist, by the key that names them."""
         wanted = set(keys)
@@ -72,6 +79,14 @@ class PersonManager(UserManager["User"]):
             rows = self.filter(external_id__in=names).values_list("external_id", "pk")
             found.update((ExternalId(str(name)), key) for name, key in rows)
         return found
+
+
+def give_keys(people: Iterable[User]) -> None:
+    """Creates the data keys of new people; they are committed before the rows of the people."""
+    without = [person for person in people if person.pk is None and person.key_id is None]
+    if without:
+        for person, key in zip(without, create_keys(len(without)), strict=True):
+            person.key_id = key.id
 
 
 def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -99,6 +114,8 @@ class User(AbstractUser):
     subscription_tier = models.CharField(max_length=30, default="free")
     attributes = models.JSONField(default=dict, blank=True)
     email_verified_at = models.DateTimeField(null=True, blank=True)
+    #: The data key in the key store that seals what is stored about the person; none until needed.
+    key_id = models.BigIntegerField(null=True, editable=False, unique=True)
 
     objects: ClassVar[PersonManager] = PersonManager()
 
@@ -125,6 +142,8 @@ class User(AbstractUser):
         """Saves the person and their contact points in one transaction."""
         if not self.username:
             self.username = f"user-{self.uuid.hex[:12]}"
+        if self._state.adding and self.key_id is None:
+            self.key_id = create_keys(1)[0].id  # committed before the row that needs it
         with transaction.atomic():
             super().save(*args, update_fields=update_fields, **kwargs)
             if update_fields is None or {"email", "phone_number", "telegram_id"} & set(

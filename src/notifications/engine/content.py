@@ -57,7 +57,7 @@ def content_of(
     """
     if version is None:
         shared = not message.text and message.job_id
-        text = job_context(shared) if shared else unseal_json(message.text)
+        text = job_context(shared) if shared else unseal_json(message.text, facts.keys)
         return _free_text(text, message.channel)
     context = context_of(message, version, facts, at=at)
     extras = context.pop(EXTRAS_KEY, None)
@@ -101,7 +101,7 @@ def context_of(
     settings = environment()
     context = {
         **(job_context(message.job_id) if message.job_id else {}),
-        **unseal_json(message.context),
+        **unseal_json(message.context, facts.keys),
         "user": user_context(UserFacts._make(row)) if row else {},
         "current_time": at,
         "app_name": settings.app_name,

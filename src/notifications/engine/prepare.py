@@ -202,6 +202,7 @@ def _ready(
         version.path if version else "",
         work.facts.limits.get(message.id, ()) if work.facts.limits else (),
         "" if decision.reason == "allowed" else decision.reason,
+        key=work.facts.key_of(message),
     )
 
 
@@ -215,7 +216,7 @@ def _fold(message: PendingMessage, folding: Digest, content: Content, work: Slic
             f"{TEST_PERIOD}{folding.bucket}" if message.is_test else folding.bucket,
             folding.closes_at,
             folding.frequency,
-            seal_json({"title": content.title, "body": content.body}),
+            seal_json({"title": content.title, "body": content.body}, work.facts.key_of(message)),
         ),
     )
 

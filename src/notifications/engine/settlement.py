@@ -128,11 +128,12 @@ def _outcome(
         outbound=item.outbound,
         attempt=not row,
         limits=item.limits if row else (),  # others were counted with their journal
+        key=item.key,
     )
     if row and item.provider == "in_app":
         shown = item.outbound.content
         outcome.content = seal_json(
-            {"title": shown.title, "body": shown.body, "data": dict(shown.data)}
+            {"title": shown.title, "body": shown.body, "data": dict(shown.data)}, item.key
         )
     return outcome
 

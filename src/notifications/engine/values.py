@@ -15,6 +15,7 @@ from notifications.policy.decide import Digest, Send
 from notifications.policy.facts import SliceFacts
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Outcome
+from vault.cells import Key
 
 
 @dataclass(slots=True)
@@ -36,6 +37,8 @@ class Ready:
     is_probe: bool = False
     #: Its slot, on the monotonic clock; 0 where there is no rate limit.
     leaves_at: float = 0.0
+    #: The data key of its person or address, which seals what is stored about it.
+    key: Key | None = None
     #: The cost of an SMS in millionths, where there is a daily spend.
     cost: int = 0
 

@@ -1,6 +1,8 @@
 """Cryptography: sealing of content at rest, blind indexes, hashes of secrets.
 
-Sealed bytes begin with a format byte, so that per-user keys can be added without a rewrite of rows.
+Sealed bytes begin with a format byte. Format 1 is sealed under the service's own key: settings,
+secrets, and contents of an older release. Format 2 is a cell of the vault, sealed under the key of
+a person, an address or a job.
 """
 
 from __future__ import annotations
@@ -9,41 +11,20 @@ import base64
 import functools
 import hashlib
 import hmac
-import os
-import threading
+from collections.abc import Mapping
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
+from vault.cells import FORMAT as CELL
+from vault.cells import Key, SealBroken, key_id_of, next_nonce
+from vault.store import open_cell
+
 _FORMAT = b"\x01"
 _NONCE_BYTES = 12
 _encode = msgspec.json.Encoder().encode
-
-
-class _Nonces(threading.local):
-    """Random nonces, read many at once: one system call for each would cost more than the sealing.
-
-    Each thread has its own, and a forked child reads new ones, so that none is ever used twice.
-    """
-
-    _drawn = b""
-    _at = 0
-    _pid = 0
-
-    def next(self) -> bytes:
-        if self._at == len(self._drawn) or self._pid != os.getpid():
-            self._drawn, self._at, self._pid = os.urandom(_NONCE_BYTES * 256), 0, os.getpid()
-        self._at += _NONCE_BYTES
-        return self._drawn[self._at - _NONCE_BYTES : self._at]
-
-
-_nonces = _Nonces()
-
-
-class SealBroken(ValueError):
-    """Sealed bytes cannot be opened: another key made them, or they were altered."""
 
 
 @functools.cache
@@ -51,19 +32,29 @@ def _cipher(secret: str) -> AESGCM:
     return AESGCM(base64.urlsafe_b64decode(secret)[:32])
 
 
-def seal(plain: bytes) -> bytes:
-    """Encrypts and authenticates (AES-256-GCM): format byte, nonce, ciphertext with tag."""
-    nonce = _nonces.next()
+def seal(plain: bytes, key: Key | None = None) -> bytes:
+    """Encrypts and authenticates (AES-256-GCM), under a data key or else the service's own key."""
+    if key is not None:
+        return key.seal(plain)
+    nonce = next_nonce()
     return _FORMAT + nonce + _cipher(settings.CONTENT_KEY).encrypt(nonce, plain, _FORMAT)
 
 
-def unseal(sealed: bytes | memoryview) -> bytes:
+def unseal(sealed: bytes | memoryview, keys: Mapping[int, Key] | None = None) -> bytes:
     """The reverse of `seal`.
 
+    Args:
+        sealed: what `seal` returned.
+        keys: data keys by id, where the caller has loaded them. Others are read from the store.
+
     Raises:
+        KeyErased: the data key was erased.
         SealBroken: when the bytes are not what this installation sealed.
     """
     raw = bytes(sealed)
+    if raw[:1] == CELL:
+        key = keys.get(key_id_of(raw) or 0) if keys else None
+        return key.open(raw) if key is not None else open_cell(raw)
     if raw[:1] != _FORMAT:
         raise SealBroken("sealed bytes of an unknown format")
     nonce, body = raw[1 : 1 + _NONCE_BYTES], raw[1 + _NONCE_BYTES :]
@@ -75,22 +66,19 @@ def unseal(sealed: bytes | memoryview) -> bytes:
         ) from error
 
 
-def seal_json(value: object) -> bytes:
-    """Seals any JSON-able value."""
-    return seal(_encode(value))
+def seal_json(value: object, key: Key | None = None) -> bytes:
+    """Seals any JSON-able value, under a data key or else the service's own key."""
+    return seal(_encode(value), key)
 
 
-def unseal_json(sealed: bytes | memoryview | None) -> dict[str, object]:
+def unseal_json(
+    sealed: bytes | memoryview | None, keys: Mapping[int, Key] | None = None
+) -> dict[str, object]:
     """Opens what `seal_json` made of an object. Empty bytes give an empty object."""
     if not sealed:
         return {}
-    value: dict[str, object] = msgspec.json.decode(unseal(sealed))
+    value: dict[str, object] = msgspec.json.decode(unseal(sealed, keys))
     return value
-
-
-def blind_index(text: str) -> str:
-    """Returns a keyed hash, by which an address is found without being stored in clear text."""
-    return hmac.new(settings.PEPPER.encode(), text.encode(), hashlib.sha256).hexdigest()[:40]
 
 
 def sign_text(purpose: str, text: str) -> str:

@@ -17,7 +17,7 @@ from enum import StrEnum
 from django.conf import settings
 
 from notifications.infra.conf import environment
-from notifications.infra.crypto import blind_index
+from vault.indexes import blind_index
 
 _TAG_BYTES = 16
 _LONGEST = 400

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -16,7 +16,14 @@ from uuid import UUID
 
 from django.db import transaction
 
-from notifications.domain.channels import Lane, Priority, lane_for
+from directory.keys import keys_of_addresses
+from notifications.domain.channels import (
+    ADDRESS_CHANNELS,
+    CONTACT_KIND_OF_CHANNEL,
+    Lane,
+    Priority,
+    lane_for,
+)
 from notifications.domain.identifiers import public_id
 from notifications.domain.messages import Attachment
 from notifications.infra import clock, ports
@@ -26,8 +33,10 @@ from notifications.infra.process import wakeups
 from notifications.intake.request import Terms
 from notifications.models import Job, StoredAttachment, reserve_keys
 from notifications.models.delivery.hot import MESSAGES, NOTIFICATIONS, hot
+from notifications.models.delivery.hot_facts import load_keys_of_people
 from notifications.queue import batches
 from notifications.queue.leases import NewBatch
+from vault.cells import Key
 
 NOTIFICATION_COLUMNS = (
     "id",
@@ -80,6 +89,8 @@ class SendTarget:
     address: dict[str, str] | None = None
     #: The notification's key, where it was reserved before.
     key: int | None = None
+    #: The data key of the person or address; `accept` loads it where it is missing.
+    data_key: Key | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +137,7 @@ def accept(
     follow it. A job that is not stored yet is stored with the keys of its messages.
     """
     due_at = _due_at(intent.terms, now)
+    targets = _with_keys(targets)
     with transaction.atomic(savepoint=False):
         wanted = sum(len(target.channels) - (target.key is not None) for target in targets)
         reserved = reserve_keys(wanted) if wanted else []
@@ -149,6 +161,27 @@ def accept(
         uuids=[row[1] for row in rows.notifications],
         due_at=due_at or now,
     )
+
+
+def _with_keys(targets: Sequence[SendTarget]) -> list[SendTarget]:
+    """Adds the data keys that are missing. A person who was erased has none."""
+    absent = [target for target in targets if target.data_key is None]
+    users = [target.user_id for target in absent if target.user_id is not None]
+    people = load_keys_of_people(users) if users else {}
+    strangers = [target for target in absent if target.user_id is None and target.address]
+    given = keys_of_addresses([_by_kind(each.address or {}) for each in strangers])
+    addresses = {id(target): key for target, key in zip(strangers, given, strict=True)}
+    return [
+        replace(target, data_key=people.get(target.user_id or 0) or addresses.get(id(target)))
+        if target.data_key is None
+        else target
+        for target in targets
+    ]
+
+
+def _by_kind(address: Mapping[str, str]) -> dict[str, str]:
+    """Returns the addresses that a send names, by the kind of contact point."""
+    return {CONTACT_KIND_OF_CHANNEL[ADDRESS_CHANNELS[name]]: text for name, text in address.items()}
 
 
 def accept_sends(sends: Sequence[tuple[Intent, SendTarget]], *, now: datetime) -> list[str]:
@@ -270,10 +303,9 @@ class _Rows:
             self._priority,
             intent.source,
             intent.locale,
-            seal_json(intent.text) if intent.text else None,
         )
         # A job holds the shared context of all its recipients; a single send holds its own.
-        self._shared = None if job_id or not terms.context else seal_json(terms.context)
+        self._context = None if job_id else terms.context
         self._options = terms.options
         self._tail = (
             json.dumps(terms.options) if terms.options else None,
@@ -295,15 +327,19 @@ class _Rows:
         """
         more = len(target.channels) - (target.key is not None)
         own = [*([] if target.key is None else [target.key]), *islice(keys, more)]
-        key = own[0]
+        key, data_key = own[0], target.data_key
+        text, context = self.intent.text, target.context or self._context
+        if data_key is None:  # the person was erased: nothing of theirs may be stored
+            text = context = None
         self.notifications.append(
             (
                 key,
                 public_id(key, self._at_ms, ports.bits(12)).hex,
                 target.user_id,
-                seal_json(target.address) if target.address else None,
+                seal_json(target.address, data_key) if target.address and data_key else None,
                 *self._head,
-                seal_json(target.context) if target.context else self._shared,
+                seal_json(text, data_key) if text else None,
+                seal_json(context, data_key) if context else None,
                 *self._tail,
             )
         )

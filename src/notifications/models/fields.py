@@ -15,6 +15,7 @@ from django.db.models.lookups import Exact
 from notifications.domain.counts import MOST
 from notifications.domain.identifiers import key_of
 from notifications.infra.crypto import seal, unseal
+from vault.cells import KeyErased
 
 if TYPE_CHECKING:  # Django's fields take type arguments in the stubs only
     UUIDBase = models.UUIDField[UUID | str | None, UUID]
@@ -73,10 +74,18 @@ class MessageKeyField(BigIntegerBase):
 
 
 class SealedJSONField(BinaryBase):
-    """Any JSON value, encrypted at rest. It cannot be searched."""
+    """Any JSON value, encrypted at rest. It cannot be searched.
+
+    Its value is None after the person was erased whose key sealed it.
+    """
 
     def from_db_value(self, value: Any, *_: Any) -> Any:
-        return None if value is None else json.loads(unseal(value))
+        if value is None:
+            return None
+        try:
+            return json.loads(unseal(value))
+        except KeyErased:
+            return None
 
     def get_prep_value(self, value: Any) -> Any:
         if value is None or isinstance(value, bytes):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from directory.keys import KeyColumns, keys_of_people
 from directory.models import normalise_address
 from notifications.domain.channels import (
     ADDRESS_CHANNELS,
@@ -38,6 +39,8 @@ from notifications.policy.devices import load_push_contacts
 from notifications.policy.options import options_of
 from notifications.policy.preference_state import PreferenceState
 from notifications.policy.preference_text import CategoryTerms, read_preference_state
+from vault.cells import Key, KeyErased, key_id_of
+from vault.store import load_data_keys
 
 DIGEST_SOURCE = "digest"
 """The source of digests. No caller can have this name."""
@@ -101,6 +104,10 @@ class SliceFacts:
 
     #: Rows in the order of USER_COLUMNS, by user id.
     users: dict[int, tuple[Any, ...]] = field(default_factory=dict)
+    #: The data keys of people and addresses, by the key's id.
+    keys: dict[int, Key] = field(default_factory=dict)
+    #: The ids of people's data keys, by user id.
+    key_ids: dict[int, int] = field(default_factory=dict)
     inactive: set[int] = field(default_factory=set)
     #: By message id.
     contacts: dict[int, Contact] = field(default_factory=dict)
@@ -115,6 +122,12 @@ class SliceFacts:
     stops: Stops = field(default_factory=Stops)
     _preferences: dict[tuple[str, str, str, str], PreferenceState] = field(default_factory=dict)
     _service_zone: str = field(default_factory=lambda: environment().timezone)
+
+    def key_of(self, message: PendingMessage) -> Key | None:
+        """Returns the data key of a message's person or address; None if it was erased."""
+        if message.user_id is None:
+            return self.keys.get(key_id_of(message.address) or 0)
+        return self.keys.get(self.key_ids.get(message.user_id, 0))
 
     def preferences_for(self, user_id: int, channel: str, terms: CategoryTerms) -> PreferenceState:
         """Returns the preference state of a person; the defaults for a person without a choice."""
@@ -168,10 +181,7 @@ def load_facts(messages: Sequence[PendingMessage], channel: str, terms_of: Terms
             facts.limits[message.id] = limits
     facts.here = load_circumstances(user_ids, counts=bool(facts.limits))
     facts.stops = Stops.of(facts.here.stops)
-    for row in load_users(user_ids) if user_ids else ():
-        facts.users[row[0]] = row[:_ACTIVE]
-        if not row[_ACTIVE]:
-            facts.inactive.add(row[0])
+    _load_people(facts, messages, user_ids)
     facts.inactive.update(user_id for user_id in user_ids if user_id not in facts.users)
     kind = CONTACT_KIND_OF_CHANNEL.get(Channel(channel))
     if kind == "push":
@@ -182,6 +192,23 @@ def load_facts(messages: Sequence[PendingMessage], channel: str, terms_of: Terms
     if keyed:
         facts.superseded, facts.earlier_open = load_keys(keyed)
     return facts
+
+
+def _load_people(
+    facts: SliceFacts, messages: Sequence[PendingMessage], user_ids: Sequence[int]
+) -> None:
+    """Loads people, and the keys of people and addresses. A person without a key was erased."""
+    rows = load_users(user_ids) if user_ids else []
+    keys = keys_of_people({row[0]: KeyColumns(*row[_ACTIVE + 1 :]) for row in rows})
+    for row in rows:
+        facts.users[row[0]] = row[:_ACTIVE]
+        if not row[_ACTIVE] or row[0] not in keys:
+            facts.inactive.add(row[0])
+    for user_id, key in keys.items():
+        facts.keys[key.id], facts.key_ids[user_id] = key, key.id
+    strangers = [m.address for m in messages if m.user_id is None and m.address]
+    if strangers:
+        facts.keys |= load_data_keys(map(key_id_of, strangers))
 
 
 def limits_of(message: PendingMessage, terms: CategoryTerms) -> tuple[Limit, ...]:
@@ -245,11 +272,19 @@ def _barred(contact: Contact | None) -> str:
     return "" if country in allowed else country
 
 
+def _given_address(message: PendingMessage, channel: str, keys: Mapping[int, Key]) -> str:
+    """Returns the address that a send named; empty where its key was erased."""
+    try:
+        return given_address(unseal_json(message.address, keys), channel)
+    except KeyErased:
+        return ""
+
+
 def _load_contacts(
     facts: SliceFacts, messages: Sequence[PendingMessage], channel: str, kind: str
 ) -> None:
     given = {
-        message.id: given_address(unseal_json(message.address), channel)
+        message.id: _given_address(message, channel, facts.keys)
         for message in messages
         if message.address
     }

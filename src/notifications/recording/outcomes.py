@@ -13,6 +13,7 @@ from notifications.domain.messages import OutboundMessage, SendResult
 from notifications.infra.clock import epoch_ms
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.queue.leases import Lease
+from vault.cells import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Outcome:
     limits: tuple[Limit, ...] = ()
     #: It goes into a digest.
     folding: Folding | None = None
+    #: The data key of its person or address.
+    key: Key | None = None
     #: Its key is in a committed journal, and it uses a permit until it is recorded.
     in_flight: bool = False
 

@@ -328,7 +328,7 @@ def _attempt(
         result.error_code,
         result.error,
         result.provider_message_id,
-        None if result.response is None else seal_json(result.response),
+        None if result.response is None else seal_json(result.response, outcome.key),
         int(result.duration_s * 1000),
         device_id,
         hot().time_value(outcome.at),
@@ -358,7 +358,7 @@ def _sandbox_copy(outcome: Outcome) -> SandboxMessage:
     return SandboxMessage(
         message_id=sent.message_id,
         channel=sent.channel,
-        content=seal_json(content),
+        content=seal_json(content, outcome.key),
         at=outcome.at,
     )
 
@@ -383,7 +383,7 @@ def _dead_letter(outcome: Outcome) -> DeadLetter:
         template_version_id=outcome.message.template_version_id,
         code=outcome.dead_code,
         last_error=error_text(outcome.result) or outcome.dead_code,
-        last_result=None if result is None else seal_json(result),
+        last_result=None if result is None else seal_json(result, outcome.key),
         attempts=outcome.attempts,
         failed_at=outcome.at,
     )

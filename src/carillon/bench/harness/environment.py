@@ -116,6 +116,7 @@ def bench_environment(
         environ = bare_environ()
         environ |= {
             "CARILLON_DATA_DIR": str(folder / "data"),
+            "CARILLON_KEYS_DIR": str(folder / "data" / "keys"),
             "CARILLON_LOG_LEVEL": "WARNING",
         }
         environ |= {f"CARILLON_{name.upper()}": value for name, value in settings.items()}

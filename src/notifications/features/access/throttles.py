@@ -15,9 +15,9 @@ from django.db import transaction
 from notifications.domain.callers import Caller
 from notifications.domain.errors import CarillonError
 from notifications.infra.conf import environment
-from notifications.infra.crypto import blind_index
 from notifications.infra.http.client_address import network_of
 from notifications.models import ThrottleCount
+from vault.indexes import blind_index
 
 HOUR = timedelta(hours=1)
 PAIR_FREE, ADDRESS_FREE, NAME_FREE = 3, 20, 10

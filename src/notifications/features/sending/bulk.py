@@ -36,6 +36,7 @@ from notifications.models.delivery.hot_facts import load_for_bulks
 from notifications.rendering.paths import candidates
 from notifications.rendering.render import CompiledVersion
 from notifications.rendering.versions import version_of
+from vault.cells import Key
 
 SEND = "notifications:send"
 
@@ -56,7 +57,7 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkResponse:
     if request.audience is not None:
         request = _with_audience(request, request.audience, caller, now)
         people = User.objects.ids_of(each.user for each in request.recipients)
-    plan = plan_bulk(request, intent, people, caller, now=now)
+    plan = plan_bulk(request, intent, people, caller, now=now, keys=known)
     with transaction.atomic():
         commits.name_created(job_id=plan.job.uuid)
         if plan.targets:
@@ -93,10 +94,16 @@ def plan_bulk(
     caller: Caller,
     *,
     now: datetime,
+    keys: Mapping[int, Key],
 ) -> BulkPlan:
-    """Returns what a bulk call makes. people: the users who exist, by the key that names them."""
+    """Returns what a bulk call makes.
+
+    Args:
+        people: the users who exist, by the key that names them.
+        keys: data keys of users; `accept` loads those that are missing.
+    """
     version = version_of(intent.template_version_id)
-    check = _RecipientCheck(version, request.terms.context, people, caller)
+    check = _RecipientCheck(version, request.terms.context, people, caller, keys)
     targets = [target for target in map(check.target_of, request.recipients) if target]
     rejected = sorted([*request.rejected, *check.rejected], key=lambda each: each.index)
     job = Job(
@@ -158,7 +165,9 @@ class _RecipientCheck:
         shared: Mapping[str, Any],
         people: Mapping[PersonKey, int],
         caller: Caller,
+        keys: Mapping[int, Key],
     ) -> None:
+        self._keys = keys
         self.rejected: list[Rejection] = []
         self._version = version
         self._people = people
@@ -186,7 +195,12 @@ class _RecipientCheck:
                 return self._reject(
                     recipient, "missing_variable", f"context lacks {', '.join(missing)}"
                 )
-        return SendTarget(user_id, recipient.channels, recipient.context or None)
+        return SendTarget(
+            user_id,
+            recipient.channels,
+            recipient.context or None,
+            data_key=self._keys.get(user_id),
+        )
 
     def _reject(self, recipient: Recipient, code: str, detail: str) -> SendTarget | None:
         self.rejected.append(Rejection(recipient.index, code, detail))

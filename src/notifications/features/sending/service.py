@@ -248,6 +248,7 @@ class NotificationService:
             user_id=user.id if user else None,
             channels=request.terms.channels,
             address=request.address,
+            data_key=facts.keys.get(user.id) if user else None,
         )
         here = facts.here if user else None
         addresses = facts.addresses.get(user.id, {}) if user else {}

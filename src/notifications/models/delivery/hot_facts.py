@@ -13,14 +13,17 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 
+from directory.keys import KeyColumns, keys_of_people
 from directory.models.contact import ADDRESSES, WRITTEN_TO, ContactAddress, addresses_by_user
 from notifications.domain.preference_bits import CATEGORY_BITS, GENERAL_BITS
 from notifications.models.content.template import HEAD_COLUMNS, NotificationTemplate
 from notifications.models.delivery import hot_sqlite
 from notifications.models.delivery.hot import PlainQuery, Row, fetch, fetch_together
 from notifications.models.delivery.hot_rows import HALTED_SOURCES
+from vault.cells import Key
 
 USER_COLUMNS = (
     "id",
@@ -70,12 +73,21 @@ _COUNTS = (
     " UNION ALL SELECT 'count', user_id, scope || '|' || channel || '|' || window_s, entries"
     " FROM notifications_frequencycount WHERE user_id {users}"
 )
-_USERS = f"SELECT {', '.join(USER_COLUMNS)}, is_active FROM directory_user WHERE id {{users}}"  # noqa: S608
+_WRAPPED = (
+    "(SELECT k.wrapped FROM vault_datakey k WHERE k.id = u.key_id)"
+    if settings.KEYS_ALIAS == "default"
+    else "NULL"
+)
+"""The wrapped key of a person, where the main database contains the keys."""
+_USERS = (
+    f"SELECT {', '.join(USER_COLUMNS)}, is_active, key_id, {_WRAPPED}"  # noqa: S608 -- constant text
+    " FROM directory_user AS u WHERE id {users}"
+)
 _HEADS = (
     f"SELECT {', '.join(HEAD_COLUMNS)} FROM notifications_notificationtemplate WHERE path {{texts}}"  # noqa: S608
 )
 _ADDRESSES = f"{ADDRESSES} WHERE point.user_id {{users}}"
-_KNOWN = "SELECT id FROM directory_user WHERE id {users}"
+_KEYS = f"SELECT id, key_id, {_WRAPPED} FROM directory_user AS u WHERE id {{users}}"  # noqa: S608
 _LISTED = (
     "EXISTS (SELECT 1 FROM directory_suppression s"
     " WHERE s.kind = point.kind AND s.address = point.address)"
@@ -145,8 +157,18 @@ def _circumstances(rows: Iterable[Row]) -> Circumstances:
 
 
 def load_users(user_ids: Sequence[int]) -> list[tuple[Any, ...]]:
-    """Returns rows of USER_COLUMNS and is_active."""
+    """Returns rows of USER_COLUMNS, is_active, and the columns of the person's key."""
     return _typed_users(fetch(PlainQuery(_USERS, (user_ids,))))
+
+
+def load_keys_of_people(user_ids: Sequence[int]) -> dict[int, Key]:
+    """Returns the data keys of these users, by user. Unknown and erased users are left out."""
+    return keys_of_people(_key_columns(fetch(PlainQuery(_KEYS, (user_ids,)))))
+
+
+def _key_columns(rows: Iterable[Row]) -> dict[int, KeyColumns]:
+    """Returns the key columns, which are the last of a row, by the user, who is its first."""
+    return {row[0]: KeyColumns(*row[-2:]) for row in rows}
 
 
 class SendFacts(NamedTuple):
@@ -154,8 +176,10 @@ class SendFacts(NamedTuple):
 
     #: By path, without their texts.
     templates: dict[str, NotificationTemplate]
-    #: Rows of USER_COLUMNS and is_active, by user.
+    #: Rows of USER_COLUMNS, is_active and the columns of the key, by user.
     users: dict[int, Row]
+    #: By user.
+    keys: dict[int, Key]
     here: Circumstances
     #: By user, then by kind.
     addresses: dict[int, dict[str, ContactAddress]]
@@ -167,7 +191,7 @@ def load_for_sends(paths: Sequence[str], user_ids: Sequence[int]) -> SendFacts:
     One round trip. Without users, only the templates are loaded.
     """
     if not user_ids:
-        return SendFacts(load_heads(paths), {}, _circumstances([]), {})
+        return SendFacts(load_heads(paths), {}, {}, _circumstances([]), {})
     templates, users, here, points = fetch_together(
         [
             PlainQuery(_HEADS, (paths,)),
@@ -176,9 +200,10 @@ def load_for_sends(paths: Sequence[str], user_ids: Sequence[int]) -> SendFacts:
             PlainQuery(_ADDRESSES, (user_ids,)),
         ]
     )
-    rows = {row[0]: row for row in _typed_users(users)}
+    keys = keys_of_people(_key_columns(users))
+    rows = {row[0]: row for row in _typed_users(users) if row[0] in keys}
     heads = NotificationTemplate.objects.heads_of(templates)
-    return SendFacts(heads, rows, _circumstances(here), addresses_by_user(points))
+    return SendFacts(heads, rows, keys, _circumstances(here), addresses_by_user(points))
 
 
 def load_heads(paths: Sequence[str]) -> dict[str, NotificationTemplate]:
@@ -188,14 +213,14 @@ def load_heads(paths: Sequence[str]) -> dict[str, NotificationTemplate]:
 
 def load_for_bulks(
     paths: Sequence[str], user_ids: Sequence[int]
-) -> tuple[dict[str, NotificationTemplate], set[int]]:
-    """Loads the templates at these paths, by path, and which of these users exist.
+) -> tuple[dict[str, NotificationTemplate], dict[int, Key]]:
+    """Loads the templates at these paths, by path, and the keys of the users who exist, by user.
 
     One round trip.
     """
-    queries = [PlainQuery(_HEADS, (paths,)), PlainQuery(_KNOWN, (user_ids,))]
+    queries = [PlainQuery(_HEADS, (paths,)), PlainQuery(_KEYS, (user_ids,))]
     templates, users = fetch_together(queries)
-    return NotificationTemplate.objects.heads_of(templates), {row[0] for row in users}
+    return NotificationTemplate.objects.heads_of(templates), keys_of_people(_key_columns(users))
 
 
 _STATUSES = (
@@ -274,7 +299,7 @@ def _typed_users(rows: list[Row]) -> list[Row]:
 def _typed(row: tuple[Any, ...]) -> tuple[Any, ...]:
     """Converts a row of SQLite: its UUID and its times."""
     joined, seen = map(hot_sqlite.parse_time, row[10:12])
-    return (row[0], UUID(row[1]), *row[2:10], joined, seen, row[12], bool(row[13]))
+    return (row[0], UUID(row[1]), *row[2:10], joined, seen, row[12], bool(row[13]), *row[14:])
 
 
 class Point(NamedTuple):

@@ -20,6 +20,7 @@ from notifications.intake.validate import parse_bulk
 from notifications.models import NotificationTemplate
 from notifications.models.delivery.hot_facts import load_for_bulks
 from notifications.rendering.paths import candidates
+from vault.cells import Key
 
 MOST_RECIPIENTS = 20
 """A longer call is served alone, so that no other request of a group waits for it."""
@@ -41,7 +42,7 @@ class BulkWork:
         people = {key: user_id for key, user_id in keys.items() if user_id in known}
         return each_alone(
             ((at, (requests[at], each)) for at, each in parsed.items()),
-            lambda pair: _plan(*pair, heads, people, now=now),
+            lambda pair: _plan(*pair, heads, people, known, now=now),
         )
 
     def write(
@@ -70,6 +71,7 @@ def _plan(
     request: BulkRequest,
     heads: Mapping[str, NotificationTemplate],
     people: Mapping[PersonKey, int],
+    data_keys: Mapping[int, Key],
     *,
     now: datetime,
 ) -> BulkPlan | None:
@@ -82,5 +84,5 @@ def _plan(
     channels = {channel for each in request.recipients for channel in each.channels}
     with structlog.contextvars.bound_contextvars(request_id=bulk.request_id):
         intent = make_intent(terms, template, bulk.caller, channels=sorted(channels))
-    plan = plan_bulk(request, intent, people, bulk.caller, now=now)
+    plan = plan_bulk(request, intent, people, bulk.caller, now=now, keys=data_keys)
     return plan if plan.targets else None

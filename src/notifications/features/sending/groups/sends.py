@@ -129,7 +129,9 @@ def _item(
     if not _renders_quickly(template.current_version_id):
         return None
     tasks = trial_tasks(intent, template, UserFacts._make(row[:_FACTS]), now=now)
-    target = SendTarget(user_id=row[0], channels=request.terms.channels)
+    target = SendTarget(
+        user_id=row[0], channels=request.terms.channels, data_key=facts.keys[row[0]]
+    )
     return _Item(intent, target, tasks)
 
 
