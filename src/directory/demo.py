@@ -99,11 +99,11 @@ def load_people(*, now: datetime) -> dict[str, int]:
     """
     names = _names()
     wanted = [name for some in names.values() for name in some]
-    there = set(User.objects.filter(username__in=wanted).values_list("username", flat=True))
+    there = {user.username for user in User.objects.filter(username__in=wanted)}
     if there.issuperset(wanted):
         return {"users": 0}
     made = _make_users(names, there, now)
-    people = User.objects.in_bulk(wanted, field_name="username")
+    people = {user.username: user for user in User.objects.filter(username__in=wanted)}
     by_role = {role: [people[name] for name in some] for role, some in names.items()}
     school = _DemoPeople(
         by_role[Role.STUDENT],

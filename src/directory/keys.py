@@ -1,24 +1,19 @@
-"""The data keys of people and of addresses: found, or created where there is none yet."""
+"""The data keys of people: found, or created where a person of an older release has none.
+
+It reads the table in plain SQL, so that models can import it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from django.db import connection, transaction
 
-from directory.addresses import normalise_address
-from directory.models import AddressKey, User
 from vault.cells import Key
-from vault.indexes import blind_index
-from vault.models import DataKey
 from vault.store import create_keys, keys_of_rows
 
 _AT_ONCE = 1_000
-
-
-Addresses = Mapping[str, str]
-"""The addresses of one send, by kind: `email`, `phone`, `telegram`."""
 
 
 class KeyColumns(NamedTuple):
@@ -48,12 +43,21 @@ def keys_of_people(found: Mapping[int, KeyColumns]) -> dict[int, Key]:
 
 def load_keys_of_people(user_ids: Iterable[int]) -> dict[int, Key]:
     """Does the same for the ids of people; unknown ids are left out."""
-    wanted = sorted(set(user_ids))
-    rows: dict[int, KeyColumns] = {}
-    for start in range(0, len(wanted), _AT_ONCE):
-        part = User.objects.filter(pk__in=wanted[start : start + _AT_ONCE])
-        rows.update((pk, KeyColumns(key)) for pk, key in part.values_list("pk", "key_id"))
-    return keys_of_people(rows)
+    return keys_of_people(_stored(sorted(set(user_ids))))
+
+
+def _stored(user_ids: list[int]) -> dict[int, KeyColumns]:
+    found: dict[int, KeyColumns] = {}
+    with connection.cursor() as cursor:
+        for start in range(0, len(user_ids), _AT_ONCE):
+            part = user_ids[start : start + _AT_ONCE]
+            marks = ", ".join(["%s"] * len(part))
+            cursor.execute(
+                f"SELECT id, key_id FROM directory_user WHERE id IN ({marks})",  # noqa: S608 -- marks
+                part,
+            )
+            found.update((row[0], KeyColumns(row[1])) for row in cursor.fetchall())
+    return found
 
 
 def _create(user_ids: list[int]) -> dict[int, Key]:
@@ -64,51 +68,8 @@ def _create(user_ids: list[int]) -> dict[int, Key]:
             "UPDATE directory_user SET key_id = %s WHERE id = %s AND key_id IS NULL",
             [(key.id, user_id) for user_id, key in made.items()],
         )
-        rows = User.objects.filter(pk__in=user_ids).values_list("pk", "key_id")
-        stored = {pk: KeyColumns(key_id) for pk, key_id in rows}
+        stored = _stored(user_ids)
     others = {pk: each for pk, each in stored.items() if each.key_id != made[pk].id}
     loaded = keys_of_rows(others.values())
     kept = {pk: made[pk] for pk in stored if pk not in others}
     return kept | {pk: loaded[each.key_id] for pk, each in others.items() if each.key_id in loaded}
-
-
-def keys_of_addresses(sends: Sequence[Addresses]) -> list[Key | None]:
-    """Returns the key of each send without a user: that of the first address it names.
-
-    An address without a key gets one. None where the key was erased.
-    """
-    indexes = [[address_index(kind, text) for kind, text in each.items()] for each in sends]
-    kinds = {
-        index: kind
-        for each, own in zip(sends, indexes, strict=True)
-        for kind, index in zip(each, own, strict=True)
-    }
-    firsts = list(dict.fromkeys(own[0] for own in indexes))
-    stored = _stored(firsts)
-    without = [index for index in firsts if index not in stored]
-    if without:
-        made = create_keys(len(without), DataKey.Kind.ADDRESS)
-        _link(zip(without, (key.id for key in made), strict=True), kinds)
-        stored |= _stored(without)
-    further = [(other, stored[own[0]]) for own in indexes for other in own[1:]]
-    if further:
-        _link(further, kinds)
-    loaded = keys_of_rows(KeyColumns(key_id) for key_id in stored.values())
-    return [loaded.get(stored[own[0]]) for own in indexes]
-
-
-def _stored(indexes: Iterable[str]) -> dict[str, int]:
-    rows = AddressKey.objects.filter(index__in=list(indexes)).order_by("-key_id")
-    return dict(rows.values_list("index", "key_id"))  # the first key of an address wins
-
-
-def _link(pairs: Iterable[tuple[str, int]], kinds: Mapping[str, str]) -> None:
-    AddressKey.objects.bulk_create(
-        [AddressKey(kind=kinds[index], index=index, key_id=key_id) for index, key_id in pairs],
-        ignore_conflicts=True,
-    )
-
-
-def address_index(kind: str, given: str) -> str:
-    """Returns the blind index of an address, of its kind and normal form."""
-    return blind_index(f"{kind}:{normalise_address(kind, given)}")

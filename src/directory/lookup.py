@@ -68,5 +68,8 @@ def _ids_by(field: str, values: Sequence[Any]) -> dict[Any, int]:
     found: dict[Any, int] = {}
     for start in range(0, len(values), _AT_ONCE):
         rows = User.objects.filter(**{f"{field}__in": values[start : start + _AT_ONCE]})
-        found.update(rows.values_list(field, "pk"))
+        if field == "username":
+            found.update((user.username, user.pk) for user in rows)
+        else:
+            found.update(rows.values_list(field, "pk"))
     return found

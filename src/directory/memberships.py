@@ -70,7 +70,7 @@ def tokens_of_staff(tokens: Iterable[str]) -> set[str]:
             Q(user__is_staff=True) | Q(user__is_superuser=True),
             token__in=wanted[start : start + _AT_ONCE],
         )
-        found.update(rows.values_list("token", flat=True))
+        found.update(device.token for device in rows)
     return found
 
 
@@ -97,7 +97,7 @@ def register_devices(entries: Sequence[tuple[int, DeviceEntry]], *, at: datetime
             devices,
             update_conflicts=True,
             unique_fields=["token"],
-            update_fields=["user", "kind", "platform", "keys", "last_seen", "expired_at"],
+            update_fields=["user", "token", "kind", "platform", "keys", "last_seen", "expired_at"],
             batch_size=_AT_ONCE,
         )
 

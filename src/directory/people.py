@@ -27,8 +27,8 @@ from directory.memberships import (
 )
 from directory.models import ContactPoint, User
 from directory.models.contact import ContactKind, ContactState, columns_of
-from directory.models.user import give_keys
 from directory.rows import insert_rows, reserve_ids
+from directory.search import save_tokens
 
 _IDS_AT_ONCE = 500
 _KIND_OF_FIELD = {
@@ -292,12 +292,18 @@ def _insert(fresh: Sequence[User], at: datetime) -> None:
     """Inserts new people and their contact points."""
     if not fresh:
         return
-    give_keys(fresh)
+    User.prepare_keys(fresh)
     for user, key in zip(fresh, reserve_ids(User, len(fresh)), strict=True):
         user.pk = key
         user._state.adding = False
+    keys = {user.pk: user.data_key() for user in fresh}
+    for user in fresh:
+        user.__dict__["_data_key"] = keys[user.pk]
     insert_rows(fresh)
+    save_tokens(fresh, fresh=True)
     points = [point for user in fresh for point in _points_of(user)]
+    for point in points:
+        point.__dict__["_data_key"] = keys[point.user_id]
     for point in points:
         point.created_at = point.updated_at = at
     insert_rows(points)

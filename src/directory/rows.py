@@ -7,10 +7,13 @@ import.
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db import connection, models
+
+from vault.sealed import SealedColumn, SealedText
 
 
 def reserve_ids(model: type[models.Model], count: int) -> list[int]:
@@ -44,14 +47,8 @@ def insert_rows(made: Sequence[models.Model]) -> None:
         return
     options = made[0]._meta
     fields = [f for f in options.concrete_fields if not f.primary_key or made[0].pk is not None]
-    readers = [(field.attname, _converter(field)) for field in fields]
-    rows = [
-        [
-            convert(getattr(each, name)) if convert else getattr(each, name)
-            for name, convert in readers
-        ]
-        for each in made
-    ]
+    readers = [_reader(field) for field in fields]
+    rows = [[read(each) for read in readers] for each in made]
     names = ", ".join(f'"{field.column}"' for field in fields)
     connection.ensure_connection()
     if connection.vendor == "postgresql":
@@ -70,6 +67,16 @@ def insert_rows(made: Sequence[models.Model]) -> None:
             f'INSERT INTO "{options.db_table}" ({names}) VALUES ({marks})',  # noqa: S608 -- names of a model
             rows,
         )
+
+
+def _reader(field: models.Field[Any, Any]) -> Callable[[Any], Any]:
+    """Returns the function that reads the column of a field from an object."""
+    if isinstance(field, SealedText | SealedColumn):
+        return lambda row: field.get_prep_value(field.pre_save(row, True))
+    name, convert = field.attname, _converter(field)
+    if convert is None:
+        return operator.attrgetter(name)
+    return lambda row: convert(getattr(row, name))
 
 
 def _converter(field: models.Field[Any, Any]) -> Callable[[Any], Any] | None:

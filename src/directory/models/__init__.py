@@ -2,7 +2,7 @@
 
 from directory.addresses import normalise_address
 from directory.models.address_key import AddressKey
-from directory.models.contact import ContactPoint, Device, Suppression
+from directory.models.contact import ContactPoint, Device
 from directory.models.proof import AddressProof
 from directory.models.relations import (
     Enrollment,
@@ -12,7 +12,9 @@ from directory.models.relations import (
     Subject,
     TutorAssignment,
 )
+from directory.models.search_token import SearchToken
 from directory.models.segment import Segment
+from directory.models.suppression import Suppression
 from directory.models.user import User
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "Group",
     "GroupMembership",
     "ParentLink",
+    "SearchToken",
     "Segment",
     "Subject",
     "Suppression",

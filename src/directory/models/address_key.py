@@ -2,9 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
 from django.db import models
 
+from directory.addresses import normalise_address
 from directory.models.contact import ContactKind
+from vault.cells import Key
+from vault.indexes import blind_index
+from vault.models import DataKey
+from vault.store import create_keys, load_data_keys
+
+Addresses = Mapping[str, str]
+"""The addresses of one send, by kind: `email`, `phone`, `telegram`."""
+
+
+class AddressKeyManager(models.Manager["AddressKey"]):
+    """Finds the data keys of addresses, and creates them."""
+
+    def for_sends(self, sends: Sequence[Addresses]) -> list[Key | None]:
+        """Returns the key of each send without a user: that of the first address it names.
+
+        An address without a key gets one. None where the key was erased.
+        """
+        indexes = [[address_index(kind, text) for kind, text in each.items()] for each in sends]
+        kinds = {
+            index: kind
+            for each, own in zip(sends, indexes, strict=True)
+            for kind, index in zip(each, own, strict=True)
+        }
+        firsts = list(dict.fromkeys(own[0] for own in indexes))
+        stored = self._stored(firsts)
+        without = [index for index in firsts if index not in stored]
+        if without:
+            made = create_keys(len(without), DataKey.Kind.ADDRESS)
+            self._link(zip(without, (key.id for key in made), strict=True), kinds)
+            stored |= self._stored(without)
+        further = [(other, stored[own[0]]) for own in indexes for other in own[1:]]
+        if further:
+            self._link(further, kinds)
+        loaded = load_data_keys(stored.values())
+        return [loaded.get(stored[own[0]]) for own in indexes]
+
+    def _stored(self, indexes: Iterable[str]) -> dict[str, int]:
+        rows = self.filter(index__in=list(indexes)).order_by("-key_id")
+        return dict(rows.values_list("index", "key_id"))  # the first key of an address wins
+
+    def _link(self, pairs: Iterable[tuple[str, int]], kinds: Mapping[str, str]) -> None:
+        rows = [AddressKey(kind=kinds[index], index=index, key_id=key) for index, key in pairs]
+        self.bulk_create(rows, ignore_conflicts=True)
 
 
 class AddressKey(models.Model):
@@ -21,8 +68,15 @@ class AddressKey(models.Model):
     key_id = models.BigIntegerField(db_index=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects: ClassVar[AddressKeyManager] = AddressKeyManager()
+
     class Meta:
         constraints = [models.UniqueConstraint(fields=["index", "key_id"], name="address_key_once")]
 
     def __str__(self) -> str:
         return f"key of {self.kind} address {self.pk}"
+
+
+def address_index(kind: str, given: str) -> str:
+    """Returns the blind index of an address, of its kind and normal form."""
+    return blind_index(f"{kind}:{normalise_address(kind, given)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
@@ -11,6 +11,9 @@ from django.db import models
 from django.utils import timezone
 
 from directory.addresses import normalise_address
+from directory.keys import load_keys_of_people
+from vault.cells import Key
+from vault.sealed import SealedModel, SealedQuerySet, SealedText, open_texts
 
 
 class ContactKind(models.TextChoices):
@@ -42,18 +45,16 @@ def columns_of(kind: str, given: str) -> tuple[str, str]:
     return normal, given if kind == ContactKind.EMAIL and given != normal else ""
 
 
-WRITTEN_TO = "CASE WHEN point.spelling = '' THEN point.address ELSE point.spelling END"
-"""SQL for the address that messages to a contact point named `point` are sent to."""
-
 ADDRESSES = (
-    f"SELECT point.user_id, point.kind, {WRITTEN_TO}, point.state, EXISTS"  # noqa: S608 -- constant
-    " (SELECT 1 FROM directory_suppression WHERE kind = point.kind AND address = point.address)"
+    "SELECT point.user_id, point.kind, point.sealed, point.address, point.spelling, point.state,"
+    " EXISTS (SELECT 1 FROM directory_suppression"
+    " WHERE kind = point.kind AND address = point.address)"
     " FROM directory_contactpoint AS point"
 )
 """SQL for rows that `addresses_by_user` reads, of the contact points named `point`."""
 
 
-class ContactPointManager(models.Manager["ContactPoint"]):
+class ContactPointManager(models.Manager.from_queryset(SealedQuerySet)):  # type: ignore[misc]
     """Maintains one contact point for each user and kind."""
 
     def close(self, *, user_id: int, kind: str, address: str, state: str, reason: str) -> bool:
@@ -117,15 +118,40 @@ class ContactAddress(NamedTuple):
     listed: bool
 
 
-def addresses_by_user(rows: Iterable[Sequence[Any]]) -> dict[int, dict[str, ContactAddress]]:
-    """Returns the addresses in rows of ADDRESSES, by user and kind."""
+def point_about(user_id: int, kind: str) -> bytes:
+    """Returns what names the sealed cell of a contact point."""
+    return f"directory_contactpoint.sealed:{user_id}:{kind}".encode()
+
+
+def written_to(
+    point: tuple[int, str], sealed: bytes | None, columns: tuple[str, str], key: Key | None
+) -> str:
+    """Returns the address that messages to a contact point are sent to.
+
+    Args:
+        point: the user and the kind.
+        sealed: the cell of the row; None in a row of an older release.
+        columns: `address` and `spelling`, which are readable in such a row.
+        key: the person's data key; None where it was erased.
+    """
+    if sealed is None:
+        return columns[1] or columns[0]
+    texts = open_texts(sealed, point_about(*point), key) if key is not None else {}
+    return texts.get("spelling") or texts.get("address", "")
+
+
+def addresses_by_user(
+    rows: Iterable[Sequence[Any]], keys: Mapping[int, Key]
+) -> dict[int, dict[str, ContactAddress]]:
+    """Returns the addresses in rows of ADDRESSES, by user and kind. keys: by user."""
     found: dict[int, dict[str, ContactAddress]] = {}
-    for user_id, kind, address, state, listed in rows:
-        found.setdefault(user_id, {})[kind] = ContactAddress(kind, address, state, bool(listed))
+    for user_id, kind, sealed, address, spelling, state, listed in rows:
+        text = written_to((user_id, kind), sealed, (address, spelling), keys.get(user_id))
+        found.setdefault(user_id, {})[kind] = ContactAddress(kind, text, state, bool(listed))
     return found
 
 
-class ContactPoint(models.Model):
+class ContactPoint(SealedModel):
     """One address of one user."""
 
     Kind = ContactKind
@@ -136,9 +162,11 @@ class ContactPoint(models.Model):
     )
     kind = models.CharField(max_length=10, choices=ContactKind.choices)
     #: The normal form, by which addresses are compared.
-    address = models.CharField(max_length=1000)
+    address = SealedText(max_length=1000, purpose="address")
     #: The spelling that mails are sent to; empty where it is the normal form.
-    spelling = models.CharField(max_length=1000, blank=True, default="", db_default="")
+    spelling = SealedText(
+        max_length=1000, blank=True, default="", db_default="", purpose="spelling"
+    )
     state = models.CharField(
         max_length=12, choices=ContactState.choices, default=ContactState.ACTIVE
     )
@@ -174,8 +202,18 @@ class ContactPoint(models.Model):
             update_fields = {*update_fields, "spelling"}
         super().save(*args, update_fields=update_fields, **kwargs)
 
+    @classmethod
+    def prepare_keys(cls, rows: Sequence[Any]) -> None:
+        share_keys_of_users(rows)
 
-class DeviceQuerySet(models.QuerySet["Device"]):
+    def data_key(self) -> Key | None:
+        return key_of_user(self)
+
+    def sealed_about(self) -> bytes:
+        return point_about(self.user_id, self.kind)
+
+
+class DeviceQuerySet(SealedQuerySet):
     """Chainable filters over devices."""
 
     def live(self) -> DeviceQuerySet:
@@ -187,7 +225,7 @@ class DeviceQuerySet(models.QuerySet["Device"]):
         return self.filter(pk__in=list(ids), expired_at__isnull=True).update(expired_at=at)
 
 
-class Device(models.Model):
+class Device(SealedModel):
     """A push token: one installation of an app, or one browser."""
 
     class Kind(models.TextChoices):
@@ -200,7 +238,7 @@ class Device(models.Model):
     )
     kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.FCM)
     platform = models.CharField(max_length=20, blank=True)
-    token = models.CharField(max_length=1000, unique=True)
+    token = SealedText(max_length=1000, unique=True, purpose="token")
     keys = models.JSONField(default=dict, blank=True)  # Web Push: p256dh and auth
     last_seen = models.DateTimeField(auto_now_add=True)
     expired_at = models.DateTimeField(null=True, blank=True)
@@ -213,23 +251,31 @@ class Device(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} device of user {self.user_id}"
 
+    @classmethod
+    def prepare_keys(cls, rows: Sequence[Any]) -> None:
+        share_keys_of_users(rows)
 
-class Suppression(models.Model):
-    """An address that nothing may be sent to, for all users who have it."""
+    def data_key(self) -> Key | None:
+        return key_of_user(self)
 
-    kind = models.CharField(max_length=10, choices=ContactKind.choices)
-    address = models.CharField(max_length=1000)
-    reason = models.CharField(max_length=200, blank=True)
-    source = models.CharField(max_length=100, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    def sealed_about(self) -> bytes:
+        return device_about(self.user_id)
 
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["kind", "address"], name="suppression_once")]
 
-    def __str__(self) -> str:
-        return f"{self.kind} suppression {self.pk}"
+def device_about(user_id: int) -> bytes:
+    """Returns what names the sealed cell of a device."""
+    return f"directory_device.sealed:{user_id}".encode()
 
-    def save(self, *args: object, **kwargs: object) -> None:
-        """Stores the normal form, by which addresses are compared."""
-        self.address = normalise_address(self.kind, self.address)
-        super().save(*args, **kwargs)  # type: ignore[arg-type]  # Django's own signature
+
+def share_keys_of_users(rows: Sequence[Any]) -> None:
+    """Loads the data keys of the users of rows, in a few statements."""
+    ids = {row.user_id for row in rows if "_data_key" not in row.__dict__}
+    keys = load_keys_of_people(ids) if ids else {}
+    for row in rows:
+        row.__dict__.setdefault("_data_key", keys.get(row.user_id))
+
+
+def key_of_user(row: Any) -> Key | None:
+    """Returns the data key of a row's user."""
+    held: Key | None = row.__dict__.pop("_data_key", None)
+    return held or load_keys_of_people([row.user_id]).get(row.user_id)

@@ -10,10 +10,15 @@ from uuid import UUID
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import connection, models, transaction
 
+from directory.keys import KeyColumns, keys_of_people
 from directory.models.contact import ContactKind, ContactPoint, Device
 from directory.references import ExternalId, PersonKey
+from directory.search import save_tokens
+from vault.cells import Key
+from vault.sealed import SealedModel, SealedQuerySet, SealedText
 from vault.store import create_keys
 
 T = TypeVar("T")
@@ -38,7 +43,7 @@ class Role(models.TextChoices):
     ADMIN = "admin", "Administrator"
 
 
-class PersonManager(UserManager["User"]):
+class PersonManager(UserManager.from_queryset(SealedQuerySet)):  # type: ignore[misc]
     """Finds people by any of their identifiers."""
 
     def find(self, identifier: PersonKey) -> User | None:
@@ -56,12 +61,6 @@ class PersonManager(UserManager["User"]):
         else:
             rows = self.raw("SELECT * FROM directory_user WHERE id = %s", [identifier])
         return next(iter(rows), None)
-
-    def bulk_create(self, objs: Iterable[User], *args: Any, **kwargs: Any) -> list[User]:
-        """Inserts people, each with a data key of their own. See Django's method."""
-        people = list(objs)
-        give_keys(people)
-        return super().bulk_create(people, *args, **kwargs)
 
     def ids_of(self, keys: Iterable[PersonKey]) -> dict[PersonKey, int]:
         """Returns the ids of the persons who exist, by the key that names them."""
@@ -87,6 +86,24 @@ def give_keys(people: Iterable[User]) -> None:
     if without:
         for person, key in zip(without, create_keys(len(without)), strict=True):
             person.key_id = key.id
+            person.__dict__["_data_key"] = key
+
+
+def load_keys_into(people: Sequence[User]) -> None:
+    """Loads the data keys of people, for saving them."""
+    rows = [person for person in people if "_data_key" not in person.__dict__ and person.pk]
+    found = keys_of_people({person.pk: KeyColumns(person.key_id) for person in rows})
+    for person in rows:
+        if key := found.get(person.pk):
+            person.key_id, person.__dict__["_data_key"] = key.id, key
+
+
+def user_about(uuid: UUID) -> bytes:
+    """Returns what names the sealed cell of a person."""
+    return b"directory_user.sealed:" + uuid.bytes
+
+
+_SEARCHED = frozenset({"username", "email", "phone_number", "first_name", "last_name"})
 
 
 def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -95,7 +112,7 @@ def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
         yield values[start : start + _AT_ONCE]
 
 
-class User(AbstractUser):
+class User(SealedModel, AbstractUser):
     """A person: integer `id`, `uuid`, and the platform's own `external_id`.
 
     email, phone_number and telegram_id are what a person entered. Whether each one can be used is
@@ -103,12 +120,15 @@ class User(AbstractUser):
     """
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    username = models.CharField(max_length=150, unique=True, blank=True)
+    username = SealedText(max_length=150, unique=True, blank=True, purpose="username")
+    email = SealedText(max_length=254, blank=True, purpose="email", validators=[validate_email])
+    first_name = SealedText(max_length=150, blank=True, purpose="name")
+    last_name = SealedText(max_length=150, blank=True, purpose="name")
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.STUDENT)
     locale = models.CharField(max_length=20, default="en")
     timezone = models.CharField(max_length=50, default="UTC", validators=[validate_timezone])
-    phone_number = models.CharField(max_length=20, blank=True)
-    telegram_id = models.CharField(max_length=32, blank=True)
+    phone_number = SealedText(max_length=20, blank=True, purpose="phone")
+    telegram_id = SealedText(max_length=32, blank=True, purpose="telegram")
     external_id = models.CharField(max_length=100, null=True, blank=True, unique=True)
     avatar_url = models.URLField(max_length=500, blank=True)
     subscription_tier = models.CharField(max_length=30, default="free")
@@ -142,20 +162,44 @@ class User(AbstractUser):
         """Saves the person and their contact points in one transaction."""
         if not self.username:
             self.username = f"user-{self.uuid.hex[:12]}"
-        if self._state.adding and self.key_id is None:
-            self.key_id = create_keys(1)[0].id  # committed before the row that needs it
         with transaction.atomic():
             super().save(*args, update_fields=update_fields, **kwargs)
             if update_fields is None or {"email", "phone_number", "telegram_id"} & set(
                 update_fields
             ):
                 self._save_contact_points()
+            if update_fields is None or not _SEARCHED.isdisjoint(update_fields):
+                save_tokens([self])
             token = getattr(self, "_pending_fcm_token", None)
             if token:
                 Device.objects.get_or_create(
                     token=token, defaults={"user": self, "kind": Device.Kind.FCM}
                 )
                 del self._pending_fcm_token
+
+    @classmethod
+    def after_insert(cls, rows: Sequence[Any]) -> None:
+        save_tokens(rows)
+
+    @classmethod
+    def prepare_keys(cls, rows: Sequence[Any]) -> None:
+        give_keys(rows)
+        load_keys_into(rows)
+
+    def data_key(self) -> Key | None:
+        held: Key | None = self.__dict__.pop("_data_key", None)
+        if held is not None:
+            return held
+        if self._state.adding and self.key_id is None:
+            (held,) = create_keys(1)  # committed before the row that needs it
+            self.key_id = held.id
+            return held
+        found = keys_of_people({self.pk: KeyColumns(self.key_id)}).get(self.pk)
+        self.key_id = found.id if found else self.key_id
+        return found
+
+    def sealed_about(self) -> bytes:
+        return user_about(self.uuid)
 
     def _save_contact_points(self) -> None:
         entered = {

@@ -102,7 +102,11 @@ ROUTES: tuple[Route, ...] = (
             Query(name="email", about="Exactly this email address."),
             Query(name="external_id", about="Exactly this id of your platform."),
             Query(name="role", about="Only this role."),
-            Query(name="search", about="The beginning of a name, username or email."),
+            Query(
+                name="search",
+                about="A whole username, email or phone number, or the first three letters or more"
+                " of each word of a name.",
+            ),
             *PAGE_QUERY,
         ),
         responses={200: UserList},

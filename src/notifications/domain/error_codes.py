@@ -100,6 +100,7 @@ ERROR_CODES = (
     "reserved_data_key",
     "revoked",
     "revoked_api_key",
+    "search_too_short",
     "secret_required",
     "segment_name_taken",
     "self_approval",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from directory.addresses import normalise_address
+from directory.models import Suppression
+from directory.models.contact import ContactKind
 from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.engine.admission import pay
 from notifications.engine.values import Ready
@@ -59,13 +61,15 @@ def _still_allowed(ready: Sequence[Ready]) -> list[Ready]:
     kind = CONTACT_KIND_OF_CHANNEL.get(Channel(ready[0].message.channel), "")
     addresses = {item.outbound.recipient for item in ready}
     normal = {address: normalise_address(kind, address) for address in addresses}
-    now = hot().recheck([item.message.id for item in ready], kind, list(normal.values()))
+    forms = Suppression.address_forms(set(normal.values())) if kind in ContactKind.values else {}
+    now = hot().recheck([item.message.id for item in ready], kind, list(forms))
+    suppressed = {forms[form] for form in now.suppressed}
     stops = Stops.of(now.stops)
     return [
         item
         for item in ready
         if now.pending.get(item.message.id) == item.lease.batch_id
-        and normal[item.outbound.recipient] not in now.suppressed
+        and normal[item.outbound.recipient] not in suppressed
         and not any(_covering_stop(stops, item, provider) for provider in _carriers(item))
     ]
 

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from directory.keys import keys_of_addresses
+from directory.models import AddressKey
 from notifications.domain.channels import (
     ADDRESS_CHANNELS,
     CONTACT_KIND_OF_CHANNEL,
@@ -169,7 +169,7 @@ def _with_keys(targets: Sequence[SendTarget]) -> list[SendTarget]:
     users = [target.user_id for target in absent if target.user_id is not None]
     people = load_keys_of_people(users) if users else {}
     strangers = [target for target in absent if target.user_id is None and target.address]
-    given = keys_of_addresses([_by_kind(each.address or {}) for each in strangers])
+    given = AddressKey.objects.for_sends([_by_kind(each.address or {}) for each in strangers])
     addresses = {id(target): key for target, key in zip(strangers, given, strict=True)}
     return [
         replace(target, data_key=people.get(target.user_id or 0) or addresses.get(id(target)))

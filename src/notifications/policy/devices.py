@@ -13,21 +13,23 @@ from notifications.models.delivery.hot_facts import DeviceRow, load_attempted, l
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Contact
 from notifications.policy.options import options_of
+from vault.cells import Key
 
 _SETTLED = frozenset({Verdict.SENT, Verdict.DELIVERED, Verdict.FAILED})
 
 
 def load_push_contacts(
-    messages: Sequence[PendingMessage], stopped_providers: Iterable[str]
+    messages: Sequence[PendingMessage], stopped_providers: Iterable[str], keys: Mapping[int, Key]
 ) -> dict[int, Contact]:
     """Returns a contact for each message whose person has a device.
 
-    Devices whose provider is stopped are left out while others remain.
+    Devices whose provider is stopped are left out while others remain. keys: the people's data
+    keys, by user.
     """
     vendors = {message.id: _vendor_of(message) for message in messages}
     carriers = {vendor: push_carriers(vendor) for vendor in set(vendors.values())}
     devices: dict[int, list[DeviceRow]] = defaultdict(list)
-    for row in load_devices(unique(message.user_id for message in messages)):
+    for row in load_devices(unique(message.user_id for message in messages), keys):
         devices[row.user_id].append(row)
     tried: dict[int, dict[int, str]] = defaultdict(dict)
     for message_id, device_id, verdict in load_attempted([m.id for m in messages if m.attempts]):

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from directory.keys import KeyColumns, keys_of_people
 from directory.models import normalise_address
 from notifications.domain.channels import (
     ADDRESS_CHANNELS,
@@ -30,7 +29,8 @@ from notifications.models.delivery.hot_facts import (
     load_circumstances,
     load_contacts,
     load_keys,
-    load_users,
+    load_listed,
+    load_people,
     unique,
 )
 from notifications.models.delivery.hot_rows import PendingMessage
@@ -106,8 +106,8 @@ class SliceFacts:
     users: dict[int, tuple[Any, ...]] = field(default_factory=dict)
     #: The data keys of people and addresses, by the key's id.
     keys: dict[int, Key] = field(default_factory=dict)
-    #: The ids of people's data keys, by user id.
-    key_ids: dict[int, int] = field(default_factory=dict)
+    #: The data keys of people, by user id.
+    people_keys: dict[int, Key] = field(default_factory=dict)
     inactive: set[int] = field(default_factory=set)
     #: By message id.
     contacts: dict[int, Contact] = field(default_factory=dict)
@@ -127,7 +127,7 @@ class SliceFacts:
         """Returns the data key of a message's person or address; None if it was erased."""
         if message.user_id is None:
             return self.keys.get(key_id_of(message.address) or 0)
-        return self.keys.get(self.key_ids.get(message.user_id, 0))
+        return self.people_keys.get(message.user_id)
 
     def preferences_for(self, user_id: int, channel: str, terms: CategoryTerms) -> PreferenceState:
         """Returns the preference state of a person; the defaults for a person without a choice."""
@@ -185,7 +185,9 @@ def load_facts(messages: Sequence[PendingMessage], channel: str, terms_of: Terms
     facts.inactive.update(user_id for user_id in user_ids if user_id not in facts.users)
     kind = CONTACT_KIND_OF_CHANNEL.get(Channel(channel))
     if kind == "push":
-        facts.contacts = load_push_contacts(messages, facts.stops.values("provider"))
+        facts.contacts = load_push_contacts(
+            messages, facts.stops.values("provider"), facts.people_keys
+        )
     elif kind:
         _load_contacts(facts, messages, channel, kind)
     keyed = [m.id for m in messages if m.collapse_key or m.ordering_key]
@@ -198,14 +200,13 @@ def _load_people(
     facts: SliceFacts, messages: Sequence[PendingMessage], user_ids: Sequence[int]
 ) -> None:
     """Loads people, and the keys of people and addresses. A person without a key was erased."""
-    rows = load_users(user_ids) if user_ids else []
-    keys = keys_of_people({row[0]: KeyColumns(*row[_ACTIVE + 1 :]) for row in rows})
-    for row in rows:
-        facts.users[row[0]] = row[:_ACTIVE]
-        if not row[_ACTIVE] or row[0] not in keys:
-            facts.inactive.add(row[0])
-    for user_id, key in keys.items():
-        facts.keys[key.id], facts.key_ids[user_id] = key, key.id
+    people = load_people(user_ids)
+    for user_id, row in people.rows.items():
+        facts.users[user_id] = row[:_ACTIVE]
+        if not row[_ACTIVE] or user_id not in people.keys:
+            facts.inactive.add(user_id)
+    facts.people_keys = people.keys
+    facts.keys = {key.id: key for key in people.keys.values()}
     strangers = [m.address for m in messages if m.user_id is None and m.address]
     if strangers:
         facts.keys |= load_data_keys(map(key_id_of, strangers))
@@ -288,13 +289,11 @@ def _load_contacts(
         for message in messages
         if message.address
     }
-    points = load_contacts(
-        unique(m.user_id for m in messages if m.id not in given),
-        kind,
-        [normalise_address(kind, address) for address in given.values() if address],
-    )
-    by_user = {p.user_id: Contact(p.address, p.state, p.listed) for p in points if p.user_id}
-    stopped = {point.address for point in points if point.user_id is None}
+    people = unique(m.user_id for m in messages if m.id not in given)
+    points = load_contacts(people, kind, facts.people_keys)
+    by_user = {p.user_id: Contact(p.address, p.state, p.listed) for p in points if p.address}
+    normal = {normalise_address(kind, address) for address in given.values() if address}
+    stopped = load_listed(kind, normal) if normal else set()
     for message in messages:
         address = given.get(message.id)
         if address:

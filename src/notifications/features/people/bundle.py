@@ -31,11 +31,16 @@ def collect_person_data(identifier: object, *, caller: Caller) -> dict[str, Any]
     )
     found = {
         "user": user_responses([user])[0],
-        "devices": list(
-            Device.objects.filter(user=user).values(
-                "kind", "platform", "token", "last_seen", "expired_at"
-            )
-        ),
+        "devices": [
+            {
+                "kind": device.kind,
+                "platform": device.platform,
+                "token": device.token,
+                "last_seen": device.last_seen,
+                "expired_at": device.expired_at,
+            }
+            for device in Device.objects.filter(user=user)
+        ],
         "relations": _relations(user),
         "preferences": preferences_of(user.pk),
         "consents": list(

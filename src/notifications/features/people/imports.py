@@ -202,8 +202,8 @@ def _people_of(rows: Rows) -> Mapping[int, list[int]]:
     points = ContactPoint.objects.filter(
         kind=ContactKind.EMAIL, address__in=sorted(set(emails.values()))
     )
-    for address, user in points.order_by("user_id").values_list("address", "user_id"):
-        reached.setdefault(address, []).append(user)
+    for point in points.order_by("user_id"):
+        reached.setdefault(point.address, []).append(point.user_id)
     return people | {n: reached[email] for n, email in emails.items() if email in reached}
 
 

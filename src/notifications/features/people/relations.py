@@ -188,11 +188,9 @@ def _insert_suppressions(fresh: Mapping[tuple[str, str], Suppression]) -> int:
     for start in range(0, len(keys), _AT_ONCE):
         part = keys[start : start + _AT_ONCE]
         with transaction.atomic():
-            known = set(
-                Suppression.objects.filter(address__in=[key[1] for key in part]).values_list(
-                    "kind", "address"
-                )
-            )
+            forms = Suppression.address_forms(address for _, address in part)
+            stored = Suppression.objects.columns_among(forms)
+            known = {(kind, forms[form]) for kind, form in stored}
             made = [fresh[key] for key in part if key not in known]
             Suppression.objects.bulk_create(made, ignore_conflicts=True)
         created += len(made)

@@ -15,6 +15,7 @@ from directory.models import ContactPoint, GroupMembership, User, normalise_addr
 from directory.models.contact import ContactKind
 from directory.people import UpsertReport, upsert_people
 from directory.references import ExternalId, read_person
+from directory.search import people_matching
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest
 from notifications.features.access.callers import forget_callers
@@ -35,6 +36,9 @@ WRITE = "users:write"
 MAX_USERS = 10_000
 _AT_ONCE = 1_000
 _MAX_SHARED = 1_000  # the most users of one address that a filter finds
+_TOO_SHORT = (
+    "is too short: name a whole email, username or phone number, or three letters of each word"
+)
 _FILTERS = ("username", "role", "external_id")
 
 
@@ -58,8 +62,11 @@ class UserService:
     ) -> Sequence[UserResponse]:
         """Returns users in ascending order of id.
 
-        filters: username, role, external_id (exact), email (in any spelling), search (the beginning
-        of a name, username or email, in any case; a whole address in any spelling).
+        filters: username, role, external_id (exact), email (in any spelling), search (a whole
+        username, email or phone number, or beginnings of words of a name, in any case).
+
+        Raises:
+            InvalidRequest: search_too_short.
         """
         require_scope(caller, READ)
         rows = User.objects.filter(pk__gt=after)
@@ -68,14 +75,10 @@ class UserService:
             rows = rows.filter(Q(email=email) | Q(pk__in=_ids_reached_by(email)))
         word = filters.get("search", "").strip()
         if word:
-            mailed = _ids_reached_by(word) if "@" in word else ()
-            rows = rows.filter(
-                Q(pk__in=mailed)
-                | Q(username__istartswith=word)
-                | Q(email__istartswith=word)
-                | Q(first_name__istartswith=word)
-                | Q(last_name__istartswith=word)
-            )
+            named = people_matching(word)
+            if named is None:
+                raise InvalidRequest([FieldError("search", "search_too_short", _TOO_SHORT)])
+            rows = rows.filter(named | Q(pk__in=_ids_reached_by(word)) if "@" in word else named)
         return user_responses(rows.order_by("pk")[: max(1, min(limit, _AT_ONCE))])
 
     def upsert(

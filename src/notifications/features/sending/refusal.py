@@ -18,8 +18,8 @@ from notifications.intake.accept import MAX_ATTEMPTS, Intent, SendTarget
 from notifications.models import RefusedSend
 from notifications.models.delivery.hot_facts import (
     Circumstances,
-    load_contacts,
     load_for_sends,
+    load_listed,
 )
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Contact, Decision, Defer, Digest, Suppress, decide
@@ -141,7 +141,7 @@ def _contact(
     kind = CONTACT_KIND_OF_CHANNEL.get(Channel(channel))
     if kind and target.address:
         address = given_address(target.address, channel)
-        listed = bool(load_contacts([], kind, [normalise_address(kind, address)]))
+        listed = bool(load_listed(kind, [normalise_address(kind, address)]))
         return Contact(address, suppressed=listed) if address else None
     if kind and kind in addresses:
         point = addresses[kind]

@@ -8,7 +8,7 @@ its next slice. No cache has to be invalidated.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -17,13 +17,22 @@ from django.conf import settings
 from django.db import connection
 
 from directory.keys import KeyColumns, keys_of_people
-from directory.models.contact import ADDRESSES, WRITTEN_TO, ContactAddress, addresses_by_user
+from directory.models.contact import (
+    ADDRESSES,
+    ContactAddress,
+    addresses_by_user,
+    device_about,
+    written_to,
+)
+from directory.models.suppression import Suppression
+from directory.models.user import user_about
 from notifications.domain.preference_bits import CATEGORY_BITS, GENERAL_BITS
 from notifications.models.content.template import HEAD_COLUMNS, NotificationTemplate
 from notifications.models.delivery import hot_sqlite
 from notifications.models.delivery.hot import PlainQuery, Row, fetch, fetch_together
 from notifications.models.delivery.hot_rows import HALTED_SOURCES
 from vault.cells import Key
+from vault.sealed import open_texts
 
 USER_COLUMNS = (
     "id",
@@ -80,7 +89,7 @@ _WRAPPED = (
 )
 """The wrapped key of a person, where the main database contains the keys."""
 _USERS = (
-    f"SELECT {', '.join(USER_COLUMNS)}, is_active, key_id, {_WRAPPED}"  # noqa: S608 -- constant text
+    f"SELECT {', '.join(USER_COLUMNS)}, is_active, sealed, key_id, {_WRAPPED}"  # noqa: S608 -- constant
     " FROM directory_user AS u WHERE id {users}"
 )
 _HEADS = (
@@ -93,17 +102,14 @@ _LISTED = (
     " WHERE s.kind = point.kind AND s.address = point.address)"
 )
 _POINTS = (
-    f"SELECT point.user_id, {WRITTEN_TO}, point.state, {_LISTED}"  # noqa: S608 -- constant text
+    "SELECT point.user_id, point.kind, point.sealed, point.address, point.spelling,"  # noqa: S608
+    f" point.state, {_LISTED}"
     " FROM directory_contactpoint point WHERE point.user_id {users} AND point.kind = {mark}"
-)
-_DEVICES = (
-    "SELECT user_id, token, 'active', FALSE FROM directory_device"
-    " WHERE user_id {users} AND expired_at IS NULL ORDER BY last_seen, id"
 )
 _NEWEST = 20  # the most devices of one user that get a push
 _EACH_DEVICE = (
-    "SELECT user_id, id, kind, token, keys FROM ("  # noqa: S608 -- constant text
-    "SELECT user_id, id, kind, token, keys, row_number() OVER"
+    "SELECT user_id, id, kind, sealed, token, keys FROM ("  # noqa: S608 -- constant text
+    "SELECT user_id, id, kind, sealed, token, keys, row_number() OVER"
     " (PARTITION BY user_id ORDER BY last_seen DESC, id DESC) AS place"
     " FROM directory_device WHERE user_id {users} AND expired_at IS NULL"
     f") AS d WHERE place <= {_NEWEST} ORDER BY place"
@@ -112,10 +118,13 @@ _ATTEMPTED = (
     "SELECT message_id, device_id, verdict FROM notifications_deliveryattempt"
     " WHERE message_id {users} AND device_id IS NOT NULL"
 )
-_SUPPRESSED = (
-    "SELECT CAST(NULL AS bigint), address, '', TRUE FROM directory_suppression"
-    " WHERE kind = {mark} AND address {texts}"
-)
+_SUPPRESSED = "SELECT address FROM directory_suppression WHERE kind = {mark} AND address {texts}"
+
+
+_SEALED = len(USER_COLUMNS) + 1
+"""The position of the sealed column in a row of _USERS."""
+_SEALED_COLUMNS = ("username", "email", "first_name", "last_name")
+_FIRST_SEALED = USER_COLUMNS.index(_SEALED_COLUMNS[0])
 
 
 class Circumstances(NamedTuple):
@@ -156,9 +165,34 @@ def _circumstances(rows: Iterable[Row]) -> Circumstances:
     return found
 
 
-def load_users(user_ids: Sequence[int]) -> list[tuple[Any, ...]]:
-    """Returns rows of USER_COLUMNS, is_active, and the columns of the person's key."""
-    return _typed_users(fetch(PlainQuery(_USERS, (user_ids,))))
+class People(NamedTuple):
+    """People, and the keys that sealed what is stored about them."""
+
+    #: Rows of USER_COLUMNS and is_active, by user.
+    rows: dict[int, Row]
+    #: By user. An erased person has none.
+    keys: dict[int, Key]
+
+
+def load_people(user_ids: Sequence[int]) -> People:
+    """Loads people."""
+    return _open_people(fetch(PlainQuery(_USERS, (user_ids,)))) if user_ids else People({}, {})
+
+
+def _open_people(found: list[Row]) -> People:
+    keys = keys_of_people(_key_columns(found))
+    rows = _typed_users(found)
+    return People({row[0]: _opened(row, keys.get(row[0])) for row in rows}, keys)
+
+
+def _opened(row: Row, key: Key | None) -> Row:
+    """Replaces the indexes in a person's row by their texts."""
+    sealed = row[_SEALED]
+    if sealed is None:
+        return row[:_SEALED]
+    texts = open_texts(sealed, user_about(row[1]), key) if key is not None else {}
+    opened = [texts.get(name, "") for name in _SEALED_COLUMNS]
+    return (*row[:_FIRST_SEALED], *opened, *row[_FIRST_SEALED + len(opened) : _SEALED])
 
 
 def load_keys_of_people(user_ids: Sequence[int]) -> dict[int, Key]:
@@ -176,7 +210,7 @@ class SendFacts(NamedTuple):
 
     #: By path, without their texts.
     templates: dict[str, NotificationTemplate]
-    #: Rows of USER_COLUMNS, is_active and the columns of the key, by user.
+    #: Rows of USER_COLUMNS and is_active, by user.
     users: dict[int, Row]
     #: By user.
     keys: dict[int, Key]
@@ -200,10 +234,11 @@ def load_for_sends(paths: Sequence[str], user_ids: Sequence[int]) -> SendFacts:
             PlainQuery(_ADDRESSES, (user_ids,)),
         ]
     )
-    keys = keys_of_people(_key_columns(users))
-    rows = {row[0]: row for row in _typed_users(users) if row[0] in keys}
+    people = _open_people(users)
+    rows = {user_id: row for user_id, row in people.rows.items() if user_id in people.keys}
     heads = NotificationTemplate.objects.heads_of(templates)
-    return SendFacts(heads, rows, keys, _circumstances(here), addresses_by_user(points))
+    addresses = addresses_by_user(points, people.keys)
+    return SendFacts(heads, rows, people.keys, _circumstances(here), addresses)
 
 
 def load_heads(paths: Sequence[str]) -> dict[str, NotificationTemplate]:
@@ -303,33 +338,35 @@ def _typed(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 class Point(NamedTuple):
-    """A contact point, or a suppressed address without a user."""
+    """A contact point of a user."""
 
-    #: None for a suppressed address without a user.
-    user_id: int | None
-    #: In the spelling that is written to; in its normal form without a user.
+    user_id: int
+    #: In the spelling that is written to.
     address: str
     state: str
     #: Whether the address is on the suppression list.
     listed: bool
 
 
-def load_contacts(user_ids: Sequence[int], kind: str, strangers: Sequence[str] = ()) -> list[Point]:
-    """Loads contact points of a kind, the newest device last, in one statement.
+def load_contacts(user_ids: Sequence[int], kind: str, keys: Mapping[int, Key]) -> list[Point]:
+    """Loads the contact points of a kind. keys: the people's data keys, by user."""
+    rows = fetch(PlainQuery(_POINTS, (user_ids, kind))) if user_ids else []
+    return [
+        Point(
+            user_id,
+            written_to((user_id, kind), sealed, (address, spelling), keys.get(user_id)),
+            state,
+            bool(listed),
+        )
+        for user_id, kind, sealed, address, spelling, state, listed in rows
+    ]
 
-    It also returns which of `strangers`, addresses without a user in their normal form, are
-    suppressed.
-    """
-    if kind == "push":
-        rows = fetch(PlainQuery(_DEVICES, (user_ids,))) if user_ids else []
-    elif strangers and user_ids:
-        both = f"{_POINTS} UNION ALL {_SUPPRESSED}"
-        rows = fetch(PlainQuery(both, (user_ids, kind, kind, strangers)))
-    elif strangers:
-        rows = fetch(PlainQuery(_SUPPRESSED, (kind, strangers)))
-    else:
-        rows = fetch(PlainQuery(_POINTS, (user_ids, kind))) if user_ids else []
-    return [Point(row[0], row[1], row[2], bool(row[3])) for row in rows]
+
+def load_listed(kind: str, addresses: Iterable[str]) -> set[str]:
+    """Returns which of these addresses, in their normal form, are on the suppression list."""
+    forms = Suppression.address_forms(addresses)
+    rows = fetch(PlainQuery(_SUPPRESSED, (kind, list(forms)))) if forms else []
+    return {forms[row[0]] for row in rows}
 
 
 class DeviceRow(NamedTuple):
@@ -343,13 +380,22 @@ class DeviceRow(NamedTuple):
     keys: dict[str, str]
 
 
-def load_devices(user_ids: Sequence[int]) -> list[DeviceRow]:
-    """Returns the newest devices of these users, each user's newest first."""
-    rows = fetch(PlainQuery(_EACH_DEVICE, (user_ids,))) if user_ids else []
-    return [
-        DeviceRow(user_id, key, kind, token, json.loads(keys) if isinstance(keys, str) else keys)
-        for user_id, key, kind, token, keys in rows
-    ]
+def load_devices(user_ids: Sequence[int], data_keys: Mapping[int, Key]) -> list[DeviceRow]:
+    """Returns the newest devices of these users, each user's newest first.
+
+    data_keys: the people's data keys, by user.
+    """
+    found = []
+    for user_id, device_id, kind, sealed, token, keys in (
+        fetch(PlainQuery(_EACH_DEVICE, (user_ids,))) if user_ids else []
+    ):
+        key = data_keys.get(user_id)
+        if sealed is not None:
+            token = open_texts(sealed, device_about(user_id), key).get("token", "") if key else ""
+        if token:
+            read = json.loads(keys) if isinstance(keys, str) else keys
+            found.append(DeviceRow(user_id, device_id, kind, token, read))
+    return found
 
 
 def load_attempted(message_ids: Sequence[int]) -> list[tuple[Any, ...]]:

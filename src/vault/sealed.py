@@ -1,0 +1,297 @@
+"""Model fields whose texts are sealed together in one column of their row.
+
+A `SealedText` reads and writes as a text. Its own column has a blind index, to which the lookups
+`exact`, `in` and `isnull` go; no other lookup, `values()` or `order_by()` can use it. The texts of
+all such fields of a row are in its column `sealed`, under the data key of the row's person.
+
+A row of an older release has readable texts in its columns, and nothing in `sealed`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import msgspec
+from django.core.exceptions import FieldError
+from django.db import models
+from django.db.models.lookups import Exact, In, IsNull
+from django.db.models.query_utils import DeferredAttribute
+
+from vault.cells import Key, KeyErased, key_id_of
+from vault.indexes import blind_index
+from vault.store import has_scope, load_data_keys, open_cell
+
+if TYPE_CHECKING:  # Django's fields take type arguments in the stubs only
+    CharBase = models.CharField[Any, Any]
+    BinaryBase = models.BinaryField[Any, Any]
+    QuerySetBase = models.QuerySet[Any]
+else:
+    CharBase, BinaryBase, QuerySetBase = models.CharField, models.BinaryField, models.QuerySet
+_INDEX = re.compile(r"[0-9a-f]{40}")
+_LOOKUPS = frozenset({"exact", "in", "isnull"})
+
+
+class StoredValue:
+    """What the column of a sealed text has. Load the object to read the text itself."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return "<a sealed text: load its object to read it>"
+
+    def __str__(self) -> str:
+        raise TypeError("values() cannot read a sealed text: load the objects")
+
+
+class SealedAttribute(DeferredAttribute):
+    """The attribute of a sealed text. It opens the row's cell when it is read."""
+
+    def __get__(self, instance: Any, cls: type | None = None) -> Any:
+        if instance is None:
+            return self
+        value = super().__get__(instance, cls)
+        if isinstance(value, StoredValue):
+            value = instance.open_text(self.field.attname, value)
+            instance.__dict__[self.field.attname] = value
+        return value
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.__dict__[self.field.attname] = value
+
+
+class SealedText(CharBase):
+    """A text in the sealed column of its row. See the module."""
+
+    descriptor_class = SealedAttribute
+
+    def __init__(self, *args: Any, purpose: str = "", **kwargs: Any) -> None:
+        """Takes the arguments of a CharField. Indexes of the same purpose can be compared."""
+        super().__init__(*args, **kwargs)
+        self.purpose = purpose
+
+    def deconstruct(self) -> Any:
+        name, path, args, kwargs = super().deconstruct()
+        return name, path, args, {**kwargs, "purpose": self.purpose}
+
+    def index_of(self, text: str) -> str:
+        """Returns what the column has for a text."""
+        return text and blind_index(f"{self.purpose}:{text}")
+
+    def from_db_value(self, value: str | None, *_: Any) -> StoredValue | str | None:
+        return StoredValue(value) if value else value
+
+    def to_python(self, value: Any) -> Any:
+        return value if isinstance(value, StoredValue) else super().to_python(value)
+
+    def get_prep_value(self, value: Any) -> Any:
+        if isinstance(value, StoredValue):
+            return value.text
+        text = super().get_prep_value(value)
+        return self.index_of(text) if text else text
+
+    def get_lookup(self, lookup_name: str) -> Any:
+        """Returns a lookup of the index; None for all others, which Django reports as an error."""
+        return super().get_lookup(lookup_name) if lookup_name in _LOOKUPS else None
+
+    def get_transform(self, lookup_name: str) -> None:
+        return None
+
+    def columns_of(self, value: Any) -> list[Any]:
+        """Returns what the column may have for a text: the index, or the text of an older row."""
+        found = self.get_prep_value(value)
+        text = value.text if isinstance(value, StoredValue) else value
+        is_plain = isinstance(text, str) and text and not _INDEX.fullmatch(text)
+        return [found, text] if is_plain else [found]
+
+
+@SealedText.register_lookup
+class SealedIn(In):
+    """Compares with any of some texts."""
+
+    def get_prep_lookup(self) -> Any:
+        if hasattr(self.rhs, "resolve_expression"):
+            return super().get_prep_lookup()
+        return [each for value in self.rhs for each in self.lhs.output_field.columns_of(value)]
+
+    def get_db_prep_lookup(self, value: Any, connection: Any) -> Any:
+        return "%s", list(value)
+
+
+@SealedText.register_lookup
+class SealedExact(Exact):
+    """Compares with one text."""
+
+    def get_prep_lookup(self) -> Any:
+        if hasattr(self.rhs, "resolve_expression"):
+            return super().get_prep_lookup()
+        return self.lhs.output_field.columns_of(self.rhs)
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        if not isinstance(self.rhs, list):
+            return super().as_sql(compiler, connection)
+        column, params = self.process_lhs(compiler, connection)
+        marks = ", ".join(["%s"] * len(self.rhs))
+        return f"{column} IN ({marks})", (*params, *self.rhs)
+
+
+@SealedText.register_lookup
+class SealedIsNull(IsNull):
+    """Whether there is no text."""
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        column, params = self.process_lhs(compiler, connection)
+        sql = f"coalesce({column}, '') {'=' if self.rhs else '<>'} ''"
+        return sql, tuple(params)
+
+
+class SealedColumn(BinaryBase):
+    """The cell with the sealed texts of a row."""
+
+    def pre_save(self, model_instance: Any, add: bool) -> Any:
+        return model_instance.seal_texts()
+
+
+class SealedQuerySet(QuerySetBase):
+    """A queryset that keeps the sealed column consistent with its texts."""
+
+    def _fetch_all(self) -> None:
+        super()._fetch_all()
+        if has_scope() and self._result_cache and isinstance(self._result_cache[0], SealedModel):
+            rows = self._result_cache
+            load_data_keys(key_id_of(row.__dict__.get("sealed")) for row in rows)
+
+    def _check(self, names: Iterable[Any]) -> None:
+        sealed = self.model.sealed_names()
+        for name in names:
+            if isinstance(name, str) and name.lstrip("-") in sealed:
+                raise FieldError(f"{name} is sealed: load the objects, and read it from each")
+
+    def update(self, **kwargs: Any) -> int:
+        self._check(kwargs)
+        return super().update(**kwargs)
+
+    def values(self, *fields: Any, **expressions: Any) -> Any:
+        self._check(fields)
+        return super().values(*fields, **expressions)
+
+    def values_list(self, *fields: Any, **kwargs: Any) -> Any:
+        self._check(fields)
+        return super().values_list(*fields, **kwargs)
+
+    def indexes(self, *fields: str) -> Any:
+        """Returns tuples of fields, as values_list() does; a sealed text is a StoredValue."""
+        return super().values_list(*fields)
+
+    def only(self, *fields: str) -> Self:
+        self._check(fields)
+        return super().only(*fields)
+
+    def order_by(self, *fields: Any) -> Self:
+        self._check(fields)
+        return super().order_by(*fields)
+
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        rows = list(objs)
+        self.model.prepare_keys(rows)
+        if not self.model.sealed_names().isdisjoint(kwargs.get("update_fields") or ()):
+            kwargs["update_fields"] = [*kwargs["update_fields"], "sealed"]
+        made = super().bulk_create(rows, *args, **kwargs)
+        self.model.after_insert(made)
+        return made
+
+    def bulk_update(
+        self, objs: Iterable[Any], fields: Iterable[str], batch_size: int | None = None
+    ) -> int:
+        rows, names = list(objs), list(fields)
+        if not self.model.sealed_names().isdisjoint(names):
+            self.model.prepare_keys(rows)
+            for row in rows:
+                row.sealed = row.seal_texts()
+            names.append("sealed")
+        return super().bulk_update(rows, names, batch_size)
+
+
+class SealedModel(models.Model):
+    """A row with sealed texts."""
+
+    #: A cell with the texts of all sealed fields, as a JSON object.
+    sealed = SealedColumn(null=True, editable=False)
+
+    _names: ClassVar[dict[type, frozenset[str]]] = {}
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def sealed_names(cls) -> frozenset[str]:
+        """Returns the names of the sealed fields."""
+        found = SealedModel._names.get(cls)
+        if found is None:
+            found = frozenset(f.attname for f in cls._meta.fields if isinstance(f, SealedText))
+            SealedModel._names[cls] = found
+        return found
+
+    @classmethod
+    def prepare_keys(cls, rows: Sequence[Any]) -> None:
+        """Finds or creates the data keys of rows, a few statements for all of them."""
+
+    @classmethod
+    def after_insert(cls, rows: Sequence[Any]) -> None:
+        """Writes what belongs to rows that `bulk_create` inserted or changed."""
+
+    def data_key(self) -> Key | None:
+        """Returns the key that seals the row; None where it was erased."""
+        raise NotImplementedError
+
+    def sealed_about(self) -> bytes:
+        """Returns what names the row, so that its cell cannot be moved to another one."""
+        raise NotImplementedError
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        names = None if update_fields is None else set(update_fields)
+        if names is not None and not self.sealed_names().isdisjoint(names):
+            names.add("sealed")
+        super().save(*args, update_fields=names, **kwargs)
+
+    def seal_texts(self) -> bytes | None:
+        """Returns the cell of the texts as they are now. An unread cell stays as it is."""
+        held = self.__dict__
+        if "sealed" in held and held["sealed"] is not None:
+            changed = [name for name in self.sealed_names() if _is_read(held, name)]
+            if not changed:
+                return bytes(held["sealed"])
+        texts = {name: text for name in self.sealed_names() if (text := getattr(self, name))}
+        key = self.data_key()
+        cell = None if key is None else key.seal(msgspec.json.encode(texts), self.sealed_about())
+        held["sealed"], held["_opened"] = cell, (cell, texts)
+        return cell
+
+    def open_text(self, name: str, stored: StoredValue) -> str:
+        """Returns one text; empty where the key was erased."""
+        cell = self.sealed
+        if cell is None:
+            return stored.text  # a row of an older release
+        opened = self.__dict__.get("_opened")
+        if opened is None or opened[0] is not cell:
+            opened = self.__dict__["_opened"] = (cell, open_texts(cell, self.sealed_about()))
+        text: str = opened[1].get(name, "")
+        return text
+
+
+def _is_read(held: dict[str, Any], name: str) -> bool:
+    return name in held and not isinstance(held[name], StoredValue)
+
+
+def open_texts(cell: bytes | memoryview, about: bytes, key: Key | None = None) -> dict[str, str]:
+    """Returns the texts in a cell, by field; empty where the key was erased."""
+    try:
+        plain = open_cell(cell, about) if key is None else key.open(cell, about)
+    except KeyErased:
+        return {}
+    texts: dict[str, str] = msgspec.json.decode(plain)
+    return texts
