@@ -71,5 +71,5 @@ def _create(user_ids: list[int]) -> dict[int, Key]:
         stored = _stored(user_ids)
     others = {pk: each for pk, each in stored.items() if each.key_id != made[pk].id}
     loaded = keys_of_rows(others.values())
-    kept = {pk: made[pk] for pk in stored if pk not in others}
-    return kept | {pk: loaded[each.key_id] for pk, each in others.items() if each.key_id in loaded}
+    ours = {pk: made[pk] for pk in stored if pk not in others}
+    return ours | {pk: loaded[each.key_id] for pk, each in others.items() if each.key_id in loaded}

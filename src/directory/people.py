@@ -27,8 +27,8 @@ from directory.memberships import (
 )
 from directory.models import ContactPoint, User
 from directory.models.contact import ContactKind, ContactState, columns_of
+from directory.models.search_token import save_tokens
 from directory.rows import insert_rows, reserve_ids
-from directory.search import save_tokens
 
 _IDS_AT_ONCE = 500
 _KIND_OF_FIELD = {

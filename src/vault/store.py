@@ -42,7 +42,7 @@ _scope = _Scope()
 
 @contextlib.contextmanager
 def scope() -> Iterator[None]:
-    """Keeps loaded keys until the block ends. Blocks may be nested; the outermost one counts."""
+    """Holds loaded keys until the block ends. Blocks may be nested; the outermost one counts."""
     _scope.depth += 1
     try:
         yield
@@ -53,7 +53,7 @@ def scope() -> Iterator[None]:
 
 
 def has_scope() -> bool:
-    """Whether loaded keys are kept now."""
+    """Whether loaded keys stay loaded now."""
     return _scope.depth > 0
 
 

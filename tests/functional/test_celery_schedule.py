@@ -60,6 +60,9 @@ LEFT = (
 )
 
 
+SECRET = "the-secret-of-all-processes-0123456789"
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
     """A PostgreSQL server that the tests may restart."""
@@ -70,7 +73,8 @@ def server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory, server: PostgresServer) -> None:
     """The demo data, for all tests of this module."""
-    Installation(tmp_path_factory.mktemp("demo"), database_url=server.url).prepare(demo=True)
+    folder = tmp_path_factory.mktemp("demo")
+    Installation(folder, database_url=server.url, secret_key=SECRET).prepare(demo=True)
 
 
 @pytest.fixture
@@ -79,6 +83,7 @@ def place(tmp_path: Path, server: PostgresServer, redis: RedisServer, demo: None
         tmp_path,
         database_url=server.url,
         redis_url=redis.url,
+        secret_key=SECRET,
         metrics_port=str(free_port()),
         log_level="WARNING",
     )

@@ -218,7 +218,8 @@ def _send(world: World) -> None:
 
 def _leases(world: World) -> bool:
     """Whether a worker holds a lease."""
-    return any(worker.driver.lease_count for _, worker in world.workers.values())
+    started = [worker for _, worker in world.workers.values() if hasattr(worker, "driver")]
+    return any(worker.driver.lease_count for worker in started)
 
 
 def _cancel(world: World, key: int) -> None:

@@ -2,9 +2,10 @@
 
 import django.core.validators
 import django.db.models.deletion
-import vault.sealed
 from django.conf import settings
 from django.db import migrations, models
+
+import vault.sealed
 
 
 class Migration(migrations.Migration):

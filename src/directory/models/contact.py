@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from django.conf import settings
 from django.db import models
@@ -54,7 +54,13 @@ ADDRESSES = (
 """SQL for rows that `addresses_by_user` reads, of the contact points named `point`."""
 
 
-class ContactPointManager(models.Manager.from_queryset(SealedQuerySet)):  # type: ignore[misc]
+if TYPE_CHECKING:  # the stubs do not know what from_queryset returns
+    ManagerBase = models.Manager["ContactPoint"]
+else:
+    ManagerBase = models.Manager.from_queryset(SealedQuerySet)
+
+
+class ContactPointManager(ManagerBase):
     """Maintains one contact point for each user and kind."""
 
     def close(self, *, user_id: int, kind: str, address: str, state: str, reason: str) -> bool:
@@ -189,7 +195,7 @@ class ContactPoint(SealedModel):
     @property
     def written_to(self) -> str:
         """The address in the spelling in which it was given."""
-        return self.spelling or self.address
+        return str(self.spelling or self.address)
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
         """Stores the normal form and the spelling; a changed address loses its old spelling."""

@@ -1,9 +1,33 @@
-"""Search tokens: keyed hashes of what people are searched by."""
+"""Finds people by a whole email, username or phone number, or by words of their names.
+
+Names are sealed. Their words are found by tokens: keyed hashes of each word and of its beginnings
+from three letters on. Equal tokens reveal that two people share a word, and nothing else.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
 from django.conf import settings
 from django.db import models
+
+from directory.addresses import AddressFault, normalise_address, read_phone
+from directory.models.contact import ContactKind
+from directory.rows import insert_rows
+
+if TYPE_CHECKING:
+    from directory.models.user import User
+
+SHORTEST = 3
+"""The fewest letters of a beginning of a word."""
+_WORD = re.compile(r"\w+")
+_MOST_WORDS = 8
+_LONGEST = 40
 
 
 class SearchToken(models.Model):
@@ -18,3 +42,72 @@ class SearchToken(models.Model):
 
     def __str__(self) -> str:
         return f"a search token of user {self.user_id}"
+
+
+def save_tokens(people: Sequence[User], *, fresh: bool = False) -> None:
+    """Writes the tokens of people. fresh: they have none yet."""
+    if not fresh:
+        SearchToken.objects.filter(user_id__in=[user.pk for user in people]).delete()
+    insert_rows(
+        [SearchToken(user_id=user.pk, token=token) for user in people for token in _tokens_of(user)]
+    )
+
+
+def people_matching(text: str) -> models.Q | None:
+    """Returns the condition for people whom a search names; None where it is too short.
+
+    A text of several words finds those whose names have all of them.
+    """
+    whole = [_token("username", _folded(text.strip())), *_address_tokens(text)]
+    words = _words(text)
+    if not words or min(map(len, words)) < SHORTEST:
+        if "@" not in text and not any(letter.isdigit() for letter in text):
+            return None
+        words = []
+    found = models.Q(pk__in=_users_with(whole))
+    if words:
+        named = models.Q()
+        for word in words[:_MOST_WORDS]:
+            named &= models.Q(pk__in=_users_with([_token("word", word[:_LONGEST])]))
+        found |= named
+    return found
+
+
+def _users_with(tokens: Iterable[int]) -> models.QuerySet[SearchToken, int]:
+    return SearchToken.objects.filter(token__in=list(tokens)).values_list("user_id", flat=True)
+
+
+def _address_tokens(text: str) -> list[int]:
+    text = text.strip()
+    if "@" in text:
+        return [_token("email", normalise_address(ContactKind.EMAIL, text))]
+    try:
+        return [_token("phone", read_phone(text))]
+    except AddressFault:
+        return []
+
+
+def _tokens_of(user: User) -> set[int]:
+    found = {_token("username", _folded(user.username))}
+    if user.email:
+        found.add(_token("email", normalise_address(ContactKind.EMAIL, user.email)))
+    if user.phone_number:
+        found.add(_token("phone", normalise_address(ContactKind.PHONE, user.phone_number)))
+    for word in _words(f"{user.first_name} {user.last_name}")[:_MOST_WORDS]:
+        word = word[:_LONGEST]
+        found.update(_token("word", word[:end]) for end in range(SHORTEST, len(word) + 1))
+        found.add(_token("word", word))
+    return found
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(_folded(text))
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
+
+
+def _token(kind: str, text: str) -> int:
+    digest = hmac.new(settings.PEPPER.encode(), f"search:{kind}:{text}".encode(), hashlib.sha256)
+    return int.from_bytes(digest.digest()[:8], "big", signed=True)

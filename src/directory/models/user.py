@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 import zoneinfo
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractUser, UserManager
@@ -15,8 +15,8 @@ from django.db import connection, models, transaction
 
 from directory.keys import KeyColumns, keys_of_people
 from directory.models.contact import ContactKind, ContactPoint, Device
+from directory.models.search_token import save_tokens
 from directory.references import ExternalId, PersonKey
-from directory.search import save_tokens
 from vault.cells import Key
 from vault.sealed import SealedModel, SealedQuerySet, SealedText
 from vault.store import create_keys
@@ -43,7 +43,13 @@ class Role(models.TextChoices):
     ADMIN = "admin", "Administrator"
 
 
-class PersonManager(UserManager.from_queryset(SealedQuerySet)):  # type: ignore[misc]
+if TYPE_CHECKING:  # the stubs do not know what from_queryset returns
+    ManagerBase = UserManager["User"]
+else:
+    ManagerBase = UserManager.from_queryset(SealedQuerySet)
+
+
+class PersonManager(ManagerBase):
     """Finds people by any of their identifiers."""
 
     def find(self, identifier: PersonKey) -> User | None:

@@ -8,13 +8,14 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.core.exceptions import ValidationError
-from django.db.models import DateTimeField, Field
+from django.db.models import DateTimeField, Field, QuerySet
 from django.forms import Field as FormField
 from django.forms import ModelForm
 from django.http import HttpRequest
 from rest_framework.authtoken.models import TokenProxy
 
 from directory.models import ContactPoint, Device, User
+from directory.models.search_token import people_matching
 from directory.moments import MomentOutOfRange, check_moment
 from notifications.admin.readonly import ReadOnlyAdmin
 from notifications.features.access.callers import forget_callers
@@ -39,7 +40,7 @@ def validate_moment(moment: datetime) -> None:
 class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # takes none at run time
     list_display = ("id", "username", "first_name", "last_name", "role", "is_active", "is_staff")
     list_filter = ("role", "is_active", "is_staff")
-    search_fields = ("=id", "username", "email", "=external_id")
+    search_fields = ("=id", "=external_id")
     ordering = ("id",)
     show_full_result_count = False
     fieldsets = (
@@ -59,6 +60,14 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # takes none at run tim
             },
         ),
     )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[User], search_term: str
+    ) -> tuple[QuerySet[User], bool]:
+        """Finds people by id, and by the words that the API finds them by."""
+        found, repeats = super().get_search_results(request, queryset, search_term)
+        named = people_matching(search_term) if search_term.strip() else None
+        return (found | queryset.filter(named) if named is not None else found), repeats
 
     def save_model(
         self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool

@@ -89,7 +89,9 @@ def test_the_filters_are_the_lists(as_staff: APIClient) -> None:
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "\uff1d1"])
 def test_no_cell_is_run_as_a_formula(name: str, as_staff: APIClient) -> None:
     (person,) = make_people(1)
-    User.objects.filter(pk=person).update(first_name=name, last_name="x")
+    user = User.objects.get(pk=person)
+    user.first_name, user.last_name = name, "x"
+    user.save()
     made = made_for([person])
     BroadcastRecipient.objects.update(state="failed", error=f'{name}"; a, b\n')
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
-from directory.keys import keys_of_addresses, load_keys_of_people
+from directory.keys import load_keys_of_people
 from directory.models import AddressKey, User
 from notifications.domain.callers import SYSTEM
 from notifications.features.sending.service import NotificationService
@@ -83,10 +83,12 @@ def test_contents_are_sealed_under_the_persons_key(user):
 
 
 def test_an_address_has_one_key_in_every_spelling():
-    first, second = keys_of_addresses([{"email": "Ann@Example.com"}, {"email": "ann@example.com"}])
+    first, second = AddressKey.objects.for_sends(
+        [{"email": "Ann@Example.com"}, {"email": "ann@example.com"}]
+    )
     assert first.id == second.id
 
 
 def test_a_send_to_several_addresses_is_found_by_each_of_them():
-    (key,) = keys_of_addresses([{"email": "ann@example.com", "phone": "+4915112345678"}])
+    (key,) = AddressKey.objects.for_sends([{"email": "ann@example.com", "phone": "+4915112345678"}])
     assert list(AddressKey.objects.values_list("key_id", flat=True)) == [key.id, key.id]

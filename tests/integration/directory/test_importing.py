@@ -29,7 +29,7 @@ def reasons(report: ImportReport) -> dict[int, str]:
 
 def points(username: str) -> dict[str, str]:
     rows = ContactPoint.objects.filter(user__username=username)
-    return dict(rows.values_list("kind", "address"))
+    return {row.kind: row.address for row in rows}
 
 
 class TestCsv:
@@ -160,9 +160,7 @@ class TestNdjson:
         report = ndjson({"external_id": "x1", "first_name": "A"}, {"external_id": "x2"})
 
         assert report.created == 2
-        assert all(
-            name.startswith("user-") for name in User.objects.values_list("username", flat=True)
-        )
+        assert all(user.username.startswith("user-") for user in User.objects.all())
 
     def test_a_username_does_not_connect_a_person_to_an_external_id(self) -> None:
         ndjson({"username": "a"}, {"username": "b", "external_id": "x1"})

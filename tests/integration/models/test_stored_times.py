@@ -15,7 +15,7 @@ from notifications.models import (
     UserNotificationPreference,
 )
 from notifications.models.delivery.hot import hot
-from notifications.models.delivery.hot_facts import load_circumstances, load_users
+from notifications.models.delivery.hot_facts import load_circumstances, load_people
 from notifications.policy.preference_text import parse_preferences
 from tests.integration.factories import make_messages, make_user
 
@@ -51,7 +51,7 @@ def test_a_time_that_python_cannot_represent_hides_no_other_row():
         put(User, odd.pk, "date_joined", text)
         put(User, odd.pk, "last_login", text)
         by_orm = {user.pk: user for user in User.objects.all()}
-        by_hot = {row[0]: row for row in load_users([odd.pk, other.pk])}
+        by_hot = load_people([odd.pk, other.pk]).rows
         assert by_orm[odd.pk].date_joined == by_orm[odd.pk].last_login == read_as, text
         assert by_hot[odd.pk][10] == by_hot[odd.pk][11] == read_as, text
         assert by_orm[other.pk].date_joined == by_hot[other.pk][10] == other.date_joined
@@ -101,4 +101,4 @@ def test_times_within_the_range_are_read_as_they_were_written():
     moment = datetime(2031, 2, 3, 4, 5, 6, 789_012, tzinfo=UTC)
     user = make_user(date_joined=moment)
     assert User.objects.get(pk=user.pk).date_joined == moment
-    assert load_users([user.pk])[0][10] == moment
+    assert load_people([user.pk]).rows[user.pk][10] == moment

@@ -6,8 +6,8 @@ import importlib
 from collections.abc import Callable
 
 import pytest
-from django.apps import apps
 from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 
 from directory.importing import import_users
 from directory.models import ContactPoint, Suppression, User
@@ -250,19 +250,23 @@ def test_people_are_found_by_every_spelling_of_their_address() -> None:
 def test_rows_of_long_ago_get_their_normal_form_and_keep_what_was_written_to() -> None:
     change = importlib.import_module("directory.migrations.0005_normal_addresses")
     change.AT_ONCE = 2
+    state = MigrationLoader(connection).project_state([("directory", "0005_normal_addresses")])
+    old_points = state.apps.get_model("directory", "ContactPoint").objects
+    old_suppressions = state.apps.get_model("directory", "Suppression").objects
     users = [make_user(email=f"u{n}@example.org") for n in range(5)]
     for user, address in zip(
         users, ("A@b.org", "x@münchen.de", "c@d.org", "odd", "Ä"), strict=True
     ):
-        ContactPoint.objects.filter(user=user).update(address=address)
+        old_points.filter(user_id=user.pk).update(address=address, spelling="")
     old = ("B@x.org", "b@x.org", "e@münchen.de", "E@xn--mnchen-3ya.de", "plain@x.org", "odd one")
-    Suppression.objects.bulk_create([Suppression(kind="email", address=a, reason=a) for a in old])
+    for address in old:
+        old_suppressions.create(kind="email", address=address, reason=address)
 
     for _ in range(2):
-        change.normalise_points(apps, connection.schema_editor())
-        change.normalise_suppressions(apps, connection.schema_editor())
+        change.normalise_points(state.apps, connection.schema_editor())
+        change.normalise_suppressions(state.apps, connection.schema_editor())
 
-    points = ContactPoint.objects.filter(kind="email").order_by("user_id")
+    points = old_points.filter(kind="email").order_by("user_id")
     assert list(points.values_list("address", "spelling")) == [
         ("a@b.org", "A@b.org"),
         ("x@xn--mnchen-3ya.de", "x@münchen.de"),
@@ -270,7 +274,7 @@ def test_rows_of_long_ago_get_their_normal_form_and_keep_what_was_written_to() -
         ("odd", ""),
         ("ä", "Ä"),
     ]
-    assert list(Suppression.objects.order_by("pk").values_list("address", "reason")) == [
+    assert list(old_suppressions.order_by("pk").values_list("address", "reason")) == [
         ("b@x.org", "B@x.org"),
         ("e@xn--mnchen-3ya.de", "e@münchen.de"),
         ("plain@x.org", "plain@x.org"),

@@ -100,7 +100,7 @@ def test_a_confirmation_link_expires_after_a_week(user, frozen):
 
 def test_a_link_proves_only_the_address_it_was_sent_to(user):
     path = ask(user)
-    ContactPoint.objects.filter(user=user, kind="email").update(address="new@example.com")
+    ContactPoint.objects.set_primary(user_id=user.pk, kind="email", address="new@example.com")
 
     assert confirm(path) == 404
     assert ConsentRecord.objects.count() == 0

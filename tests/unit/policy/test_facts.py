@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from notifications.domain.limits import Limit
-from notifications.models.delivery.hot_facts import Circumstances
+from notifications.models.delivery.hot_facts import Circumstances, People
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy import facts
 from notifications.policy.facts import SliceFacts, limits_of, message_facts
@@ -64,7 +64,7 @@ def test_counts_are_read_only_for_people_under_limits(
         return Circumstances([], {}, {}, {})
 
     monkeypatch.setattr(facts, "load_circumstances", circumstances)
-    monkeypatch.setattr(facts, "load_users", lambda _: [])
+    monkeypatch.setattr(facts, "load_people", lambda _: People({}, {}))
     terms = CategoryTerms("payment", caps='[{"limit": 3, "window_s": 60}]' if caps else "")
     found = facts.load_facts([message(user_id=user_id)], "in_app", lambda _: terms)
     assert (asked, bool(found.limits)) == ([counted], counted)

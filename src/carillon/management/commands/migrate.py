@@ -22,6 +22,11 @@ class Command(migrate.Command):
         super().add_arguments(parser)
         parser.set_defaults(database=None)
 
+    def get_check_kwargs(self, options: dict[str, Any]) -> Any:
+        """Returns the arguments of Django's checks, which need the names of databases."""
+        named = options["database"] or DEFAULT_DB_ALIAS
+        return super().get_check_kwargs({**options, "database": named})
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Migrates the named database; without a name the key store, then the main database."""
         if options["database"] is None:

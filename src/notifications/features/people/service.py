@@ -13,9 +13,9 @@ from django.db.models import Q
 from directory.imports.import_rows import Line, LineFault, read_line
 from directory.models import ContactPoint, GroupMembership, User, normalise_address
 from directory.models.contact import ContactKind
+from directory.models.search_token import people_matching
 from directory.people import UpsertReport, upsert_people
 from directory.references import ExternalId, read_person
-from directory.search import people_matching
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest
 from notifications.features.access.callers import forget_callers
