@@ -12,7 +12,7 @@ from notifications.domain.lifecycle import MessageStatus, best_status
 from notifications.features.sending.queries import may_see
 from notifications.features.sending.schemas import MessageResponse, StatusResponse
 from notifications.models import unpack_keys
-from notifications.models.delivery.hot_statuses import MessageRow, StatusRow, load_statuses
+from notifications.models.hot_statuses import MessageRow, StatusRow, load_statuses
 
 
 def status_group(requests: Sequence[tuple[Caller, object]]) -> list[StatusResponse | None]:
