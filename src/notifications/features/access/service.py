@@ -16,7 +16,8 @@ from notifications.features.access.authentication import ALL_SCOPES
 from notifications.features.access.callers import forget_callers
 from notifications.infra import clock
 from notifications.infra.field_types import choice
-from notifications.models import SCOPES, ApiKey, OperatorAction
+from notifications.models import SCOPES, ApiKey
+from notifications.models.audit.actions import record_action
 
 WRITE_SCOPE = "api-keys:write"
 
@@ -222,9 +223,7 @@ def _check(*, name: str, scopes: Sequence[str], kind: str) -> None:
 
 
 def _log_action(caller: Caller, action: str, key: ApiKey) -> None:
-    OperatorAction.objects.create(
-        actor=caller.name, action=action, target=f"key:{key.pk}", at=clock.now()
-    )
+    record_action(actor=caller.name, action=action, target=f"key:{key.pk}", at=clock.now())
 
 
 def _to_response(key: ApiKey) -> ApiKeyResponse:

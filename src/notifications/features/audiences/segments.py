@@ -17,7 +17,7 @@ from notifications.features.access.service import missing_scope
 from notifications.features.audiences.schemas import SegmentResponse
 from notifications.features.audiences.service import READ, invalid_audience
 from notifications.infra import clock
-from notifications.models import OperatorAction
+from notifications.models.audit.actions import record_action
 
 WRITE = "segments:write"
 
@@ -125,7 +125,7 @@ def _save(segment: Segment, caller: Caller, action: str) -> None:
 
 
 def _record_action(caller: Caller, action: str, segment: Segment) -> None:
-    OperatorAction.objects.create(
+    record_action(
         actor=caller.name, action=action, target=f"segment:{segment.uuid}", at=clock.now()
     )
 

@@ -45,7 +45,8 @@ from notifications.features.broadcasts.dry_run import UNKNOWN_SHOWN, can_dry_run
 from notifications.features.broadcasts.dry_run_schemas import DryRunResponse
 from notifications.features.broadcasts.queries import broadcast_response, detail
 from notifications.infra.database import commits
-from notifications.models import Broadcast, OperatorAction, change_broadcast_status
+from notifications.models import Broadcast, change_broadcast_status
+from notifications.models.audit.actions import record_action
 
 SCOPE = "broadcasts"
 _S = BroadcastStatus
@@ -390,7 +391,7 @@ def write_audit_entry(
     caller: Caller, action: str, broadcast: Broadcast, *, now: datetime, reason: str = ""
 ) -> None:
     """Writes who did what to a broadcast, in the transaction of the change."""
-    OperatorAction.objects.create(
+    record_action(
         actor=caller.name,
         action=f"broadcast.{action}",
         target=str(broadcast.pk),

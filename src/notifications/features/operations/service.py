@@ -29,11 +29,11 @@ from notifications.models import (
     Notification,
     NotificationMessage,
     NotificationTemplate,
-    OperatorAction,
     TemplateOverrun,
     TemplateVersion,
     change_status,
 )
+from notifications.models.audit.actions import record_action
 
 _PER_TRANSACTION = 500
 _SOURCES = ("users", "digest", "system", "cli")
@@ -263,9 +263,7 @@ def _resolve(
 
 
 def _log_action(caller: Caller, action: str, target: str, reason: str) -> None:
-    OperatorAction.objects.create(
-        actor=caller.name, action=action, target=target, reason=reason, at=clock.now()
-    )
+    record_action(actor=caller.name, action=action, target=target, reason=reason, at=clock.now())
 
 
 def _stop_response(row: KillSwitch) -> StopResponse:

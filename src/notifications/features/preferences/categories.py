@@ -16,7 +16,8 @@ from notifications.engine.shared_rows import refresh_categories
 from notifications.features.access.service import missing_scope
 from notifications.features.preferences.category_body import Cap, CategoryResponse, read_category
 from notifications.infra import clock
-from notifications.models import Category, NotificationTemplate, OperatorAction
+from notifications.models import Category, NotificationTemplate
+from notifications.models.audit.actions import record_action
 from notifications.models.content.category import SEEDED
 
 WRITE_SCOPE = "categories:write"
@@ -140,9 +141,7 @@ def _key_conflict(key: str) -> Conflict:
 
 
 def _log_action(caller: Caller, action: str, row: Category) -> None:
-    OperatorAction.objects.create(
-        actor=caller.name, action=action, target=f"category:{row.key}", at=clock.now()
-    )
+    record_action(actor=caller.name, action=action, target=f"category:{row.key}", at=clock.now())
 
 
 def _to_response(row: Category) -> CategoryResponse:

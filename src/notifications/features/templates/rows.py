@@ -17,9 +17,9 @@ from notifications.intake.fields import Fields
 from notifications.models import (
     CONTENT_FIELDS,
     NotificationTemplate,
-    OperatorAction,
     TemplateVersion,
 )
+from notifications.models.audit.actions import record_action
 from notifications.rendering.render import CompiledVersion
 from notifications.rendering.versions import current_parts, mark_proved, service_defaults
 
@@ -188,7 +188,7 @@ def _compiled(row: NotificationTemplate, parts: dict[str, CompiledVersion]) -> C
 
 def note_action(caller: Caller, action: str, target: str) -> None:
     """Records a caller's action on a template."""
-    OperatorAction.objects.create(actor=caller.name, action=action, target=target, at=clock.now())
+    record_action(actor=caller.name, action=action, target=target, at=clock.now())
 
 
 def template_response(

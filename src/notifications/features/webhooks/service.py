@@ -29,7 +29,8 @@ from notifications.features.webhooks.schemas import (
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.http.client import AddressRefused, check_url
-from notifications.models import OperatorAction, StatusEvent, WebhookDelivery, WebhookEndpoint
+from notifications.models import StatusEvent, WebhookDelivery, WebhookEndpoint
+from notifications.models.audit.actions import record_action
 from notifications.models.operations.status_webhook import forget_subscriptions
 
 SCOPE = "webhooks:write"
@@ -334,6 +335,6 @@ def _delivery(row: WebhookDelivery, event: StatusEvent | None) -> WebhookDeliver
 
 
 def _log_action(caller: Caller, action: str, key: int, reason: str = "") -> None:
-    OperatorAction.objects.create(
+    record_action(
         actor=caller.name, action=action, target=f"webhook:{key}", reason=reason, at=clock.now()
     )
