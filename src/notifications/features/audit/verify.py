@@ -74,8 +74,8 @@ def verify_store(
 ) -> Report:
     """Verifies the store.
 
-    external: checkpoints that were stored elsewhere, whose signatures were verified. progress: called
-    with the number of leaves, now and then.
+    external: checkpoints that were stored elsewhere, whose signatures were verified.
+    progress: called with the number of leaves, now and then.
     """
     return _Verifier(external, progress).run()
 

@@ -11,8 +11,12 @@ from datetime import datetime
 from django.db import transaction
 
 from notifications.domain.callers import SYSTEM, Caller
-from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.domain.errors import FieldError, InvalidRequest, NotFound
+from notifications.domain.identifiers import parse_key
 from notifications.features.access.persons import person_for
+from notifications.features.audit.receipts import entry_receipt
+from notifications.features.audit.schemas import ReceiptResponse
+from notifications.features.preferences.ledger import consent_target, write_consents
 from notifications.features.preferences.schemas import ConsentResponse, consent_response
 from notifications.infra import clock
 from notifications.models import (
@@ -38,6 +42,19 @@ class ConsentService:
         user = person_for(caller, identifier, scope=READ)
         rows = ConsentRecord.objects.filter(user_id=user.pk, pk__gt=after).order_by("pk")
         return [consent_response(row) for row in rows[:limit]]
+
+    def receipt(self, *, identifier: str, caller: Caller) -> ReceiptResponse:
+        """Returns the proof of one entry: the user's own, or any with the scope.
+
+        Raises:
+            NotFound: unknown_consent, no_receipt. Conflict: not_sealed_yet, audit_damaged.
+        """
+        key = parse_key(identifier)
+        entry = ConsentRecord.objects.filter(pk=key).first() if key else None
+        mine = entry is not None and entry.user_id == caller.user_id
+        if entry is None or not (mine or caller.may(READ)):
+            raise NotFound(f"there is no consent {identifier}", code="unknown_consent")
+        return entry_receipt(consent_target(entry), about=consent_target(entry).replace(":", " "))
 
     def give(
         self,
@@ -128,16 +145,21 @@ def write_entry(
     ip: str | None = None,
 ) -> ConsentRecord:
     """Writes a new entry of the ledger and returns it."""
-    return ConsentRecord.objects.create(
-        user_id=user_id,
-        purpose=purpose,
-        granted=granted,
-        wording=wording,
-        source=source,
-        actor=actor,
-        ip=ip,
-        at=at,
+    (entry,) = write_consents(
+        [
+            ConsentRecord(
+                user_id=user_id,
+                purpose=purpose,
+                granted=granted,
+                wording=wording,
+                source=source,
+                actor=actor,
+                ip=ip,
+                at=at,
+            )
+        ]
     )
+    return entry
 
 
 def set_consent_of(
@@ -181,17 +203,19 @@ def _set_many(
         data_processing_consent=granted, updated_at=at, **{stamp: at}
     )
     changed = [*stale, *(row.user_id for row in fresh)]
-    ConsentRecord.objects.bulk_create(
-        ConsentRecord(
-            user_id=user_id,
-            purpose=DATA_PROCESSING,
-            granted=granted,
-            wording=wording,
-            source=source,
-            actor=actor,
-            at=at,
-        )
-        for user_id in sorted(changed)
+    write_consents(
+        [
+            ConsentRecord(
+                user_id=user_id,
+                purpose=DATA_PROCESSING,
+                granted=granted,
+                wording=wording,
+                source=source,
+                actor=actor,
+                at=at,
+            )
+            for user_id in sorted(changed)
+        ]
     )
     return len(changed)
 

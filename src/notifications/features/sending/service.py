@@ -16,6 +16,8 @@ from notifications.domain.identifiers import parse_identifier
 from notifications.domain.lifecycle import MessageStatus, best_status
 from notifications.features.access.persons import keys_of
 from notifications.features.access.service import check_test_key
+from notifications.features.audit.receipts import decision_receipts
+from notifications.features.audit.schemas import ReceiptResponse
 from notifications.features.sending.bulk import send_bulk
 from notifications.features.sending.cancel import cancel_waiting, is_in_flight
 from notifications.features.sending.explain import (
@@ -205,6 +207,16 @@ class NotificationService:
         found = self._find(identifier, caller)
         messages = list(found.messages.order_by("id"))
         return explain_notification(found, messages, _status(messages))
+
+    def receipt(self, *, identifier: object, caller: Caller) -> ReceiptResponse:
+        """Returns the proof of every recorded decision on a notification.
+
+        Raises:
+            NotFound: no_receipt. Conflict: not_sealed_yet, audit_damaged.
+        """
+        found = self._find(identifier, caller)
+        messages = list(found.messages.order_by("id"))
+        return decision_receipts(messages, about=f"notification {found.uuid}")
 
     def cancel(self, *, identifier: object, caller: Caller) -> CancelResponse:
         """Cancels the messages that wait.

@@ -1,4 +1,4 @@
-"""Records the actions of people and services: a row for operators, and an entry of the audit log."""
+"""Records actions of people and services: a row for operators, and an entry of the audit log."""
 
 from __future__ import annotations
 

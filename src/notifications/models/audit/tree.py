@@ -133,10 +133,8 @@ class AuditHead(models.Model):
     #: What the last checkpoint covers, and when it was signed (Unix milliseconds).
     signed_size = models.BigIntegerField(default=0)
     signed_ms = models.BigIntegerField(default=0)
-    #: Leaves below this index were searched for those that let contents go.
+    #: Leaves below this number were searched for those that let contents go.
     let_go_index = models.BigIntegerField(default=0)
-    #: Contents below this index were let go by age.
-    retained_from = models.BigIntegerField(default=0)
 
     def __str__(self) -> str:
         return f"audit tree of {self.size} leaves"
