@@ -91,4 +91,10 @@ def _weak_password(error: ValidationError) -> FieldError:
 
 
 def _log_action(caller: Caller, action: str, user: User) -> None:
-    record_action(actor=caller.name, action=action, target=f"user:{user.pk}", at=clock.now())
+    record_action(
+        actor=caller.name,
+        action=action,
+        target=f"user:{user.pk}",
+        at=clock.now(),
+        subject_id=user.pk,
+    )

@@ -16,7 +16,14 @@ from notifications.domain.identifiers import parse_key
 from notifications.features.audit.lawful import stop_name
 from notifications.infra import clock
 from notifications.infra.conf import environment
-from notifications.models import LETS_GO, AuditHead, AuditLeaf, AuditQueued, LeafKind
+from notifications.models import (
+    LETS_GO,
+    AuditCheckpoint,
+    AuditHead,
+    AuditLeaf,
+    AuditQueued,
+    LeafKind,
+)
 from notifications.models.audit.entries import write_letting_go
 
 ACTOR = "system"
@@ -93,6 +100,18 @@ def empty_contents(count: int) -> tuple[int, int]:
             moved.update(let_go_index=said.number + 1)
         # A finished leaf counts as a full step: the next leaf may have more to empty.
         return count, len(rows)
+
+
+def surplus_checkpoints(now: datetime) -> QuerySet[AuditCheckpoint]:
+    """Returns the checkpoints that are a day old and not the first of their hour.
+
+    The newest one stays.
+    """
+    newest = AuditCheckpoint.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    before = clock.epoch_ms(now - timedelta(days=1))
+    return AuditCheckpoint.objects.filter(hourly=False, at_ms__lt=before, pk__lt=newest).order_by(
+        "at_ms"
+    )
 
 
 def _next_said(number: int) -> AuditLeaf | None:

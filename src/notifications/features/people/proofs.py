@@ -31,6 +31,7 @@ from notifications.infra.crypto import sign_text
 from notifications.infra.field_types import ExternalIdOrNone, UserRefOrNone, choice
 from notifications.intake.addresses import check_address
 from notifications.models import Category, NotificationTemplate
+from notifications.models.audit.actions import record_change
 from notifications.rendering.texts import proof_texts
 
 CODE_LASTS = timedelta(minutes=10)
@@ -143,7 +144,7 @@ class ProofService:
         """
         user = person_for(caller, identifier, scope=WRITE)
         now = clock.now()
-        address = _redeem_code(user, kind, code, now=now)
+        address = _redeem_code(user, kind, code, now=now, actor=caller.name)
         if address is None:
             raise InvalidRequest(
                 [FieldError("code", "wrong_code", "is not the code that was sent")]
@@ -238,7 +239,7 @@ def _send_code(user: User, kind: str, address: str, code: str) -> None:
     )
 
 
-def _redeem_code(user: User, kind: str, code: str, *, now: datetime) -> str | None:
+def _redeem_code(user: User, kind: str, code: str, *, now: datetime, actor: str) -> str | None:
     """Returns the proven address; counts a wrong code and returns None."""
     with transaction.atomic():
         proof = AddressProof.objects.select_for_update().filter(user=user, kind=kind).first()
@@ -248,14 +249,25 @@ def _redeem_code(user: User, kind: str, code: str, *, now: datetime) -> str | No
             proof.attempts += 1
             proof.save(update_fields=["attempts"])
             return None
-        _set_verified_address(user, kind, proof.address, now)
+        _set_verified_address(user, kind, proof.address, now, actor=actor)
         proof.expires_at = now  # valid once; the count of sent codes stays
         proof.save(update_fields=["expires_at"])
         return proof.address
 
 
-def _set_verified_address(user: User, kind: str, address: str, now: datetime) -> None:
+def _set_verified_address(
+    user: User, kind: str, address: str, now: datetime, *, actor: str
+) -> None:
     column = _COLUMN.get(kind, "telegram_id")
+    record_change(
+        actor=actor,
+        action="address.verified",
+        target=f"user:{user.pk}",
+        at=now,
+        subject_id=user.pk,
+        before={column: getattr(user, column), "verified": False},
+        after={column: address, "verified": True},
+    )
     setattr(user, column, address)
     user.save(update_fields=[column])
     ContactPoint.objects.filter(user=user, kind=kind).update(
@@ -289,7 +301,9 @@ def _connect(chat: int, code: str) -> bool:
         )
         if proof is None:
             return False
-        _set_verified_address(proof.user, ContactKind.TELEGRAM, str(chat), now)
+        _set_verified_address(
+            proof.user, ContactKind.TELEGRAM, str(chat), now, actor=f"user:{proof.user_id}"
+        )
         proof.expires_at = now
         proof.save(update_fields=["expires_at"])
     return True

@@ -70,6 +70,7 @@ from notifications.models import (
     NotificationMessage,
     NotificationTemplate,
 )
+from notifications.models.audit.actions import record_change
 from notifications.models.delivery.hot_facts import load_for_sends
 from notifications.rendering.paths import candidates
 from notifications.rendering.pool.render_client import render_published
@@ -182,7 +183,16 @@ class NotificationService:
         """
         found = self._find(identifier, caller)
         check_test_key(caller, is_test=found.is_test)
-        move_scheduled(found, body, by=caller.name, now=clock.now())
+        with transaction.atomic():
+            move_scheduled(found, body, by=caller.name, now=clock.now())
+            record_change(
+                actor=caller.name,
+                action="notification.moved",
+                target=f"notification:{found.uuid}",
+                at=clock.now(),
+                before={"scheduled_at": found.scheduled_at},
+                after={"scheduled_at": body.get("scheduled_at")},
+            )
         return self.get(identifier=found.pk, caller=caller)
 
     def status(self, *, identifier: object, caller: Caller) -> StatusResponse:
@@ -227,7 +237,15 @@ class NotificationService:
         """
         found = self._find(identifier, caller)
         check_test_key(caller, is_test=found.is_test)
-        channels = cancel_waiting(found, by=caller.name, now=clock.now())
+        with transaction.atomic():
+            channels = cancel_waiting(found, by=caller.name, now=clock.now())
+            record_change(
+                actor=caller.name,
+                action="notification.cancelled",
+                target=f"notification:{found.uuid}",
+                at=clock.now(),
+                after={"channels": list(channels)},
+            )
         status = best_status(found.messages.values_list("status", flat=True))
         return CancelResponse(id=found.uuid, status=status, cancelled=channels)
 

@@ -14,6 +14,7 @@ from notifications.models.operations.operators import OperatorAction
 
 NEVER_SHOWN = frozenset({"password", "key_hash", "secret", "secrets", "token", "keys", "values"})
 """Columns whose values are secrets: an entry says only that they changed."""
+Values = Mapping[str, Any] | None
 _HIDDEN = "(not shown)"
 
 
@@ -25,8 +26,8 @@ def record_action(
     target: str = "",
     reason: str = "",
     subject_id: int | None = None,
-    before: Mapping[str, Any] | None = None,
-    after: Mapping[str, Any] | None = None,
+    before: Values = None,
+    after: Values = None,
 ) -> None:
     """Records an action in the caller's transaction.
 
@@ -38,14 +39,42 @@ def record_action(
         target=target,
         subject_id=subject_id,
         reason=reason,
-        before=before,
-        after=after,
+        **changed_values(before, after),
     )
     with transaction.atomic():
         OperatorAction.objects.create(
             actor=actor, action=action, target=target, reason=reason[:200], at=at
         )
         write_entry(entry, at=at)
+
+
+def record_change(
+    *,
+    actor: str,
+    action: str,
+    target: str,
+    at: datetime,
+    subject_id: int | None = None,
+    reason: str = "",
+    before: Values = None,
+    after: Values = None,
+) -> None:
+    """Writes an entry of the audit log alone, in the caller's transaction.
+
+    Where there are values before and after, the entry has those that differ. Without a difference
+    nothing is written.
+    """
+    if before is not None and before == after:
+        return
+    entry = NewEntry(
+        actor=actor,
+        action=action,
+        target=target,
+        subject_id=subject_id,
+        reason=reason,
+        **changed_values(before, after),
+    )
+    write_entry(entry, at=at)
 
 
 def values_of(row: Model, *, without: Collection[str] = ()) -> dict[str, Any]:
@@ -65,9 +94,7 @@ def stored_values(row: Model) -> dict[str, Any] | None:
     return None if found is None else values_of(found)
 
 
-def changed_values(
-    before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
-) -> dict[str, Mapping[str, Any] | None]:
+def changed_values(before: Values, after: Values) -> dict[str, Values]:
     """Returns `before` and `after`, with only the values that differ where there are both."""
     if before is None or after is None:
         return {"before": before, "after": after}
