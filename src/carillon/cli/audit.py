@@ -118,7 +118,7 @@ def export(
     from notifications.features.audit.service import AuditService
 
     wanted = audit_filter(
-        actor=actor, action=action, target=target, user_id=None, start=start, end=end
+        actor=actor, action=action, target=target, user=None, start=start, end=end
     )
     for part in AuditService().export(wanted=wanted, caller=CALLER, form=form):
         sys.stdout.buffer.write(part)

@@ -9,6 +9,7 @@ import msgspec
 
 from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Download, Query, Route
+from notifications.api.user_reference import USER_QUERY, user_named_by
 from notifications.features.audit.queries import AuditFilter, audit_filter
 from notifications.features.audit.schemas import (
     AuditEntryResponse,
@@ -75,7 +76,7 @@ def _filter(query: Mapping[str, Any]) -> AuditFilter:
         actor=query["actor"],
         action=query["action"],
         target=query["target"],
-        user_id=query["user_id"] or None,
+        user=user_named_by(query),
         start=query["from"],
         end=query["to"],
     )
@@ -85,7 +86,6 @@ FILTER_QUERY = (
     Query(name="actor", about="Only changes by this actor, e.g. `user:1`, `key:3` or `cli`."),
     Query(name="action", about="Only this action, e.g. `category.changed`; `slice` for decisions."),
     Query(name="target", about="Only changes of this target, e.g. `category:homework`."),
-    Query(name="user_id", about="Only entries about this user, by integer id.", kind="integer"),
     Query(name="from", about="Only entries since this time (RFC 3339)."),
     Query(name="to", about="Only entries before this time (RFC 3339)."),
 )
@@ -97,7 +97,7 @@ ROUTES: tuple[Route, ...] = (
         handler=entries,
         summary="List who changed what, the newest first.",
         scope=READ,
-        query=(*FILTER_QUERY, *PAGE_QUERY),
+        query=(*FILTER_QUERY, *USER_QUERY, *PAGE_QUERY),
         responses={200: AuditList},
     ),
     Route(
@@ -107,7 +107,7 @@ ROUTES: tuple[Route, ...] = (
         handler=export,
         summary="Export entries as JSON lines, the newest first.",
         scope=READ,
-        query=FILTER_QUERY,
+        query=(*FILTER_QUERY, *USER_QUERY),
         responses={200: None},
         media="application/x-ndjson",
     ),
@@ -133,7 +133,7 @@ ROUTES: tuple[Route, ...] = (
                 name="from",
                 about="The number of leaves of the smaller tree.",
                 kind="integer",
-                required=True,
+                default=1,
                 lowest=1,
             ),
             Query(

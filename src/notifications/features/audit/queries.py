@@ -10,6 +10,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from directory.lookup import find_people
+from directory.references import PersonKey
 from notifications.features.audit.schemas import AuditEntryResponse
 from notifications.infra import clock
 from notifications.infra.crypto import SealBroken
@@ -51,9 +53,12 @@ class AuditFilter:
 
 
 def audit_filter(
-    *, actor: str, action: str, target: str, user_id: int | None, start: str, end: str
+    *, actor: str, action: str, target: str, user: PersonKey | None, start: str, end: str
 ) -> AuditFilter:
-    """Returns a filter; empty texts and None filter nothing. start, end: RFC 3339.
+    """Returns a filter; empty texts and None filter nothing.
+
+    user: whom the entries are about; an integer id also names a user who was deleted.
+    start, end: RFC 3339.
 
     Raises:
         InvalidRequest: start or end is not a time.
@@ -65,10 +70,16 @@ def audit_filter(
         actor=actor,
         action=action,
         target=target,
-        user_id=user_id,
+        user_id=_user_id(user),
         start=times[0],
         end=times[1],
     )
+
+
+def _user_id(user: PersonKey | None) -> int | None:
+    if user is None or isinstance(user, int):
+        return user
+    return find_people([user]).get(user, 0)
 
 
 def page_of_entries(wanted: AuditFilter, *, after: int, limit: int) -> list[AuditEntryResponse]:

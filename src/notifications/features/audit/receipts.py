@@ -40,6 +40,7 @@ FORMAT = "carillon-receipt/v1"
 _LATEST_MS = 600_000
 """How long after a decision its leaf is searched: a record follows its decision within minutes."""
 _MOST_SLICES = 500
+_PAGE = 50
 _MOST_PASSES = 200
 
 
@@ -165,21 +166,34 @@ def _find_pass(
         first_message__lte=message,
         last_message__gte=message,
         data__isnull=False,
-    )
-    for leaf in rows.order_by("at_ms", "first_message", "last_message")[:_MOST_SLICES].iterator():
-        data = bytes(leaf.data or b"")
-        try:
-            opened = open_slice(data)
-        except SealBroken:
-            continue
-        if message not in opened.messages:
-            continue
-        commitment = split_slice(data)[0][opened.messages.index(message)]
-        for count in range(1, len(texts) + 1):
-            text = ",".join(texts[:count])
-            if decision_commitment(opened.salt, message, text) == commitment:
-                salt = decision_salt(opened.salt, message).hex()
-                return leaf, OpeningResponse(salt=salt, text=text, message_id=message), count
+    ).order_by("at_ms", "first_message", "last_message", "number")
+    for start in range(0, _MOST_SLICES, _PAGE):
+        page = list(rows[start : start + _PAGE])
+        for leaf in page:
+            found = _open_pass(leaf, message, texts)
+            if found is not None:
+                return leaf, *found
+        if len(page) < _PAGE:
+            break
+    return None
+
+
+def _open_pass(
+    leaf: AuditLeaf, message: int, texts: Sequence[str]
+) -> tuple[OpeningResponse, int] | None:
+    data = bytes(leaf.data or b"")
+    try:
+        opened = open_slice(data)
+    except SealBroken:
+        return None
+    if message not in opened.messages:
+        return None
+    commitment = split_slice(data)[0][opened.messages.index(message)]
+    for count in range(1, len(texts) + 1):
+        text = ",".join(texts[:count])
+        if decision_commitment(opened.salt, message, text) == commitment:
+            salt = decision_salt(opened.salt, message).hex()
+            return OpeningResponse(salt=salt, text=text, message_id=message), count
     return None
 
 

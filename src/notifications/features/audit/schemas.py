@@ -102,7 +102,10 @@ class AuditProofResponse(msgspec.Struct, kw_only=True):
     """A leaf, the proof that it is in the tree, and the checkpoint that signs the tree."""
 
     leaf: LeafResponse
+    """The leaf."""
+
     proof: InclusionProof
+    """The proof that the checkpoint covers the leaf."""
 
     checkpoint: str
     """The signed checkpoint (C2SP tlog-checkpoint). Example: `notify.example.com/audit`"""
@@ -156,7 +159,8 @@ class OpeningResponse(msgspec.Struct, kw_only=True):
     """The salt, in hexadecimal. Example: `00112233445566778899aabbccddeeff`"""
 
     text: str
-    """The details as JSON, or the entries of a message's trail. Example: `[17, "sent", "ses"]`"""
+    """The details as JSON, or entries of a message's trail.
+    Example: `[17, "sent", "ses"],[18, "sent", ""]`"""
 
     message_id: int | None
     """The integer id of the message, for a decision; else null. Example: `77`"""
@@ -166,8 +170,13 @@ class ReceiptItem(msgspec.Struct, kw_only=True):
     """The proof of one decision or consent."""
 
     opening: OpeningResponse
+    """What was decided or agreed to."""
+
     leaf: LeafResponse
+    """The leaf that commits to it."""
+
     proof: InclusionProof
+    """The proof that the checkpoint covers the leaf."""
 
     checkpoint: str
     """The signed checkpoint (C2SP tlog-checkpoint). Example: `notify.example.com/audit`"""

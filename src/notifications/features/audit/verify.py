@@ -26,7 +26,7 @@ from notifications.features.audit.store_pages import (
 )
 from notifications.infra.audit_keys import audit_keys, open_checkpoint
 from notifications.infra.clock import epoch_ms
-from notifications.models import AuditCheckpoint, AuditHead, LeafKind
+from notifications.models import LETS_GO, AuditCheckpoint, AuditHead, LeafKind
 from notifications.models.audit.tree import STORED_FROM
 
 MOST_FAULTS = 100
@@ -41,6 +41,8 @@ class Fault:
     #: The row that is wrong, e.g. `leaf 12`.
     row: str
     problem: str
+    #: Another fault may be the cause: the leaf that lets a content go may be the bad one.
+    may_follow: bool = False
 
 
 @dataclass(slots=True)
@@ -56,17 +58,22 @@ class Report:
     faults: list[Fault] = field(default_factory=list)
     #: How many faults there are.
     count: int = 0
+    _first: Fault | None = None
 
     @property
     def first(self) -> Fault | None:
-        """The fault that concerns the lowest leaf."""
-        return min(self.faults, key=lambda fault: fault.number, default=None)
+        """The fault that concerns the lowest leaf; those that follow from others come last."""
+        found = (self._first, *self.faults) if self._first else self.faults
+        return min(found, key=lambda fault: (fault.may_follow, fault.number), default=None)
 
-    def add(self, number: int, row: str, problem: str) -> None:
+    def add(self, number: int, row: str, problem: str, *, may_follow: bool = False) -> None:
         """Adds a fault."""
         self.count += 1
+        fault = Fault(number, row, problem, may_follow)
         if len(self.faults) < MOST_FAULTS:
-            self.faults.append(Fault(number, row, problem))
+            self.faults.append(fault)
+        elif not may_follow and (self._first is None or number < self._first.number):
+            self._first = fault
 
 
 def verify_store(
@@ -150,7 +157,8 @@ class _Verifier:
         ):
             self._report.add(number, f"leaf {number}", "a column was changed")
         elif data is None and not self._gaps.covers(number, kind, subject_id):
-            self._report.add(number, f"leaf {number}", "its content is gone, and no leaf says why")
+            problem = "its content is gone, and no leaf says why"
+            self._report.add(number, f"leaf {number}", problem, may_follow=kind not in LETS_GO)
         elif data is None:
             self._report.let_go += 1
         self._grow(bytes(leaf_hash))

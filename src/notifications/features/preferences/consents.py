@@ -5,7 +5,7 @@ An entry and its flag change in one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -16,7 +16,6 @@ from notifications.domain.identifiers import parse_key
 from notifications.features.access.persons import person_for
 from notifications.features.audit.receipts import entry_receipt
 from notifications.features.audit.schemas import ReceiptResponse
-from notifications.features.preferences.ledger import consent_target, write_consents
 from notifications.features.preferences.schemas import ConsentResponse, consent_response
 from notifications.infra import clock
 from notifications.models import (
@@ -26,6 +25,7 @@ from notifications.models import (
     UserNotificationPreference,
     default_consent,
 )
+from notifications.models.audit.entries import NewEntry, write_entries
 
 READ, WRITE = "preferences:read", "preferences:write"
 _PER_TRANSACTION = 500
@@ -160,6 +160,37 @@ def write_entry(
         ]
     )
     return entry
+
+
+def write_consents(entries: Sequence[ConsentRecord]) -> list[ConsentRecord]:
+    """Inserts new entries of one time, in the caller's transaction; returns them with their ids."""
+    made = ConsentRecord.objects.bulk_create(entries)
+    if made:
+        write_entries([_audit_entry(entry) for entry in made], at=made[0].at)
+    return made
+
+
+def consent_target(entry: ConsentRecord) -> str:
+    """Returns the target of the audit entry that belongs to an entry of the ledger."""
+    return f"consent:{entry.pk}"
+
+
+def _audit_entry(entry: ConsentRecord) -> NewEntry:
+    after = {
+        "user_id": entry.user_id,
+        "purpose": entry.purpose,
+        "granted": entry.granted,
+        "wording": entry.wording,
+        "source": entry.source,
+        "ip": entry.ip,
+    }
+    return NewEntry(
+        actor=entry.actor,
+        action="consent.given" if entry.granted else "consent.withdrawn",
+        target=consent_target(entry),
+        subject_id=entry.user_id,
+        after=after,
+    )
 
 
 def set_consent_of(
