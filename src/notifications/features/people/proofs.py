@@ -34,6 +34,8 @@ from notifications.models import Category, NotificationTemplate
 from notifications.models.audit.actions import record_change
 from notifications.rendering.texts import proof_texts
 
+_OWNERS = 100
+"""Users of one chat whose entries are written; normally there is one."""
 CODE_LASTS = timedelta(minutes=10)
 LINK_LASTS = timedelta(hours=1)
 MAX_ATTEMPTS = 5
@@ -310,9 +312,21 @@ def _connect(chat: int, code: str) -> bool:
 
 
 def _end_chat(chat: object, state: str, reason: str) -> None:
-    ContactPoint.objects.filter(kind=ContactKind.TELEGRAM, address=str(chat)).update(
-        state=state, state_reason=reason, updated_at=clock.now()
-    )
+    now = clock.now()
+    rows = ContactPoint.objects.filter(kind=ContactKind.TELEGRAM, address=str(chat))
+    with transaction.atomic():
+        for user_id, before in rows.exclude(state=state).values_list("user_id", "state")[:_OWNERS]:
+            record_change(
+                actor=f"user:{user_id}",
+                action="telegram.ended",
+                target=f"user:{user_id}",
+                at=now,
+                subject_id=user_id,
+                reason=reason,
+                before={"state": before},
+                after={"state": state},
+            )
+        rows.update(state=state, state_reason=reason, updated_at=now)
 
 
 def _within(value: dict[str, Any], *names: str) -> Any:
