@@ -212,9 +212,7 @@ def test_devices_and_addresses(as_user: APIClient, user: User, api: APIClient, s
     assert last("device.registered")["after"] == {"kind": "fcm"}
     as_user.delete(f"{API}/devices/{made.json()['id']}")
     assert last("device.deleted")["before"] == {"kind": "fcm"}
-    ContactPoint.objects.update_or_create(
-        user=user, kind="telegram", defaults={"address": "99"}
-    )
+    ContactPoint.objects.update_or_create(user=user, kind="telegram", defaults={"address": "99"})
     message = {"chat": {"id": 99, "type": "private"}, "text": "/stop"}
     secret = settings.TELEGRAM_WEBHOOK_SECRET
     api.post(
