@@ -65,7 +65,7 @@ def split_note(note: str) -> tuple[str, list[SignatureLine]]:
     text, gap, lines = note.rpartition("\n\n")
     if not gap:
         raise InvalidCheckpoint("a note has an empty line before its signatures")
-    return text + "\n", [_signature_of(line) for line in lines.splitlines()]
+    return text + "\n", [_signature_of(line) for line in lines[:-1].split("\n")]
 
 
 def parse_checkpoint(body: str) -> Checkpoint:
@@ -74,7 +74,7 @@ def parse_checkpoint(body: str) -> Checkpoint:
     Raises:
         InvalidCheckpoint: it has another form.
     """
-    lines = body.splitlines()
+    lines = body.split("\n")
     if len(lines) < 4 or not lines[0] or not lines[3].startswith(_TIME):
         raise InvalidCheckpoint("a checkpoint has four lines: origin, size, root, time")
     size, root = lines[1], _decode(lines[2])
@@ -100,7 +100,11 @@ def _signature_of(line: str) -> SignatureLine:
 
 
 def _decode(text: str) -> bytes:
+    """Decodes canonical base64: a second spelling of one signature would be another note."""
     try:
-        return base64.b64decode(text, validate=True)
+        found = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidCheckpoint(f"{text[:80]!r} is not base64") from error
+    if base64.b64encode(found).decode() != text:
+        raise InvalidCheckpoint(f"{text[:80]!r} is not canonical base64")
+    return found

@@ -31,6 +31,8 @@ pytestmark = pytest.mark.django_db
 ALL = 10_000
 SAMPLE = 30
 """Tamperings of each kind in `make test`."""
+FOUND_LATE = {"checkpoint": (134,)}
+"""Those of the exhaustive set that were not found once: another spelling of a signature."""
 
 
 @pytest.fixture
@@ -95,6 +97,8 @@ def test_the_untouched_store_is_sound_and_has_lawful_gaps(external: list[Checkpo
 def test_a_sample_of_tamperings_is_found(kind: Tampering, external: list[Checkpoint]) -> None:
     for number in range(SAMPLE):
         check(kind, f"{kind.__name__} {number}", external)
+    for number in FOUND_LATE.get(kind.__name__, ()):
+        check(kind, f"proof {kind.__name__} {number}", external)
 
 
 @pytest.mark.proof

@@ -62,6 +62,15 @@ def test_a_signed_checkpoint_is_read_again() -> None:
         open_checkpoint(note.replace("\n12\n", "\n13\n"), [KEY.public])
 
 
+def test_a_signature_has_one_spelling() -> None:
+    note = KEY.sign(CHECKPOINT)
+    assert note.endswith("=\n")
+    last = note[-3]
+    same = chr(ord(last) + 1)  # the two bits that the last character does not need
+    with pytest.raises(InvalidCheckpoint, match="canonical"):
+        open_checkpoint(f"{note[:-3]}{same}=\n", [KEY.public])
+
+
 @pytest.mark.parametrize(
     "note",
     [
