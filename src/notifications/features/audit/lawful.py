@@ -10,9 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from django.db.models import QuerySet
+
 from notifications.domain.audit_leaves import LeafHeader
 from notifications.domain.identifiers import parse_key
 from notifications.models import LETS_GO, AuditLeaf, LeafKind
+from notifications.models.audit.tree import LETTING_GO, NO_SLICE
 
 _PAGE = 1_000
 _ENTRIES, _SLICES = "entries", "slices"
@@ -53,15 +56,19 @@ def stop_name(kind: str) -> str:
     return _SLICES if kind == LeafKind.SLICE else _ENTRIES
 
 
+def letting_go() -> QuerySet[AuditLeaf]:
+    """Returns the leaves of `LETS_GO`, by ascending number."""
+    rows = AuditLeaf.objects.filter(NO_SLICE, action__in=LETTING_GO.values(), kind__in=LETS_GO)
+    return rows.order_by("number")
+
+
 def lawful_gaps(is_ours: Callable[[int, bytes, bytes], bool]) -> LawfulGaps:
     """Returns what all leaves of `LETS_GO` allow; changed leaves allow nothing.
 
     is_ours: returns whether a tag is right for a number and a leaf hash.
     """
     gaps, after = LawfulGaps(), -1
-    while rows := list(
-        AuditLeaf.objects.filter(kind__in=LETS_GO, number__gt=after).order_by("number")[:_PAGE]
-    ):
+    while rows := list(letting_go().filter(number__gt=after)[:_PAGE]):
         for row in rows:
             header = LeafHeader(
                 row.kind, row.at_ms, row.actor, row.action, row.target, row.subject_id

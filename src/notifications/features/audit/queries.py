@@ -18,6 +18,7 @@ from notifications.infra.crypto import SealBroken
 from notifications.intake.fields import Fields
 from notifications.models import AuditLeaf, LeafKind
 from notifications.models.audit.entries import open_entry
+from notifications.models.audit.tree import NO_SLICE
 
 SLICE_ACTION = "slice"
 _PAGE = 500
@@ -38,9 +39,9 @@ class AuditFilter:
         """Returns the leaves, the newest first."""
         rows = AuditLeaf.objects.order_by("-number")
         if self.action == SLICE_ACTION:
-            rows = rows.filter(kind=LeafKind.SLICE)
+            rows = rows.filter(first_message__isnull=False)
         else:
-            rows = rows.exclude(kind=LeafKind.SLICE)
+            rows = rows.filter(NO_SLICE)
         given = {"actor": self.actor, "action": self.action, "target": self.target}
         rows = rows.filter(**{name: value for name, value in given.items() if value})
         if self.user_id is not None:

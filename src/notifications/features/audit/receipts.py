@@ -35,6 +35,7 @@ from notifications.models import (
     NotificationMessage,
 )
 from notifications.models.audit.entries import open_entry, open_slice
+from notifications.models.audit.tree import NO_SLICE
 
 FORMAT = "carillon-receipt/v1"
 _LATEST_MS = 600_000
@@ -113,7 +114,7 @@ def entry_receipt(target: str, *, about: str) -> ReceiptResponse:
     Raises:
         NotFound: no_receipt. Conflict: not_sealed_yet, audit_damaged.
     """
-    rows = AuditLeaf.objects.filter(target=target).exclude(kind=LeafKind.SLICE)
+    rows = AuditLeaf.objects.filter(NO_SLICE, target=target)
     leaf = rows.order_by("-number").first()
     if leaf is None:
         raise _missing(AuditQueued.objects.filter(target=target).exists())

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from notifications.domain.identifiers import parse_key
-from notifications.features.audit.lawful import stop_name
+from notifications.features.audit.lawful import letting_go, stop_name
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.models import (
@@ -46,7 +46,7 @@ def propose_ranges(*, now: datetime) -> int:
 def _propose(kind: LeafKind, now: datetime, age: timedelta) -> bool:
     name = stop_name(kind)
     given = {"kind": LeafKind.RETENTION, "target__startswith": f"{name}:"}
-    last = AuditLeaf.objects.filter(**given).order_by("-number").first()
+    last = letting_go().filter(**given).last()
     recent = last is not None and last.at_ms > clock.epoch_ms(now - _RANGE_EVERY)
     if recent or AuditQueued.objects.filter(**given).exists():
         return False
@@ -115,8 +115,7 @@ def surplus_checkpoints(now: datetime) -> QuerySet[AuditCheckpoint]:
 
 
 def _next_said(number: int) -> AuditLeaf | None:
-    rows = AuditLeaf.objects.filter(kind__in=LETS_GO, number__gte=number)
-    return rows.order_by("number").first()
+    return letting_go().filter(number__gte=number).first()
 
 
 def _contents(said: AuditLeaf) -> QuerySet[AuditLeaf]:
@@ -135,8 +134,8 @@ def _contents(said: AuditLeaf) -> QuerySet[AuditLeaf]:
 def _emptied_below(said: AuditLeaf) -> int:
     """Returns the end of the range that the leaf before named: it was emptied then."""
     name = said.target.partition(":")[0]
-    rows = AuditLeaf.objects.filter(kind=LeafKind.RETENTION, target__startswith=f"{name}:")
-    before = rows.filter(number__lt=said.number).order_by("-number").first()
+    rows = letting_go().filter(kind=LeafKind.RETENTION, target__startswith=f"{name}:")
+    before = rows.filter(number__lt=said.number).last()
     return _stop_of(before.target) if before is not None else 0
 
 

@@ -33,7 +33,7 @@ from notifications.domain.audit_leaves import (
 )
 from notifications.infra import clock, crypto
 from notifications.infra.http.request_origin import current_origin
-from notifications.models.audit.tree import AuditLeaf, AuditQueued, LeafKind
+from notifications.models.audit.tree import LETTING_GO, AuditLeaf, AuditQueued, LeafKind
 
 QUEUE = "notifications_auditqueued"
 SALT_BYTES = 16
@@ -178,7 +178,7 @@ def write_letting_go(kind: LeafKind, *, target: str, reason: str, actor: str, at
         kind=kind,
         at_ms=clock.epoch_ms(at),
         actor=actor,
-        action=f"audit.{kind}",
+        action=LETTING_GO[kind],
         target=target,
         data=entry_data(None, details),
     )
