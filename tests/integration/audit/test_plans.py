@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -31,27 +30,31 @@ READS: dict[str, tuple[Any, str]] = {
 }
 
 
+_FILL = """
+INSERT INTO notifications_auditleaf (number, kind, at_ms, actor, action, target, subject_id,
+  first_message, last_message, data, leaf_hash, tag)
+SELECT n, CASE WHEN n % 4 = 0 THEN 'entry' ELSE 'slice' END, n, 'user:' || n % 500,
+  'action' || n % 90, 'thing:' || n, CASE WHEN n % 4 = 0 THEN n % 900 END,
+  CASE WHEN n % 4 > 0 THEN n * 100 END, CASE WHEN n % 4 > 0 THEN n * 100 + 99 END, '', '', ''
+FROM generate_series(1, 40000) n"""
+
+
+@pytest.fixture(autouse=True)
+def _filled() -> None:
+    """On PostgreSQL 40,000 leaves with statistics: its planner chooses by them."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(_FILL)
+            cursor.execute("ANALYZE notifications_auditleaf")
+
+
 @pytest.mark.parametrize("name", READS)
 def test_each_read_uses_its_index(name: str) -> None:
     rows, index = READS[name]
-    assert index in plan_of(rows(), sorts=name == "letting go")
+    assert index in rows().explain()
 
 
 def test_the_sealer_reads_the_queue_by_key() -> None:
-    plan = plan_of(AuditQueued.objects.order_by("id")[:100])
+    plan = AuditQueued.objects.order_by("id")[:100].explain()
     assert "auditqueued_pkey" in plan or "SCAN notifications_auditqueued" in plan
     assert "TEMP B-TREE" not in plan
-
-
-def plan_of(rows: Any, *, sorts: bool = False) -> str:
-    """Returns the plan of a query on a table where reading all of it is never chosen.
-
-    sorts: whether the query must sort its few rows.
-    """
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("SET LOCAL enable_seqscan = off")
-            cursor.execute(f"SET LOCAL enable_sort = {'on' if sorts else 'off'}")
-            cursor.execute(f"SET LOCAL enable_indexscan = {'off' if sorts else 'on'}")
-            return json.dumps(rows.explain(format="json"))
-    return rows.explain()
