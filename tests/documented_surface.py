@@ -135,6 +135,11 @@ NAMES: dict[str, dict[str, str | None]] = {
         "NotificationScheduler.retry_failed": "notification_id, delay_minutes",
         "NotificationScheduler.get_schedule_status": "notification_id",
     },
+    "notifications.privacy": {
+        "SecureAuditLogger": "",
+        "SecureAuditLogger.log_notification_sent": "notification, result, request_user",
+        "SecureAuditLogger.log_preference_change": "user, changes, request_ip",
+    },
     "notifications.models": dict.fromkeys(
         [
             *("Broadcast", "BroadcastRecipient", "NotificationTemplate", "DeliveryAttempt"),
@@ -162,7 +167,7 @@ LATER: dict[str, list[str]] = {
         "NotificationAnalyticsService",
         "ABTestingService",
     ],
-    "notifications.privacy": ["SecureNotificationData", "SecureAuditLogger"],
+    "notifications.privacy": ["SecureNotificationData"],
 }
 
 TASKS: dict[str, str] = {

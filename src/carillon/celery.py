@@ -86,6 +86,7 @@ app.conf.update(
         "tell_webhooks": _every(2, "notifications.tasks.tell_webhooks"),
         "ask_providers": _every(30, "notifications.tasks.ask_providers"),
         "prove_templates": _every(30, "notifications.tasks.prove_templates"),
+        "seal_audit": _every(1, "notifications.tasks.seal_audit"),
         "close_digests": _every(10, "notifications.tasks.close_digests"),
         "process-scheduled-notifications": _every(
             crontab(minute="*"), "notifications.tasks.process_scheduled_notifications"

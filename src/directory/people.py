@@ -203,9 +203,9 @@ def upsert_people(
         _write_changes(changed)
         _write_contact_points(changed)
         _write_related(lines, done, groups, at)
+        done.created, done.updated = len(fresh), len(changed)
         if on_written:
             on_written(done)
-    done.created, done.updated = len(fresh), len(changed)
     return done
 
 

@@ -29,6 +29,7 @@ SUBCOMMANDS = {
     "dead-letters": "List, replay or discard dead letters.",
     "set-aside": "List and resume items of periodic work that failed.",
     "kill-switch": "Stop and resume deliveries.",
+    "audit": "Verify and export the audit log, print its checkpoint.",
     "bench": "Measure performance against a baseline in the same run.",
     "chaos": "Kill workers and count the mails that arrived.",
     "sim": "Run the engine under a seeded scheduler, with crashes between any steps.",

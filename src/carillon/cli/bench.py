@@ -25,6 +25,7 @@ NAMES = (
     "broadcast",
     "due",
     "policy",
+    "audit",
     "import",
 )
 _MODULES = {

@@ -16,6 +16,8 @@ from notifications.api.errors import BodyTooLarge, problem_response
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.database import commits
+from notifications.infra.http.client_address import address_of
+from notifications.infra.http.request_origin import request_from
 from vault.store import scope as key_scope
 
 log = structlog.get_logger("carillon.web")
@@ -69,7 +71,8 @@ class RequestMiddleware:
         request.path_info = without_slash(request.path_info)
         if request.method in SAFE_METHODS:
             return self.get_response(request)
-        with commits.verified():
+        agent = request.headers.get("User-Agent", "")
+        with commits.verified(), request_from(ip=address_of(request), user_agent=agent):
             return self.get_response(request)
 
 

@@ -41,6 +41,9 @@ _WEBHOOK_KEY = derived_secret("webhook").replace("-", "+").replace("_", "/")
 WEBHOOK_SECRET = _given(WebhookSettings).webhook_secret or f"whsec_{_WEBHOOK_KEY}"
 _CALLBACK_KEY = derived_secret("callback").replace("-", "+").replace("_", "/")
 CALLBACK_SECRET = CARILLON.callback_secret or f"whsec_{_CALLBACK_KEY}"
+AUDIT_SEEDS = [base64.b64decode(seed) for seed in CARILLON.audit_keys] or [
+    base64.urlsafe_b64decode(derived_secret("audit"))
+]
 VAPID_SEED = derived_secret("vapid")
 TELEGRAM_WEBHOOK_SECRET = _given(TelegramSettings).telegram_webhook_secret or derived_secret(
     "telegram-webhook"

@@ -25,6 +25,7 @@ from carillon.settings.readings import (
     micros,
     networks,
     prices,
+    seeds,
 )
 from carillon.settings.renamed import name_given, with_new_names
 from notifications.delivery.registry import carriers_of, settings_classes
@@ -158,6 +159,9 @@ class _Own:
     callback_secret: str = setting("", signing_secret, "The secret that verifies `POST /api/v1/callbacks/generic` (Standard Webhooks, `whsec_...`). Empty: derived from the secret key.")
     cancelled_retention_days: int = setting(30, integer(1, 3650), "How many days a cancelled scheduled notification is stored.")
     receipt_retention_days: int = setting(3, integer(1, 30), "How many days a receipt for an unknown message waits for that message.")
+    audit_keys: tuple[str, ...] = setting((), seeds, "Seeds of the keys that sign the audit log's checkpoints, separated by commas (`openssl rand -base64 32`). The first one signs, the others still verify. Empty: derived from the secret key.")
+    audit_retention_days: int = setting(1100, integer(30, 36500), "How many days the contents of audit entries are stored. Their hashes, actors, actions and targets stay.")
+    audit_decision_retention_days: int = setting(400, integer(30, 36500), "How many days the contents of the audit's slices are stored, with which single decisions can be proved.")
     webhook_allow_private: bool = setting(False, _flag, "Allow webhooks to private and loopback addresses (development only).")
     lease_seconds: float = setting(10.0, _seconds(1, 3600), "How long a worker's lease of a batch lasts. The worker renews it after a third of that time. When a host vanishes, its batches wait this long.")
     provider_timeout_seconds: float = setting(30.0, _seconds(0.1, 300), "The longest time that a provider call may take. It may be longer than the lease, which is renewed during the call.")
@@ -269,7 +273,7 @@ def _completed(values: dict[str, Any], source: Mapping[str, str]) -> dict[str, A
 
 def _is_private(name: str, text: str) -> bool:
     """Returns whether an error must not repeat the invalid value."""
-    words = ("secret", "password", "token", "private_key", "settings")
+    words = ("secret", "password", "token", "private_key", "settings", "audit_keys")
     return any(word in name for word in words) or "@" in text
 
 

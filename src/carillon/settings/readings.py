@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import re
 
@@ -55,3 +56,11 @@ def keywords(text: str) -> tuple[str, ...]:
     pairs = tuple(part.strip() for part in text.split(",") if part.strip())
     read_keywords(pairs)
     return pairs
+
+
+def seeds(text: str) -> tuple[str, ...]:
+    """seeds of Ed25519 keys separated by commas: standard base64 of 32 bytes each, or nothing"""
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    if any(len(base64.b64decode(each, validate=True)) != 32 for each in found):
+        raise ValueError
+    return found

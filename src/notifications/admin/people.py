@@ -19,11 +19,13 @@ from directory.models.search_token import people_matching
 from directory.moments import MomentOutOfRange, check_moment
 from notifications.admin.readonly import ReadOnlyAdmin
 from notifications.features.access.callers import forget_callers
+from notifications.features.people.admin_changes import record_user_change, user_values
 from notifications.models import (
     ConsentRecord,
     NotificationCategoryPreference,
     UserNotificationPreference,
 )
+from notifications.models.audit.actions import Values
 
 admin.site.unregister(TokenProxy)  # its table is empty: tokens are hashes in PersonToken
 
@@ -72,12 +74,36 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # takes none at run tim
     def save_model(
         self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool
     ) -> None:
+        request.values_before = user_values(obj)  # type: ignore[attr-defined]  # for `log_change`
         super().save_model(request, obj, form, change)
         forget_callers()
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         super().delete_model(request, obj)
         forget_callers()
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        super().delete_queryset(request, queryset)
+        forget_callers()
+
+    def log_addition(self, request: HttpRequest, obj: User, message: Any) -> Any:
+        _record(request, obj, "user.created", after=user_values(obj))
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:
+        """Records a change of the row; without values before, that of a password."""
+        before = getattr(request, "values_before", None)
+        if before is None:
+            _record(request, obj, "user.password")
+        else:
+            _record(request, obj, "user.changed", before=before, after=user_values(obj))
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        users = list(queryset)
+        for user in users:
+            _record(request, user, "user.deleted", before=user_values(user))
+        return super().log_deletions(request, queryset)
 
     def formfield_for_dbfield(
         self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any
@@ -87,6 +113,13 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # takes none at run tim
         if isinstance(db_field, DateTimeField) and field is not None:
             field.validators = [*field.validators, validate_moment]
         return field
+
+
+def _record(
+    request: HttpRequest, user: User, action: str, *, before: Values = None, after: Values = None
+) -> None:
+    by = request.user.pk or 0
+    record_user_change(by=by, user_id=user.pk, action=action, before=before, after=after)
 
 
 @admin.register(ContactPoint)

@@ -54,7 +54,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
             """
             list_notifications get_notification job_members
             notification_status explain_notification job_progress schedule_status
-            list_categories get_category
+            list_categories get_category notification_receipt
             """
         ),
     ),
@@ -81,7 +81,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         "Nothing more.",
         _named(
             """
-            get_preferences list_consents
+            get_preferences list_consents consent_receipt
             """
         ),
     ),
@@ -213,6 +213,18 @@ SCOPE_REACH: dict[str, ScopeReach] = {
             """
         ),
     ),
+    "audit:read": ScopeReach(
+        "Read and export the audit log, with proofs.",
+        (
+            "Who changed what, from which address; the values before and after, which include "
+            "users' names and addresses. Never a secret."
+        ),
+        _named(
+            """
+            list_audit export_audit audit_proof audit_checkpoint audit_consistency
+            """
+        ),
+    ),
     "operations": ScopeReach(
         "Kill switches, dead letters, failed items, callbacks, received SMS.",
         "No notifications for any user, or repeated ones; the texts of received SMS.",
@@ -248,6 +260,7 @@ USER_ROUTES = _named(
     cancel_schedule get_preferences change_preferences link_to_preferences list_consents
     record_consent ask_for_consent get_user list_devices register_device forget_device
     begin_verification confirm_verification telegram_link list_categories get_category
+    notification_receipt consent_receipt
     """
 )
 """The routes that a user reaches with their own token, for themselves alone."""

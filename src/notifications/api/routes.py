@@ -5,6 +5,7 @@ from __future__ import annotations
 from notifications.api import (
     access,
     audiences,
+    audit,
     broadcast_recipients,
     broadcasts,
     callbacks,
@@ -46,5 +47,6 @@ ROUTES: tuple[Route, ...] = (
     *webhooks.ROUTES,
     *operations.ROUTES,
     *dead_letters.ROUTES,
+    *audit.ROUTES,
     *health.ROUTES,
 )

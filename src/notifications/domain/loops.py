@@ -39,6 +39,7 @@ UPKEEP = LoopSpec("upkeep", every_s=60, period_s=60)
 SCHEDULED = LoopSpec("scheduled notifications", every_s=1, period_s=60)
 STUCK = LoopSpec("stuck notifications", every_s=1, period_s=300)
 CANCELLED = LoopSpec("cancelled notifications", every_s=1, period_s=86_400)
+AUDIT = LoopSpec("audit sealer", every_s=0.5, period_s=10)
 TASKS = LoopSpec("queued tasks", every_s=1, period_s=10, by_beat=False)
 
 LOOPS = (
@@ -54,6 +55,7 @@ LOOPS = (
     SCHEDULED,
     STUCK,
     CANCELLED,
+    AUDIT,
     TASKS,
 )
 BY_NAME = {spec.name: spec for spec in LOOPS}

@@ -3,6 +3,15 @@
 from notifications.models.access.api_keys import SCOPES, ApiKey, IdempotencyKey
 from notifications.models.access.throttle import ThrottleCount
 from notifications.models.access.token import PersonToken
+from notifications.models.audit.tree import (
+    LETS_GO,
+    AuditCheckpoint,
+    AuditHead,
+    AuditLeaf,
+    AuditNode,
+    AuditQueued,
+    LeafKind,
+)
 from notifications.models.content.category import Category, CrashPolicy, LegalBasis
 from notifications.models.content.template import (
     CONTENT_FIELDS,
@@ -85,9 +94,15 @@ __all__ = [
     "BATCH_SIZE",
     "CONTENT_FIELDS",
     "DATA_PROCESSING",
+    "LETS_GO",
     "MARKETING",
     "SCOPES",
     "ApiKey",
+    "AuditCheckpoint",
+    "AuditHead",
+    "AuditLeaf",
+    "AuditNode",
+    "AuditQueued",
     "Broadcast",
     "BroadcastChange",
     "BroadcastRecipient",
@@ -109,6 +124,7 @@ __all__ = [
     "KillSwitch",
     "KnownLoop",
     "LateOutcome",
+    "LeafKind",
     "LedgerError",
     "LegalBasis",
     "LoopReport",

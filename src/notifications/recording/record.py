@@ -30,6 +30,7 @@ from notifications.models.delivery.hot_rows import Change
 from notifications.queue import batches
 from notifications.queue.leases import Lease, LockedBatches, NewBatch
 from notifications.recording.contacts import close_dead_contacts
+from notifications.recording.decisions import write_decisions
 from notifications.recording.enforcement import enforce_limits, write_digest_items
 from notifications.recording.events import write_status_events
 from notifications.recording.fallback import fall_back
@@ -134,6 +135,7 @@ def _write_outcomes(
     standing, buckets = enforce_limits(mine)
     took = _apply(standing) if standing else set()
     _write_facts(standing, took)
+    write_decisions(standing, took)
     write_status_events(standing, took)
     fall_back(standing, took)
     _report_to_broadcasts(standing, took)

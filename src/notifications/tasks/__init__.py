@@ -7,6 +7,7 @@ from typing import Any
 from celery import shared_task
 
 from notifications.domain import loops
+from notifications.features.audit.sealer import seal_due
 from notifications.features.background.round_tasks import RoundTask
 from notifications.features.broadcasts.delivery.upkeep import maintain_broadcasts
 from notifications.features.receipts.apply import apply_due
@@ -36,6 +37,7 @@ __all__ = [
     "process_scheduled_notifications",
     "prove_templates",
     "retry_failed_notifications",
+    "seal_audit",
     "send_notification_task",
 ]
 
@@ -55,6 +57,17 @@ def deliver(*, lane: str, **_future: Any) -> None:
 def maintain(**_future: Any) -> dict[str, int]:
     """Deletes expired rows and takes over the batches of dead workers."""
     return maintain_now()
+
+
+@shared_task(
+    name="notifications.tasks.seal_audit",
+    base=RoundTask,
+    loop=loops.AUDIT,
+    ignore_result=True,
+)
+def seal_audit(**_future: Any) -> int:
+    """Seals new entries of the audit log."""
+    return seal_due(now=clock.now())
 
 
 @shared_task(

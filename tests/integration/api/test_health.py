@@ -125,6 +125,7 @@ def test_everything_well_is_healthy(api: APIClient) -> None:
     checks = {"database", "migrations", "loops", "beat", "workers", "queues", "tasks"} | {
         "dead_letters",
         "providers",
+        "audit",
     }
     assert set(response.data["checks"]) == checks
     lane = response.data["checks"]["queues"]["lanes"]["bulk"]

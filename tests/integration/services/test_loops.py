@@ -72,10 +72,10 @@ class TestSilence:
         frozen.forward(30)
         assert silent() == []
         frozen.forward(1)
-        quick = ["broadcasts", "expiring messages", "queued tasks", "receipts"]
+        quick = ["audit sealer", "broadcasts", "expiring messages", "queued tasks", "receipts"]
         assert silent() == [*quick, "scheduled broadcasts"]
         frozen.forward(40)
-        assert silent_loops()[4].age_s == 71
+        assert silent_loops()[5].age_s == 71
 
     def test_rounds_that_fail_finish_nothing(self, frozen: Any) -> None:
         run_round(RECEIPTS, int, owner="task")

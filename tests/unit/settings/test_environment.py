@@ -31,7 +31,8 @@ def refusal(variables: dict[str, str]) -> str:
 @pytest.mark.parametrize("variable", STRICT)
 def test_an_invalid_value_is_reported_with_its_variable_and_correction(variable):
     error = refusal({**SECRET, variable: "~nonsense~"})
-    hidden = variable == "CARILLON_ANYMAIL_SETTINGS" or variable.endswith("_SECRET")
+    private = ("CARILLON_ANYMAIL_SETTINGS", "CARILLON_AUDIT_KEYS")
+    hidden = variable in private or variable.endswith("_SECRET")
     shown = "(hidden)" if hidden else "'~nonsense~'"
     assert f"{variable} is {shown}: set it to {STRICT[variable]}" in error
     assert error.count("\n") == 1

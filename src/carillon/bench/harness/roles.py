@@ -26,6 +26,7 @@ from django.db import connection  # noqa: E402
 from django.db.models import Count  # noqa: E402
 
 from carillon.bench.harness import (  # noqa: E402
+    auditrole,
     celerytask,
     content,
     crowd,
@@ -300,6 +301,9 @@ ROLES: dict[str, Callable[..., dict[str, Any]]] = {
         celery_baseline,
         celery_baseline_worker,
         observe,
+        auditrole.audit_write,
+        auditrole.audit_seal,
+        auditrole.audit_check,
         crowd.audiences,
         crowd.crowd,
         crowd.launch,

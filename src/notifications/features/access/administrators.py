@@ -13,7 +13,7 @@ from directory.models.user import Role
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
 from notifications.infra import clock
-from notifications.models import OperatorAction
+from notifications.models.audit.actions import record_action
 
 
 class AdministratorService:
@@ -91,6 +91,10 @@ def _weak_password(error: ValidationError) -> FieldError:
 
 
 def _log_action(caller: Caller, action: str, user: User) -> None:
-    OperatorAction.objects.create(
-        actor=caller.name, action=action, target=f"user:{user.pk}", at=clock.now()
+    record_action(
+        actor=caller.name,
+        action=action,
+        target=f"user:{user.pk}",
+        at=clock.now(),
+        subject_id=user.pk,
     )

@@ -16,7 +16,8 @@ from notifications.features.access.authentication import ALL_SCOPES
 from notifications.features.access.callers import forget_callers
 from notifications.infra import clock
 from notifications.infra.field_types import choice
-from notifications.models import SCOPES, ApiKey, OperatorAction
+from notifications.models import SCOPES, ApiKey
+from notifications.models.audit.actions import Values, record_action, values_of
 
 WRITE_SCOPE = "api-keys:write"
 
@@ -95,7 +96,7 @@ class ApiKeyService:
             )
             key.holders = sorted({*key.holders, *people_behind(caller)})
             key.save(update_fields=["holders"])
-            _log_action(caller, "api-key.issued", key)
+            _log_action(caller, "api-key.issued", key, after=values_of(key))
         return _issued(key, text)
 
     def rotate(self, *, identifier: object, caller: Caller) -> IssuedKeyResponse:
@@ -132,7 +133,7 @@ class ApiKeyService:
                 key.revoked_at = clock.now()
                 key.save(update_fields=["revoked_at"])
                 forget_callers()
-                _log_action(caller, "api-key.revoked", key)
+                _log_action(caller, "api-key.revoked", key, before=values_of(key))
 
     def _find(self, identifier: object) -> ApiKey:
         number = parse_identifier(identifier)
@@ -221,9 +222,16 @@ def _check(*, name: str, scopes: Sequence[str], kind: str) -> None:
         raise InvalidRequest(errors)
 
 
-def _log_action(caller: Caller, action: str, key: ApiKey) -> None:
-    OperatorAction.objects.create(
-        actor=caller.name, action=action, target=f"key:{key.pk}", at=clock.now()
+def _log_action(
+    caller: Caller, action: str, key: ApiKey, *, before: Values = None, after: Values = None
+) -> None:
+    record_action(
+        actor=caller.name,
+        action=action,
+        target=f"key:{key.pk}",
+        at=clock.now(),
+        before=before,
+        after=after,
     )
 
 

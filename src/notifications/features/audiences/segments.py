@@ -17,7 +17,7 @@ from notifications.features.access.service import missing_scope
 from notifications.features.audiences.schemas import SegmentResponse
 from notifications.features.audiences.service import READ, invalid_audience
 from notifications.infra import clock
-from notifications.models import OperatorAction
+from notifications.models.audit.actions import Values, record_action, stored_values, values_of
 
 WRITE = "segments:write"
 
@@ -87,7 +87,7 @@ class SegmentService:
         _require_scope(caller, WRITE)
         segment = _find(identifier)
         with transaction.atomic():
-            _record_action(caller, "segment.deleted", segment)
+            _record_action(caller, "segment.deleted", segment, before=values_of(segment))
             segment.delete()
 
 
@@ -115,8 +115,9 @@ def _check(criteria: Any) -> None:
 def _save(segment: Segment, caller: Caller, action: str) -> None:
     try:
         with transaction.atomic():
+            before = stored_values(segment)
             segment.save()
-            _record_action(caller, action, segment)
+            _record_action(caller, action, segment, before=before, after=values_of(segment))
     except IntegrityError as error:
         raise Conflict(
             f"a segment {segment.name!r} already exists: choose another name",
@@ -124,9 +125,16 @@ def _save(segment: Segment, caller: Caller, action: str) -> None:
         ) from error
 
 
-def _record_action(caller: Caller, action: str, segment: Segment) -> None:
-    OperatorAction.objects.create(
-        actor=caller.name, action=action, target=f"segment:{segment.uuid}", at=clock.now()
+def _record_action(
+    caller: Caller, action: str, segment: Segment, *, before: Values = None, after: Values = None
+) -> None:
+    record_action(
+        actor=caller.name,
+        action=action,
+        target=f"segment:{segment.uuid}",
+        at=clock.now(),
+        before=before,
+        after=after,
     )
 
 

@@ -11,11 +11,11 @@ from notifications.domain.callers import Caller
 from notifications.features.access.service import people_behind
 from notifications.features.broadcasts.action_schemas import BroadcastDone
 from notifications.features.broadcasts.body import TEXTS, check
+from notifications.features.broadcasts.entries import write_audit_entry
 from notifications.features.broadcasts.service import (
     BroadcastWorkflow,
     check_priority,
     count_audience,
-    write_audit_entry,
 )
 from notifications.infra.database import commits
 from notifications.intake.fields import Fields

@@ -43,9 +43,11 @@ from notifications.features.broadcasts.documented import (
 )
 from notifications.features.broadcasts.dry_run import UNKNOWN_SHOWN, can_dry_run, dry_run
 from notifications.features.broadcasts.dry_run_schemas import DryRunResponse
+from notifications.features.broadcasts.entries import NOT_RECORDED, write_audit_entry
 from notifications.features.broadcasts.queries import broadcast_response, detail
 from notifications.infra.database import commits
-from notifications.models import Broadcast, OperatorAction, change_broadcast_status
+from notifications.models import Broadcast, change_broadcast_status
+from notifications.models.audit.actions import values_of
 
 SCOPE = "broadcasts"
 _S = BroadcastStatus
@@ -109,6 +111,7 @@ class BroadcastWorkflow:
             broadcast = Broadcast.objects.select_for_update().get(pk=key)
             if broadcast.status not in EDITABLE:
                 raise actions.wrong_status("edit", broadcast.status)
+            before = values_of(broadcast, without=NOT_RECORDED)
             values = read_changes(broadcast, body, now=now)
             check_priority(broadcast, caller)
             broadcast.recipient_count, missing = count_audience(broadcast, now=now)
@@ -117,7 +120,7 @@ class BroadcastWorkflow:
             broadcast.involved_user_ids = sorted(involved)
             also = ("recipient_count", "approved_by", "involved_user_ids", "updated_at")
             broadcast.save(update_fields=[*values, *also])
-            write_audit_entry(caller, "change", broadcast, now=now)
+            write_audit_entry(caller, "change", broadcast, now=now, before=before)
             _update_status(broadcast, rescheduled="scheduled_at" in values, now=now)
         text = pgettext("broadcast", "The broadcast was changed")
         return self.build_response(key, caller, text, missing)
@@ -384,16 +387,3 @@ def _reviewer(caller: Caller) -> User:
     if found is None:
         raise Refused("A key cannot review a broadcast; sign in instead", code="person_required")
     return found
-
-
-def write_audit_entry(
-    caller: Caller, action: str, broadcast: Broadcast, *, now: datetime, reason: str = ""
-) -> None:
-    """Writes who did what to a broadcast, in the transaction of the change."""
-    OperatorAction.objects.create(
-        actor=caller.name,
-        action=f"broadcast.{action}",
-        target=str(broadcast.pk),
-        reason=reason,
-        at=now,
-    )

@@ -19,10 +19,10 @@ from notifications.features.broadcasts.delivery.launch import (
     check_terms,
     split_channels,
 )
+from notifications.features.broadcasts.entries import write_audit_entry
 from notifications.features.broadcasts.service import (
     BroadcastWorkflow,
     check_priority,
-    write_audit_entry,
 )
 from notifications.features.broadcasts.survey import Survey
 from notifications.features.sending.refusal import predict_or_refuse

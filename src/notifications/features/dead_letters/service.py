@@ -24,12 +24,12 @@ from notifications.models import (
     BroadcastChange,
     DeadLetter,
     NotificationMessage,
-    OperatorAction,
     OperatorAlert,
     StatusEvent,
     TemplateVersion,
     change_status,
 )
+from notifications.models.audit.actions import record_action
 from notifications.queue import batches
 from notifications.recording.fallback import fall_back_from
 
@@ -129,7 +129,7 @@ class DeadLetterService:
         check_operator(caller)
         _check_outcome(outcome, reason)
         settled = sum(_resolve(key, OUTCOMES[outcome], reason, caller) for key in sorted(set(ids)))
-        OperatorAction.objects.create(
+        record_action(
             actor=caller.name,
             action=f"dead-letters.{outcome}",
             target=f"{settled} of {len(ids)}",

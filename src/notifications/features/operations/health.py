@@ -17,6 +17,7 @@ from redis.retry import Retry
 
 from notifications.delivery.registry import chosen_channels
 from notifications.domain.channels import Lane
+from notifications.features.audit.backlog import audit_backlog
 from notifications.features.background.loops import failing_reason, no_beat_reason, silent_reason
 from notifications.features.operations.health_probes import NO_ANSWER, reading_fault, writing_fault
 from notifications.features.operations.metrics import (
@@ -39,6 +40,7 @@ ALL_CHECKS_S = 1.7
 """Seconds for all checks together, so that a response is ready within two seconds."""
 ONE_CHECK_S = 1.0
 OLDEST_TASK_S = 60.0
+AUDIT_LAG_S = 60.0
 FAILED_TASKS_S = 86_400.0
 REDIS_TIMEOUT_S = 0.5
 _MOST_NAMED = 3
@@ -160,6 +162,7 @@ def health(*, now: datetime, in_full: Callable[[], bool] = _in_brief) -> HealthR
         "templates": partial(_templates, in_full),
         "stops": partial(_stops, in_full),
         "providers": _providers,
+        "audit": _audit,
     }
     if environment().redis_url:
         checks["redis"] = _redis
@@ -362,6 +365,18 @@ def _providers() -> CheckResponse:
         return CheckResponse(status=HEALTHY, providers=found)
     reason = f"unavailable: {', '.join(unavailable)}; see `carillon providers breakers`"
     return CheckResponse(status=UNHEALTHY, reason=reason, providers=found)
+
+
+def _audit() -> CheckResponse:
+    """Checks that the sealer of the audit log keeps up."""
+    backlog = audit_backlog()
+    if backlog.age_s <= AUDIT_LAG_S:
+        return CheckResponse(status=HEALTHY, count=backlog.queued)
+    reason = (
+        f"the oldest audit entry has waited {backlog.age_s:.0f} s to be sealed: check that a"
+        " worker runs, and its log; then `carillon audit verify`"
+    )
+    return CheckResponse(status=UNHEALTHY, reason=reason, count=backlog.queued)
 
 
 def _redis() -> CheckResponse:

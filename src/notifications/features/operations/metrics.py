@@ -15,6 +15,7 @@ from notifications.domain.broadcast_lifecycle import BroadcastStatus, RecipientS
 from notifications.domain.channels import Lane
 from notifications.domain.sms import MICROS
 from notifications.engine.admission import day_of
+from notifications.features.audit.backlog import audit_backlog
 from notifications.features.operations.health_probes import reading_fault
 from notifications.features.operations.set_aside import SetAsideService
 from notifications.infra import clock, telemetry
@@ -115,6 +116,7 @@ def _gauges() -> Iterator[GaugeMetricFamily]:
         failed.add_metric([work], items)
     yield failed
     yield from _broadcasts()
+    yield from _audit()
     for name, text, value in (
         ("notification_dead_letters", "Open dead letters.", open_dead_letters()),
         (
@@ -134,6 +136,22 @@ def _gauges() -> Iterator[GaugeMetricFamily]:
             environment().sms_daily_spend / MICROS,
         ),
         ("notification_workers", "Workers alive.", workers_alive()),
+    ):
+        yield GaugeMetricFamily(name, text, value=value)
+
+
+def _audit() -> Iterator[GaugeMetricFamily]:
+    """Yields the size of the audit log, and how far its sealer is behind."""
+    backlog = audit_backlog()
+    for name, text, value in (
+        ("notification_audit_queue", "Audit entries that are not sealed yet.", backlog.queued),
+        ("notification_audit_lag_seconds", "Age of the oldest of them.", backlog.age_s),
+        ("notification_audit_leaves", "Leaves of the audit tree.", backlog.leaves),
+        (
+            "notification_audit_checkpoint_age_seconds",
+            "Age of the newest signed checkpoint.",
+            backlog.checkpoint_age_s,
+        ),
     ):
         yield GaugeMetricFamily(name, text, value=value)
 

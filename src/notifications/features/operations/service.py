@@ -29,11 +29,11 @@ from notifications.models import (
     Notification,
     NotificationMessage,
     NotificationTemplate,
-    OperatorAction,
     TemplateOverrun,
     TemplateVersion,
     change_status,
 )
+from notifications.models.audit.actions import Values, record_action, values_of
 
 _PER_TRANSACTION = 500
 _SOURCES = ("users", "digest", "system", "cli")
@@ -64,7 +64,9 @@ class OperationsService:
                 value="" if scope == KillSwitch.Scope.ALL else value,
                 defaults={"reason": reason, "actor": caller.name, "created_at": clock.now()},
             )
-            _log_action(caller, "kill-switch.stop", f"{scope}:{value}", reason)
+            _log_action(
+                caller, "kill-switch.stop", f"{scope}:{value}", reason, after=values_of(row)
+            )
         return _stop_response(row)
 
     def lift(self, *, scope: str, value: str, caller: Caller) -> None:
@@ -124,7 +126,8 @@ class OperationsService:
             with transaction.atomic():
                 dead_letters = _open_dead_letters(ids[start : start + _PER_TRANSACTION])
                 replayed += _replay(dead_letters, caller)
-        _log_action(caller, "dead-letters.replay", f"{replayed} of {len(ids)}", "")
+        target, after = f"{replayed} of {len(ids)}", {"ids": list(ids)}
+        _log_action(caller, "dead-letters.replay", target, "", after=after)
         return replayed
 
     def discard(self, *, ids: Sequence[int], reason: str, caller: Caller) -> int:
@@ -144,9 +147,8 @@ class OperationsService:
             )
             _notify_broadcasts(dead_letters)
             _resolve(dead_letters, DeadLetter.Resolution.DISCARDED, caller, reason, now=now)
-            _log_action(
-                caller, "dead-letters.discard", f"{len(dead_letters)} of {len(ids)}", reason
-            )
+            target, after = f"{len(dead_letters)} of {len(ids)}", {"ids": list(ids)}
+            _log_action(caller, "dead-letters.discard", target, reason, after=after)
         return len(dead_letters)
 
 
@@ -262,9 +264,16 @@ def _resolve(
     )
 
 
-def _log_action(caller: Caller, action: str, target: str, reason: str) -> None:
-    OperatorAction.objects.create(
-        actor=caller.name, action=action, target=target, reason=reason, at=clock.now()
+def _log_action(
+    caller: Caller, action: str, target: str, reason: str, *, after: Values = None
+) -> None:
+    record_action(
+        actor=caller.name,
+        action=action,
+        target=target,
+        reason=reason,
+        at=clock.now(),
+        after=after,
     )
 
 

@@ -16,7 +16,8 @@ from notifications.features.access.service import check_operator
 from notifications.features.receipts import apply as receipts
 from notifications.infra import clock
 from notifications.infra.field_types import choice
-from notifications.models import ItemFault, OperatorAction, Work
+from notifications.models import ItemFault, Work
+from notifications.models.audit.actions import record_action
 
 MOST = 1_000
 _Reopen = Callable[[int, datetime], None]
@@ -103,7 +104,7 @@ def _resume(key: int, caller: Caller) -> bool:
         reopen = _REOPEN.get(row.work)
         if reopen is not None:
             reopen(row.item, now)
-        OperatorAction.objects.create(
+        record_action(
             actor=caller.name, action="set-aside.resume", target=f"{row.work} {row.item}", at=now
         )
         row.delete()

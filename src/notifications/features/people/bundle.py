@@ -11,7 +11,9 @@ from notifications.domain.callers import Caller
 from notifications.features.access.persons import person_for
 from notifications.features.people.service import READ, user_responses
 from notifications.features.preferences.service import preferences_of
+from notifications.infra import clock
 from notifications.models import ConsentRecord, Notification, NotificationMessage
+from notifications.models.audit.actions import record_change
 
 _NOTIFICATIONS = 100_000
 
@@ -26,6 +28,13 @@ def collect_person_data(identifier: object, *, caller: Caller) -> dict[str, Any]
         NotFound (unknown_user), Refused (missing_scope).
     """
     user = person_for(caller, identifier, scope=READ)
+    record_change(
+        actor=caller.name,
+        action="user.exported",
+        target=f"user:{user.pk}",
+        at=clock.now(),
+        subject_id=user.pk,
+    )
     notifications = list(
         Notification.objects.filter(user_id=user.pk).order_by("-pk")[: _NOTIFICATIONS + 1]
     )

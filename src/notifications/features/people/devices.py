@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 
 from directory.memberships import register_devices, tokens_of_staff
@@ -29,6 +30,7 @@ from notifications.infra.field_types import (
     PreviousPage,
     UserRefOrNone,
 )
+from notifications.models.audit.actions import Values, record_change
 
 MAX_DEVICES = 50
 
@@ -116,11 +118,16 @@ class DeviceService:
         own = caller.is_staff or user.pk == caller.user_id
         if not own and tokens_of_staff([entry.token]):
             raise protected_staff_error()
-        register_devices([(user.pk, entry)], at=clock.now())
-        held = Device.objects.filter(user=user).order_by("-last_seen", "-pk")
-        surplus = list(held.values_list("pk", flat=True)[MAX_DEVICES:])
-        Device.objects.filter(pk__in=surplus).delete()
-        return _response(Device.objects.get(token=entry.token))
+        with transaction.atomic():
+            known = Device.objects.filter(token=entry.token, user=user).exists()
+            register_devices([(user.pk, entry)], at=clock.now())
+            held = Device.objects.filter(user=user).order_by("-last_seen", "-pk")
+            surplus = list(held.values_list("pk", flat=True)[MAX_DEVICES:])
+            Device.objects.filter(pk__in=surplus).delete()
+            row = Device.objects.get(token=entry.token)
+            if not known:
+                _record(caller, "device.registered", row, after={"kind": row.kind})
+        return _response(row)
 
     def delete(self, *, identifier: str, caller: Caller) -> None:
         """Deletes a device of the caller, or of any user with the scope users:write.
@@ -133,8 +140,26 @@ class DeviceService:
             rows = rows.filter(user_id=caller.user_id or 0)
         elif not caller.is_staff:
             rows = rows.exclude(Q(user__is_staff=True) | Q(user__is_superuser=True))
-        if not rows.delete()[0]:
-            raise NotFound(f"there is no device {identifier}", code="unknown_device")
+        with transaction.atomic():
+            row = rows.first()
+            if row is None:
+                raise NotFound(f"there is no device {identifier}", code="unknown_device")
+            _record(caller, "device.deleted", row, before={"kind": row.kind})
+            row.delete()
+
+
+def _record(
+    caller: Caller, action: str, row: Device, *, before: Values = None, after: Values = None
+) -> None:
+    record_change(
+        actor=caller.name,
+        action=action,
+        target=f"device:{row.pk}",
+        at=clock.now(),
+        subject_id=row.user_id,
+        before=before,
+        after=after,
+    )
 
 
 def vapid_key() -> str:

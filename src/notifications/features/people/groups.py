@@ -17,6 +17,8 @@ from notifications.features.access.persons import protected_staff_error
 from notifications.features.people.relation_schemas import GroupResponse, MembersResponse
 from notifications.features.people.schemas import UserResponse
 from notifications.features.people.service import READ, WRITE, require_scope, user_responses
+from notifications.infra import clock
+from notifications.models.audit.actions import Values, record_change, values_of
 
 MAX_MEMBERS = 10_000
 _AT_ONCE = 500
@@ -53,7 +55,9 @@ class GroupService:
         require_scope(caller, WRITE)
         try:
             with transaction.atomic():
-                return _response(Group.objects.create(name=clean_name(name), kind=kind), 0)
+                group = Group.objects.create(name=clean_name(name), kind=kind)
+                _record(caller, "group.created", group, after=values_of(group))
+                return _response(group, 0)
         except IntegrityError as error:
             raise _name_taken(name) from error
 
@@ -61,10 +65,12 @@ class GroupService:
         """Renames a group or changes its kind."""
         require_scope(caller, WRITE)
         group = find_group(identifier)
+        before = values_of(group)
         group.name, group.kind = clean_name(name), kind
         try:
             with transaction.atomic():
                 group.save(update_fields=["name", "kind"])
+                _record(caller, "group.changed", group, before=before, after=values_of(group))
         except IntegrityError as error:
             raise _name_taken(name) from error
         return _response(group, group.memberships.count())
@@ -72,7 +78,10 @@ class GroupService:
     def delete(self, *, identifier: str, caller: Caller) -> None:
         """Deletes a group and its memberships; the members stay."""
         require_scope(caller, WRITE)
-        find_group(identifier).delete()
+        group = find_group(identifier)
+        with transaction.atomic():
+            _record(caller, "group.deleted", group, before=values_of(group))
+            group.delete()
 
     def members(
         self, *, identifier: str, caller: Caller, after: int = 0, limit: int = 50
@@ -103,6 +112,7 @@ class GroupService:
         with transaction.atomic():
             removed = _remove(group, removed_ids)
             added = _add(group, added_ids - removed_ids)
+            _record_members(caller, group, added_ids - removed_ids, removed_ids)
         return MembersResponse(added=added, removed=removed, unknown=unknown + unknown_removed)
 
     def set_members(
@@ -125,7 +135,27 @@ class GroupService:
                 wanted |= staff_among(held - wanted)
             removed = _remove(group, held - wanted)
             added = _add(group, wanted - held)
+            _record_members(caller, group, wanted - held, held - wanted)
         return MembersResponse(added=added, removed=removed, unknown=unknown)
+
+
+def _record(
+    caller: Caller, action: str, group: Group, *, before: Values = None, after: Values = None
+) -> None:
+    record_change(
+        actor=caller.name,
+        action=action,
+        target=f"group:{group.pk}",
+        at=clock.now(),
+        before=before,
+        after=after,
+    )
+
+
+def _record_members(caller: Caller, group: Group, added: set[int], removed: set[int]) -> None:
+    if added or removed:
+        after = {"added_ids": sorted(added), "removed_ids": sorted(removed)}
+        _record(caller, "group.members", group, after=after)
 
 
 def find_group(identifier: str) -> Group:

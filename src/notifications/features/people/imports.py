@@ -7,6 +7,7 @@ reason.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -21,8 +22,10 @@ from directory.relations import LINKS, add_links
 from notifications.domain.callers import Caller
 from notifications.domain.errors import InvalidRequest, NotFound
 from notifications.features.people.relations import SuppressionService
-from notifications.features.people.service import consents_into_ledger, user_responses
+from notifications.features.people.service import record_people, user_responses
 from notifications.features.preferences.service import PreferenceService
+from notifications.infra import clock
+from notifications.models.audit.actions import record_change
 
 _BATCH = 1_000
 _encode = msgspec.json.Encoder().encode
@@ -51,7 +54,10 @@ def import_file(
     """
     if what == "users":
         return import_users(
-            lines, kind=kind, on_progress=on_progress, on_written=consents_into_ledger
+            lines,
+            kind=kind,
+            on_progress=on_progress,
+            on_written=partial(record_people, caller=caller),
         )
     if what not in COLUMNS_OF:
         known = ", ".join(("users", *COLUMNS_OF))
@@ -66,6 +72,7 @@ class _Run:
     """The import of one file, in batches."""
 
     def __init__(self, what: str, caller: Caller, on_progress: OnProgress | None) -> None:
+        self._what = what
         self._columns = COLUMNS_OF[what]
         self._write_rows = _WRITERS[what]
         self._caller = caller
@@ -96,6 +103,14 @@ class _Run:
     def _write(self) -> None:
         rows, self._batch = self._batch, []
         created, unchanged, rejected = self._write_rows(rows, self._caller)
+        if created:
+            record_change(
+                actor=self._caller.name,
+                action="import.written",
+                target=self._what,
+                at=clock.now(),
+                after={"created": created, "unchanged": unchanged},
+            )
         self._created += created
         self._unchanged += unchanged
         for number, reason in rejected:

@@ -31,8 +31,11 @@ from notifications.infra.crypto import sign_text
 from notifications.infra.field_types import ExternalIdOrNone, UserRefOrNone, choice
 from notifications.intake.addresses import check_address
 from notifications.models import Category, NotificationTemplate
+from notifications.models.audit.actions import record_change
 from notifications.rendering.texts import proof_texts
 
+_OWNERS = 100
+"""Users of one chat whose entries are written; normally there is one."""
 CODE_LASTS = timedelta(minutes=10)
 LINK_LASTS = timedelta(hours=1)
 MAX_ATTEMPTS = 5
@@ -143,7 +146,7 @@ class ProofService:
         """
         user = person_for(caller, identifier, scope=WRITE)
         now = clock.now()
-        address = _redeem_code(user, kind, code, now=now)
+        address = _redeem_code(user, kind, code, now=now, actor=caller.name)
         if address is None:
             raise InvalidRequest(
                 [FieldError("code", "wrong_code", "is not the code that was sent")]
@@ -238,7 +241,7 @@ def _send_code(user: User, kind: str, address: str, code: str) -> None:
     )
 
 
-def _redeem_code(user: User, kind: str, code: str, *, now: datetime) -> str | None:
+def _redeem_code(user: User, kind: str, code: str, *, now: datetime, actor: str) -> str | None:
     """Returns the proven address; counts a wrong code and returns None."""
     with transaction.atomic():
         proof = AddressProof.objects.select_for_update().filter(user=user, kind=kind).first()
@@ -248,14 +251,25 @@ def _redeem_code(user: User, kind: str, code: str, *, now: datetime) -> str | No
             proof.attempts += 1
             proof.save(update_fields=["attempts"])
             return None
-        _set_verified_address(user, kind, proof.address, now)
+        _set_verified_address(user, kind, proof.address, now, actor=actor)
         proof.expires_at = now  # valid once; the count of sent codes stays
         proof.save(update_fields=["expires_at"])
         return proof.address
 
 
-def _set_verified_address(user: User, kind: str, address: str, now: datetime) -> None:
+def _set_verified_address(
+    user: User, kind: str, address: str, now: datetime, *, actor: str
+) -> None:
     column = _COLUMN.get(kind, "telegram_id")
+    record_change(
+        actor=actor,
+        action="address.verified",
+        target=f"user:{user.pk}",
+        at=now,
+        subject_id=user.pk,
+        before={column: getattr(user, column), "verified": False},
+        after={column: address, "verified": True},
+    )
     setattr(user, column, address)
     user.save(update_fields=[column])
     ContactPoint.objects.filter(user=user, kind=kind).update(
@@ -289,16 +303,30 @@ def _connect(chat: int, code: str) -> bool:
         )
         if proof is None:
             return False
-        _set_verified_address(proof.user, ContactKind.TELEGRAM, str(chat), now)
+        _set_verified_address(
+            proof.user, ContactKind.TELEGRAM, str(chat), now, actor=f"user:{proof.user_id}"
+        )
         proof.expires_at = now
         proof.save(update_fields=["expires_at"])
     return True
 
 
 def _end_chat(chat: object, state: str, reason: str) -> None:
-    ContactPoint.objects.filter(kind=ContactKind.TELEGRAM, address=str(chat)).update(
-        state=state, state_reason=reason, updated_at=clock.now()
-    )
+    now = clock.now()
+    rows = ContactPoint.objects.filter(kind=ContactKind.TELEGRAM, address=str(chat))
+    with transaction.atomic():
+        for user_id, before in rows.exclude(state=state).values_list("user_id", "state")[:_OWNERS]:
+            record_change(
+                actor=f"user:{user_id}",
+                action="telegram.ended",
+                target=f"user:{user_id}",
+                at=now,
+                subject_id=user_id,
+                reason=reason,
+                before={"state": before},
+                after={"state": state},
+            )
+        rows.update(state=state, state_reason=reason, updated_at=now)
 
 
 def _within(value: dict[str, Any], *names: str) -> Any:

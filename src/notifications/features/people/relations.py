@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Model
 
 from directory.addresses import AddressFault, read_address
 from directory.lookup import find_people, read_reference, staff_among
@@ -26,6 +27,8 @@ from notifications.features.people.relation_schemas import (
 )
 from notifications.features.people.service import READ, WRITE, require_scope
 from notifications.features.sending.schemas import RejectionResponse
+from notifications.infra import clock
+from notifications.models.audit.actions import Values, record_change, stored_values, values_of
 
 MAX_ROWS = 10_000
 _AT_ONCE = 500
@@ -52,19 +55,19 @@ class SubjectService:
             Conflict: name_taken.
         """
         require_scope(caller, WRITE)
-        return _save_subject(Subject(name=clean_name(name)))
+        return _save_subject(Subject(name=clean_name(name)), "subject.created", caller)
 
     def change(self, *, identifier: str, name: str, caller: Caller) -> SubjectResponse:
         """Renames a subject."""
         require_scope(caller, WRITE)
         subject = _find(Subject, identifier)
         subject.name = clean_name(name)
-        return _save_subject(subject)
+        return _save_subject(subject, "subject.changed", caller)
 
     def delete(self, *, identifier: str, caller: Caller) -> None:
         """Deletes a subject and its enrollments."""
         require_scope(caller, WRITE)
-        _find(Subject, identifier).delete()
+        _delete(_find(Subject, identifier), "subject.deleted", caller)
 
 
 class LinkService:
@@ -96,7 +99,11 @@ class LinkService:
         require_scope(caller, WRITE)
         if len(rows) > MAX_ROWS:
             raise InvalidRequest([FieldError("rows", "too_many", f"at most {MAX_ROWS:,} a call")])
-        done = add_links(self._kind, list(enumerate(rows)), include_staff=caller.is_staff)
+        with transaction.atomic():
+            done = add_links(self._kind, list(enumerate(rows)), include_staff=caller.is_staff)
+            if done.created:
+                after = {"created": done.created, "rows": list(rows)}
+                _record(caller, "relations.added", self._kind, after=after)
         return LinksResponse(
             created=done.created,
             unchanged=done.unchanged,
@@ -117,7 +124,7 @@ class LinkService:
         ends = {getattr(row, f"{name}_id") for name in self._link.people} - {None}
         if not caller.is_staff and staff_among(ends):
             raise protected_staff_error()
-        row.delete()
+        _delete(row, "relation.deleted", caller)
 
     def _end(self, name: str, value: str) -> int:
         """Returns the id of the end that a filter names; 0, which no row has, where none exists."""
@@ -174,13 +181,21 @@ class SuppressionService:
                 (kind, spelled),
                 Suppression(kind=kind, address=spelled, reason=reason[:200], source=source),
             )
-        created = _insert_suppressions(fresh)
+        with transaction.atomic():
+            created = _insert_suppressions(fresh)
+            if created:
+                after = {"created": created, "kinds": sorted({kind for kind, _ in fresh})}
+                _record(caller, "suppressions.added", "suppressions", after=after)
         return LinksResponse(created=created, unchanged=good - created, rejected=rejected)
 
     def delete(self, *, identifier: str, caller: Caller) -> None:
         """Removes an address from the suppression list."""
         require_scope(caller, WRITE)
-        _find(Suppression, identifier).delete()
+        row = _find(Suppression, identifier)
+        with transaction.atomic():
+            before = values_of(row, without=("address",))
+            _record(caller, "suppression.deleted", f"suppression:{row.pk}", before=before)
+            row.delete()
 
 
 def _insert_suppressions(fresh: Mapping[tuple[str, str], Suppression]) -> int:
@@ -217,10 +232,35 @@ def _find(model: Any, identifier: str) -> Any:
     return row
 
 
-def _save_subject(subject: Subject) -> SubjectResponse:
+def _record(
+    caller: Caller, action: str, target: str, *, before: Values = None, after: Values = None
+) -> None:
+    record_change(
+        actor=caller.name,
+        action=action,
+        target=target,
+        at=clock.now(),
+        before=before,
+        after=after,
+    )
+
+
+def _target(row: Model) -> str:
+    return f"{row._meta.model_name}:{row.pk}"
+
+
+def _delete(row: Model, action: str, caller: Caller) -> None:
+    with transaction.atomic():
+        _record(caller, action, _target(row), before=values_of(row))
+        row.delete()
+
+
+def _save_subject(subject: Subject, action: str, caller: Caller) -> SubjectResponse:
     try:
         with transaction.atomic():
+            before = stored_values(subject)
             subject.save()
+            _record(caller, action, _target(subject), before=before, after=values_of(subject))
     except IntegrityError as error:
         raise Conflict(f"a subject {subject.name!r} already exists", code="name_taken") from error
     return _subject(subject)

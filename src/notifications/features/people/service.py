@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from directory.imports.import_rows import Line, LineFault, read_line
+from directory.lookup import find_people, read_reference
 from directory.models import ContactPoint, GroupMembership, User, normalise_address
 from directory.models.contact import ContactKind
 from directory.models.search_token import people_matching
@@ -30,6 +33,7 @@ from notifications.features.people.schemas import (
 from notifications.features.preferences.consents import set_consent_of
 from notifications.features.sending.schemas import RejectionResponse
 from notifications.infra import clock
+from notifications.models.audit.actions import record_change
 
 READ = "users:read"
 WRITE = "users:write"
@@ -97,7 +101,7 @@ class UserService:
         require_scope(caller, WRITE)
         line = _read(uuid, record)
         try:
-            done = upsert_people([line], **_upsert_options(caller))
+            done = _upsert_one(line, uuid, caller)
         except IntegrityError as error:
             raise _conflict("the username or external_id") from error
         if done.errors:
@@ -141,7 +145,18 @@ class UserService:
         """
         require_scope(caller, WRITE)
         user = person_for(caller, identifier, scope=WRITE)
-        user.delete()
+        key = user.pk
+        with transaction.atomic():
+            before = person_values(user)
+            user.delete()
+            record_change(
+                actor=caller.name,
+                action="user.deleted",
+                target=f"user:{key}",
+                at=clock.now(),
+                subject_id=key,
+                before=before,
+            )
         forget_callers()
 
 
@@ -213,12 +228,57 @@ class _BulkUpsert:
         self._rejected.append(RejectionResponse(index=index, code=code, detail=detail))
 
 
+def _upsert_one(line: Line, name: str, caller: Caller) -> UpsertReport:
+    """Writes one user, with an entry of the audit log that has the changed values."""
+    reference = read_reference(name, written=True)
+    options = {**_upsert_options(caller), "on_written": consents_into_ledger}
+    with transaction.atomic():
+        keys = find_people([reference]) if reference is not None else {}
+        known = User.objects.filter(pk__in=keys.values()).first()
+        before = person_values(known) if known is not None else None
+        done = upsert_people([line], **options)
+        for user in done.people.values():
+            record_change(
+                actor=caller.name,
+                action="user.changed" if before else "user.created",
+                target=f"user:{user.pk}",
+                at=clock.now(),
+                subject_id=user.pk,
+                before=before,
+                after=person_values(User.objects.get(pk=user.pk)),
+            )
+    return done
+
+
+def person_values(user: User) -> dict[str, Any]:
+    """Returns what the API shows of a user, as values for the audit log."""
+    values: dict[str, Any] = msgspec.to_builtins(user_responses([user])[0])
+    return values
+
+
 def _upsert_options(caller: Caller) -> dict[str, Any]:
     return {
         "at": clock.now(),
-        "on_written": consents_into_ledger,
+        "on_written": partial(record_people, caller=caller),
         "include_staff": caller.is_staff,
     }
+
+
+def record_people(done: UpsertReport, *, caller: Caller) -> None:
+    """Stores consents, and who was written, in the transaction that writes the users."""
+    consents_into_ledger(done)
+    if done.created or done.updated:
+        record_change(
+            actor=caller.name,
+            action="users.written",
+            target="users",
+            at=clock.now(),
+            after={
+                "created": done.created,
+                "updated": done.updated,
+                "user_ids": sorted(user.pk for user in done.people.values()),
+            },
+        )
 
 
 def consents_into_ledger(done: UpsertReport) -> None:

@@ -16,7 +16,8 @@ from notifications.engine.shared_rows import refresh_categories
 from notifications.features.access.service import missing_scope
 from notifications.features.preferences.category_body import Cap, CategoryResponse, read_category
 from notifications.infra import clock
-from notifications.models import Category, NotificationTemplate, OperatorAction
+from notifications.models import Category, NotificationTemplate
+from notifications.models.audit.actions import Values, record_action, values_of
 from notifications.models.content.category import SEEDED
 
 WRITE_SCOPE = "categories:write"
@@ -57,7 +58,7 @@ class CategoryService:
                     setattr(row, name, value)
                 row.name = row.name or row.key.capitalize()
                 row.save()
-                _log_action(caller, "category.made", row)
+                _log_action(caller, "category.made", row, after=values_of(row))
         except IntegrityError as error:
             raise _key_conflict(values["key"]) from error
         refresh_categories()
@@ -76,10 +77,11 @@ class CategoryService:
         values = read_category(body, creating=False)
         with transaction.atomic():
             row = _find(identifier)
+            before = values_of(row)
             for name, value in values.items():
                 setattr(row, name, value)
             row.save(update_fields=list(values))
-            _log_action(caller, "category.changed", row)
+            _log_action(caller, "category.changed", row, before=before, after=values_of(row))
         refresh_categories()
         return _to_response(row)
 
@@ -105,7 +107,7 @@ class CategoryService:
                 raise Conflict(detail, code="category_in_use")
             row.retired_at = clock.now()
             row.save(update_fields=["retired_at"])
-            _log_action(caller, "category.retired", row)
+            _log_action(caller, "category.retired", row, before=values_of(row))
         refresh_categories()
 
 
@@ -139,9 +141,16 @@ def _key_conflict(key: str) -> Conflict:
     return Conflict(f"the category {key} exists already: change it instead", code="key_taken")
 
 
-def _log_action(caller: Caller, action: str, row: Category) -> None:
-    OperatorAction.objects.create(
-        actor=caller.name, action=action, target=f"category:{row.key}", at=clock.now()
+def _log_action(
+    caller: Caller, action: str, row: Category, *, before: Values = None, after: Values = None
+) -> None:
+    record_action(
+        actor=caller.name,
+        action=action,
+        target=f"category:{row.key}",
+        at=clock.now(),
+        before=before,
+        after=after,
     )
 
 

@@ -5,14 +5,17 @@ An entry and its flag change in one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db import transaction
 
 from notifications.domain.callers import SYSTEM, Caller
-from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.domain.errors import FieldError, InvalidRequest, NotFound
+from notifications.domain.identifiers import parse_key
 from notifications.features.access.persons import person_for
+from notifications.features.audit.receipts import entry_receipt
+from notifications.features.audit.schemas import ReceiptResponse
 from notifications.features.preferences.schemas import ConsentResponse, consent_response
 from notifications.infra import clock
 from notifications.models import (
@@ -22,6 +25,7 @@ from notifications.models import (
     UserNotificationPreference,
     default_consent,
 )
+from notifications.models.audit.entries import NewEntry, write_entries
 
 READ, WRITE = "preferences:read", "preferences:write"
 _PER_TRANSACTION = 500
@@ -38,6 +42,19 @@ class ConsentService:
         user = person_for(caller, identifier, scope=READ)
         rows = ConsentRecord.objects.filter(user_id=user.pk, pk__gt=after).order_by("pk")
         return [consent_response(row) for row in rows[:limit]]
+
+    def receipt(self, *, identifier: str, caller: Caller) -> ReceiptResponse:
+        """Returns the proof of one entry: the user's own, or any with the scope.
+
+        Raises:
+            NotFound: unknown_consent, no_receipt. Conflict: not_sealed_yet, audit_damaged.
+        """
+        key = parse_key(identifier)
+        entry = ConsentRecord.objects.filter(pk=key).first() if key else None
+        mine = entry is not None and entry.user_id == caller.user_id
+        if entry is None or not (mine or caller.may(READ)):
+            raise NotFound(f"there is no consent {identifier}", code="unknown_consent")
+        return entry_receipt(consent_target(entry), about=consent_target(entry).replace(":", " "))
 
     def give(
         self,
@@ -128,15 +145,51 @@ def write_entry(
     ip: str | None = None,
 ) -> ConsentRecord:
     """Writes a new entry of the ledger and returns it."""
-    return ConsentRecord.objects.create(
-        user_id=user_id,
-        purpose=purpose,
-        granted=granted,
-        wording=wording,
-        source=source,
-        actor=actor,
-        ip=ip,
-        at=at,
+    (entry,) = write_consents(
+        [
+            ConsentRecord(
+                user_id=user_id,
+                purpose=purpose,
+                granted=granted,
+                wording=wording,
+                source=source,
+                actor=actor,
+                ip=ip,
+                at=at,
+            )
+        ]
+    )
+    return entry
+
+
+def write_consents(entries: Sequence[ConsentRecord]) -> list[ConsentRecord]:
+    """Inserts new entries of one time, in the caller's transaction; returns them with their ids."""
+    made = ConsentRecord.objects.bulk_create(entries)
+    if made:
+        write_entries([_audit_entry(entry) for entry in made], at=made[0].at)
+    return made
+
+
+def consent_target(entry: ConsentRecord) -> str:
+    """Returns the target of the audit entry that belongs to an entry of the ledger."""
+    return f"consent:{entry.pk}"
+
+
+def _audit_entry(entry: ConsentRecord) -> NewEntry:
+    after = {
+        "user_id": entry.user_id,
+        "purpose": entry.purpose,
+        "granted": entry.granted,
+        "wording": entry.wording,
+        "source": entry.source,
+        "ip": entry.ip,
+    }
+    return NewEntry(
+        actor=entry.actor,
+        action="consent.given" if entry.granted else "consent.withdrawn",
+        target=consent_target(entry),
+        subject_id=entry.user_id,
+        after=after,
     )
 
 
@@ -181,17 +234,19 @@ def _set_many(
         data_processing_consent=granted, updated_at=at, **{stamp: at}
     )
     changed = [*stale, *(row.user_id for row in fresh)]
-    ConsentRecord.objects.bulk_create(
-        ConsentRecord(
-            user_id=user_id,
-            purpose=DATA_PROCESSING,
-            granted=granted,
-            wording=wording,
-            source=source,
-            actor=actor,
-            at=at,
-        )
-        for user_id in sorted(changed)
+    write_consents(
+        [
+            ConsentRecord(
+                user_id=user_id,
+                purpose=DATA_PROCESSING,
+                granted=granted,
+                wording=wording,
+                source=source,
+                actor=actor,
+                at=at,
+            )
+            for user_id in sorted(changed)
+        ]
     )
     return len(changed)
 

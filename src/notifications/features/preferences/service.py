@@ -16,6 +16,7 @@ from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.preferences import switch_name
 from notifications.engine.shared_rows import category_by_key, category_keys
 from notifications.features.access.persons import person_for
+from notifications.features.preferences.audited import recorded_preferences
 from notifications.features.preferences.changes import Changes, parse_changes
 from notifications.features.preferences.consents import (
     READ,
@@ -74,7 +75,10 @@ class PreferenceService:
         """
         user = person_for(caller, identifier, scope=WRITE)
         parsed = parse_changes(changes)
-        with transaction.atomic():
+        with (
+            transaction.atomic(),
+            recorded_preferences(user.pk, "preferences.changed", caller.name),
+        ):
             _merge(user.pk, parsed, ConsentEvidence(caller.name, source, ip, wordings))
         return preferences_of(user.pk)
 
@@ -100,7 +104,8 @@ class PreferenceService:
             known = ", ".join(category_keys())
             raise InvalidRequest([FieldError("category", "unknown_category", f"known: {known}")])
         user = person_for(caller, identifier, scope=WRITE)
-        with transaction.atomic():
+        action = "preferences.unsubscribed"
+        with transaction.atomic(), recorded_preferences(user.pk, action, caller.name):
             changed = (
                 _unsubscribe_from_all(user.pk)
                 if category is None
@@ -126,7 +131,7 @@ class PreferenceService:
             detail = f"must be from 0 (off) to {LONGEST_MUTE_H}"
             raise InvalidRequest([FieldError("hours", "invalid", detail)])
         user = person_for(caller, identifier, scope=WRITE)
-        with transaction.atomic():
+        with transaction.atomic(), recorded_preferences(user.pk, "preferences.muted", caller.name):
             row = locked_preferences(user.pk)
             row.dnd_until = clock.now() + timedelta(hours=hours) if hours else None
             row.save()

@@ -14,6 +14,7 @@ from django.db import transaction
 
 from directory.models import User
 from notifications.domain.preferences import SWITCHES
+from notifications.features.preferences.audited import recorded_preferences
 from notifications.features.preferences.consents import locked_preferences, write_entry
 from notifications.infra import clock
 from notifications.infra.links import LinkKind, sign_link
@@ -86,11 +87,12 @@ def restore(fields: tuple[str, ...], *, wording: str, actor: str, ip: str | None
             user_id, int(entry), flags, category
         ):
             return UndoResult.LATE
-        for name in flags:
-            setattr(row, name, True)
-        row.save()
-        if category:
-            _restore_category(user_id, category, before)
+        with recorded_preferences(user_id, "preferences.restored", actor):
+            for name in flags:
+                setattr(row, name, True)
+            row.save()
+            if category:
+                _restore_category(user_id, category, before)
         write_entry(
             user_id=user_id,
             purpose=_purpose(category),

@@ -13,7 +13,8 @@ from notifications.domain.errors import NotFound, Refused
 from notifications.features.providers.service import SCOPE
 from notifications.infra import clock
 from notifications.infra.field_types import BreakerStateName
-from notifications.models import OperatorAction, ProviderFlow
+from notifications.models import ProviderFlow
+from notifications.models.audit.actions import record_action
 from notifications.models.providers.provider_flow import moment, now_us
 
 _SECOND_US = 1_000_000
@@ -78,7 +79,7 @@ class BreakerService:
         if not ProviderFlow.objects.close(service):
             text = f"there is no service {service!r}: see GET /api/v1/breakers"
             raise NotFound(text, code="unknown_service")
-        OperatorAction.objects.create(
+        record_action(
             actor=caller.name, action="breaker.close", target=service, reason="", at=clock.now()
         )
         return response_of(ProviderFlow.objects.get(service=service), now_us())

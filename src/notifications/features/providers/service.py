@@ -33,7 +33,8 @@ from notifications.engine.shared_rows import refresh_accounts
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.field_types import VerdictName, choice
-from notifications.models import OperatorAction, ProviderConfig
+from notifications.models import ProviderConfig
+from notifications.models.audit.actions import record_action
 
 SCOPE = "providers:write"
 ADDRESS_SCOPE = "notifications:address"
@@ -327,6 +328,6 @@ def _text(value: object) -> str:
 
 
 def _record_action(caller: Caller, action: str, target: str, reason: str) -> None:
-    OperatorAction.objects.create(
+    record_action(
         actor=caller.name, action=action, target=target, reason=reason[:200], at=clock.now()
     )

@@ -23,6 +23,7 @@ from notifications.models import (
     ScheduleSeries,
     SeriesStatus,
 )
+from notifications.models.audit.actions import record_change
 
 READ = "notifications:read"
 LOOKED_BACK = timedelta(days=30)
@@ -65,6 +66,12 @@ class SeriesService:
                 status=SeriesStatus.CANCELLED, ended_at=now
             )
             locked.clocks.update(make_at=None)
+            record_change(
+                actor=caller.name,
+                action="schedule.cancelled",
+                target=f"schedule:{found.uuid}",
+                at=now,
+            )
         keys, cancelled = _pending_keys(found, now=now), 0
         for start in range(0, len(keys), _AT_ONCE):
             cancelled += cancel_many(keys[start : start + _AT_ONCE], by=caller.name, now=now)

@@ -40,6 +40,7 @@ from notifications.intake.schedule import (
     parse_schedule,
 )
 from notifications.models import Notification, ScheduledStatus
+from notifications.models.audit.actions import record_change
 
 __all__ = ["ScheduleBody", "ScheduleService"]
 log = structlog.get_logger("carillon.schedules")
@@ -71,6 +72,13 @@ class ScheduleService:
             if request.timing.rule is not None:
                 series, keys, first = begin_series(request, intent, people, caller=caller, now=now)
                 commits.name_created(schedule_id=series.uuid)
+                record_change(
+                    actor=caller.name,
+                    action="schedule.created",
+                    target=f"schedule:{series.uuid}",
+                    at=now,
+                    after={"recurrence": series.rule, "timezone": series.zone},
+                )
                 response = ScheduledResponse(
                     notification_ids=[], count=0, scheduled_at=first, schedule_id=series.uuid
                 )
@@ -101,7 +109,14 @@ class ScheduleService:
         if state != ScheduledStatus.PENDING:
             raise _cannot_cancel(f"Cannot cancel notification with status {state}", "not_pending")
         try:
-            cancel_waiting(found, by=caller.name, now=clock.now(), only_if_nothing_sent=True)
+            with transaction.atomic():
+                cancel_waiting(found, by=caller.name, now=clock.now(), only_if_nothing_sent=True)
+                record_change(
+                    actor=caller.name,
+                    action="notification.cancelled",
+                    target=f"notification:{found.uuid}",
+                    at=clock.now(),
+                )
         except Conflict as error:
             raise _cannot_cancel(error.detail, error.code) from error
         return CancelScheduledResponse(

@@ -29,7 +29,8 @@ from notifications.infra.conf import environment
 from notifications.intake.accept import Intent
 from notifications.intake.request import Terms
 from notifications.intake.validate import unknown_category
-from notifications.models import NotificationTemplate, OperatorAction
+from notifications.models import NotificationTemplate
+from notifications.models.audit.actions import record_action
 from notifications.rendering.pool.render_client import Task, render_task
 from notifications.rendering.render import UserFacts, user_context
 from notifications.rendering.versions import version_of
@@ -72,7 +73,7 @@ def check_recipient(caller: Caller, user_id: int) -> None:
 def record_bypass(intent: Intent, caller: Caller, *, target: str) -> None:
     """Records a caller that bypasses preferences, in the transaction that accepts the send."""
     if intent.terms.options.get("bypass_preferences"):
-        OperatorAction.objects.create(
+        record_action(
             actor=caller.name,
             action="preferences.bypassed",
             target=target,

@@ -20,6 +20,7 @@ from notifications.features.sending.schemas import (
 )
 from notifications.infra import clock
 from notifications.models import Job, Notification
+from notifications.models.audit.actions import record_change
 from notifications.models.delivery.hot import hot
 
 READ, SEND = "notifications:read", "notifications:send"
@@ -104,6 +105,13 @@ def cancel_job(identifier: object, caller: Caller) -> JobCancelResponse:
     while keys := list(members.filter(pk__gt=after).values_list("pk", flat=True)[:_AT_ONCE]):
         cancelled += cancel_many(keys, by=caller.name, now=clock.now())
         after = keys[-1]
+    record_change(
+        actor=caller.name,
+        action="job.cancelled",
+        target=f"job:{job.uuid}",
+        at=clock.now(),
+        after={"cancelled": cancelled},
+    )
     return JobCancelResponse(id=job.uuid, cancelled=cancelled, progress=_progress(job))
 
 

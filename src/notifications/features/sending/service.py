@@ -16,6 +16,8 @@ from notifications.domain.identifiers import parse_identifier
 from notifications.domain.lifecycle import MessageStatus, best_status
 from notifications.features.access.persons import keys_of
 from notifications.features.access.service import check_test_key
+from notifications.features.audit.receipts import decision_receipts
+from notifications.features.audit.schemas import ReceiptResponse
 from notifications.features.sending.bulk import send_bulk
 from notifications.features.sending.cancel import cancel_waiting, is_in_flight
 from notifications.features.sending.explain import (
@@ -68,6 +70,7 @@ from notifications.models import (
     NotificationMessage,
     NotificationTemplate,
 )
+from notifications.models.audit.actions import record_change
 from notifications.models.delivery.hot_facts import load_for_sends
 from notifications.rendering.paths import candidates
 from notifications.rendering.pool.render_client import render_published
@@ -180,7 +183,16 @@ class NotificationService:
         """
         found = self._find(identifier, caller)
         check_test_key(caller, is_test=found.is_test)
-        move_scheduled(found, body, by=caller.name, now=clock.now())
+        with transaction.atomic():
+            move_scheduled(found, body, by=caller.name, now=clock.now())
+            record_change(
+                actor=caller.name,
+                action="notification.moved",
+                target=f"notification:{found.uuid}",
+                at=clock.now(),
+                before={"scheduled_at": found.scheduled_at},
+                after={"scheduled_at": body.get("scheduled_at")},
+            )
         return self.get(identifier=found.pk, caller=caller)
 
     def status(self, *, identifier: object, caller: Caller) -> StatusResponse:
@@ -206,6 +218,16 @@ class NotificationService:
         messages = list(found.messages.order_by("id"))
         return explain_notification(found, messages, _status(messages))
 
+    def receipt(self, *, identifier: object, caller: Caller) -> ReceiptResponse:
+        """Returns the proof of every recorded decision on a notification.
+
+        Raises:
+            NotFound: no_receipt. Conflict: not_sealed_yet, audit_damaged.
+        """
+        found = self._find(identifier, caller)
+        messages = list(found.messages.order_by("id"))
+        return decision_receipts(messages, about=f"notification {found.uuid}")
+
     def cancel(self, *, identifier: object, caller: Caller) -> CancelResponse:
         """Cancels the messages that wait.
 
@@ -215,7 +237,15 @@ class NotificationService:
         """
         found = self._find(identifier, caller)
         check_test_key(caller, is_test=found.is_test)
-        channels = cancel_waiting(found, by=caller.name, now=clock.now())
+        with transaction.atomic():
+            channels = cancel_waiting(found, by=caller.name, now=clock.now())
+            record_change(
+                actor=caller.name,
+                action="notification.cancelled",
+                target=f"notification:{found.uuid}",
+                at=clock.now(),
+                after={"channels": list(channels)},
+            )
         status = best_status(found.messages.values_list("status", flat=True))
         return CancelResponse(id=found.uuid, status=status, cancelled=channels)
 

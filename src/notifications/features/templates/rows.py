@@ -17,9 +17,9 @@ from notifications.intake.fields import Fields
 from notifications.models import (
     CONTENT_FIELDS,
     NotificationTemplate,
-    OperatorAction,
     TemplateVersion,
 )
+from notifications.models.audit.actions import Values, record_action
 from notifications.rendering.render import CompiledVersion
 from notifications.rendering.versions import current_parts, mark_proved, service_defaults
 
@@ -186,9 +186,23 @@ def _compiled(row: NotificationTemplate, parts: dict[str, CompiledVersion]) -> C
     )
 
 
-def note_action(caller: Caller, action: str, target: str) -> None:
-    """Records a caller's action on a template."""
-    OperatorAction.objects.create(actor=caller.name, action=action, target=target, at=clock.now())
+def note_action(
+    caller: Caller,
+    action: str,
+    target: str,
+    *,
+    before: Values = None,
+    after: Values = None,
+) -> None:
+    """Records a caller's action on a template, with the values that it changed."""
+    record_action(
+        actor=caller.name,
+        action=action,
+        target=target,
+        at=clock.now(),
+        before=before,
+        after=after,
+    )
 
 
 def template_response(

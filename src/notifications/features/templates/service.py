@@ -47,6 +47,7 @@ from notifications.features.templates.schemas import (
 from notifications.features.templates.trials import previews
 from notifications.intake.fields import Fields
 from notifications.models import NotificationTemplate, TemplateStatus, TemplateVersion
+from notifications.models.audit.actions import stored_values, values_of
 from notifications.models.delivery.hot_facts import load_heads
 from notifications.rendering.paths import candidates
 from notifications.rendering.versions import version_of
@@ -225,7 +226,8 @@ class TemplateService:
                 locked.publish()
             note_proof(locked, tried)
             republished = republish_dependants(plan) if plan else []
-            note_action(caller, "template.publish", row.path)
+            after = {"version_id": locked.current_version_id}
+            note_action(caller, "template.publish", row.path, after=after)
         return template_response(find_template(row.pk), warnings=warnings, republished=republished)
 
     def rollback(
@@ -246,7 +248,8 @@ class TemplateService:
             locked = find_unchanged(row)
             roll_back(locked, old)
             note_proof(locked, version_of(old.pk))
-            note_action(caller, "template.rollback", row.path)
+            after = {"version_id": locked.current_version_id}
+            note_action(caller, "template.rollback", row.path, after=after)
         return template_response(find_template(row.pk))
 
     def versions(
@@ -343,9 +346,11 @@ class TemplateService:
             row.status = TemplateStatus.DRAFT
         check_free(row)
         with transaction.atomic():
+            stored = stored_values(row)
             row.save()
             if publishing:
                 row.publish()
                 note_proof(row, compiled_draft(row))
-            note_action(caller, "template.create" if creating else "template.update", row.path)
+            action = "template.create" if creating else "template.update"
+            note_action(caller, action, row.path, before=stored, after=values_of(row))
         return template_response(find_template(row.pk), warnings=found.warnings)

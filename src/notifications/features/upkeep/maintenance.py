@@ -10,6 +10,11 @@ from zlib import crc32
 from django.contrib.sessions.models import Session
 from django.db import transaction
 
+from notifications.features.audit.retention import (
+    empty_contents,
+    propose_ranges,
+    surplus_checkpoints,
+)
 from notifications.features.background.items import Items
 from notifications.features.broadcasts.delivery.upkeep import check_counts
 from notifications.features.dead_letters.service import update_alert
@@ -65,6 +70,7 @@ def maintain(*, seconds: float = _ROUND_S) -> dict[str, int]:
         "digests_sent": partial(close_due, now=now),
         "dead_letter_alerts": lambda: int(update_alert(now=now) == "raised"),
         "broadcasts_miscounted": partial(check_counts, now=now),
+        "audit_ranges_proposed": partial(propose_ranges, now=now),
     }
     done = {
         name: items.run_one(crc32(name.encode()), step, default=0, name=name)
@@ -122,7 +128,15 @@ def expired(now: datetime) -> dict[str, Deletion]:
         "sessions_deleted": oldest(sessions.order_by("expire_date")),
         "idle_services_deleted": walk(ProviderFlow.objects.all(), idle),
         "attachments_deleted": partial(_delete_files, now),
+        "audit_checkpoints_deleted": oldest(surplus_checkpoints(now)),
+        "audit_contents_let_go": _let_audit_contents_go,
     }
+
+
+def _let_audit_contents_go(count: int) -> Step:
+    began = clock.monotonic()
+    found, emptied = empty_contents(count)
+    return Step(found, emptied, clock.monotonic() - began)
 
 
 def _delete_files(now: datetime, count: int) -> Step:

@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from notifications.domain import loops
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
+from notifications.features.audit.sealer import seal_due, unsealed
 from notifications.features.background.work_probe import Condition
 from notifications.features.broadcasts.delivery.upkeep import (
     begin_due,
@@ -102,6 +103,7 @@ def loop_conditions(rounds: ScheduleRounds) -> Mapping[str, Condition]:
         loops.WEBHOOKS.name: lambda now: [endpoints_to_call(now)],
         loops.EXPIRY.name: lambda now: [batches_to_expire(now)],
         loops.TASKS.name: lambda now: [QueuedTask.objects.waiting(now)],
+        loops.AUDIT.name: lambda now: unsealed(),
         loops.SCHEDULED.name: rounds.process.is_due,
         loops.STUCK.name: rounds.retry.is_due,
         loops.CANCELLED.name: rounds.clean_up.is_due,
@@ -120,6 +122,7 @@ def loop_calls(rounds: ScheduleRounds | None = None) -> Mapping[str, Callable[[]
         loops.EXPIRY.name: lambda: expire_waiting(now=database_now()),
         loops.DIGESTS.name: lambda: close_due(now=database_now()),
         loops.PROOFS.name: lambda: prove_due(now=database_now()),
+        loops.AUDIT.name: lambda: seal_due(now=database_now()),
         loops.UPKEEP.name: maintain,
         loops.SCHEDULED.name: lambda: rounds.process.run_if_due(database_now()),
         loops.STUCK.name: lambda: rounds.retry.run_if_due(database_now()),

@@ -29,7 +29,8 @@ from notifications.features.webhooks.schemas import (
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.http.client import AddressRefused, check_url
-from notifications.models import OperatorAction, StatusEvent, WebhookDelivery, WebhookEndpoint
+from notifications.models import StatusEvent, WebhookDelivery, WebhookEndpoint
+from notifications.models.audit.actions import Values, record_action, values_of
 from notifications.models.operations.status_webhook import forget_subscriptions
 
 SCOPE = "webhooks:write"
@@ -85,7 +86,7 @@ class WebhookService:
                 created_at=now,
                 updated_at=now,
             )
-            _log_action(caller, "webhook.create", row.pk)
+            _log_action(caller, "webhook.create", row.pk, after=values_of(row))
         forget_subscriptions()
         return _with_secret(row, secret)
 
@@ -100,6 +101,7 @@ class WebhookService:
         _check(caller)
         _check_body(body)
         row = _find(identifier)
+        before = values_of(row)
         row.name, row.url, row.events, row.active = body.name, body.url, _kinds(body), body.active
         row.failures, row.failing_since, row.hold_until, row.disabled_reason = 0, None, None, ""
         row.updated_at = clock.now()
@@ -117,7 +119,7 @@ class WebhookService:
                     "updated_at",
                 ]
             )
-            _log_action(caller, "webhook.replace", row.pk)
+            _log_action(caller, "webhook.replace", row.pk, before=before, after=values_of(row))
         forget_subscriptions()
         return _to_response_now(row)
 
@@ -130,7 +132,7 @@ class WebhookService:
         _check(caller)
         row = _find(identifier)
         with transaction.atomic():
-            _log_action(caller, "webhook.delete", row.pk)
+            _log_action(caller, "webhook.delete", row.pk, before=values_of(row))
             WebhookDelivery.objects.filter(endpoint_id=row.pk, next_at__isnull=False).update(
                 state=_State.FAILED, next_at=None, fence=F("fence") + 1, error="endpoint deleted"
             )
@@ -333,7 +335,21 @@ def _delivery(row: WebhookDelivery, event: StatusEvent | None) -> WebhookDeliver
     )
 
 
-def _log_action(caller: Caller, action: str, key: int, reason: str = "") -> None:
-    OperatorAction.objects.create(
-        actor=caller.name, action=action, target=f"webhook:{key}", reason=reason, at=clock.now()
+def _log_action(
+    caller: Caller,
+    action: str,
+    key: int,
+    reason: str = "",
+    *,
+    before: Values = None,
+    after: Values = None,
+) -> None:
+    record_action(
+        actor=caller.name,
+        action=action,
+        target=f"webhook:{key}",
+        reason=reason,
+        at=clock.now(),
+        before=before,
+        after=after,
     )

@@ -47,6 +47,7 @@ SCOPES = {
     "providers:write": "see, set and test providers' accounts",
     "webhooks:write": "see, set and replay status webhooks",
     "broadcasts": "make, send and control broadcasts",
+    "audit:read": "read the audit log, its proofs and exports",
     "operations": "kill switch and dead letters",
     "api-keys:write": "make and revoke API keys",
 }

@@ -13,8 +13,9 @@ import structlog
 from django.db import models, transaction
 
 from notifications.domain.identifiers import parse_key
+from notifications.models.audit.actions import record_action
 from notifications.models.content.template import TemplateVersion
-from notifications.models.operations.operators import KillSwitch, OperatorAction
+from notifications.models.operations.operators import KillSwitch
 
 log = structlog.get_logger("carillon.rendering")
 OVERRUNS_TO_STOP = 3
@@ -84,7 +85,7 @@ class TemplateOverrunManager(models.Manager["TemplateOverrun"]):
             defaults={"reason": reason[-200:], "actor": ACTOR, "created_at": at},
         )
         if is_new:
-            OperatorAction.objects.create(
+            record_action(
                 actor=ACTOR,
                 action="kill-switch.stop",
                 target=f"version:{value}",

@@ -1,0 +1,5 @@
+"""Routes of the audit log and of receipts."""
+
+from notifications.api.audit.routes import ROUTES
+
+__all__ = ["ROUTES"]

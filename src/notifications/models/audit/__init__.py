@@ -1,0 +1,1 @@
+"""The audit log: the queue of new entries, the tree of leaves, and its checkpoints."""
