@@ -67,6 +67,7 @@ from notifications.models.providers.callback import ProviderCallback
 from notifications.models.providers.provider_config import ProviderConfig
 from notifications.models.providers.provider_flow import ChatFlow, ProviderFlow
 from notifications.models.providers.sms import InboundSms, SmsCharge, SmsSpend
+from notifications.models.retention.progress import RetentionLeftover, RetentionProgress
 from notifications.models.sources.broadcast import (
     Broadcast,
     BroadcastRecipient,
@@ -127,6 +128,8 @@ __all__ = [
     "QueuedTask",
     "ReceiptPollCursor",
     "RefusedSend",
+    "RetentionLeftover",
+    "RetentionProgress",
     "SandboxMessage",
     "ScheduleClock",
     "ScheduleMember",

@@ -33,6 +33,9 @@ def one_more(column: str) -> Combinable:
     return Least(models.F(column), models.Value(MOST - 1)) + 1
 
 
+EMPTIED = b""
+"""What a sealed column holds after its retention ended: no value, unlike null for none ever."""
+
 EMPTY_LIST = models.Value([], output_field=models.JSONField())
 """An empty list: the database's default when an older release writes a row."""
 
@@ -73,10 +76,13 @@ class MessageKeyField(BigIntegerBase):
 
 
 class SealedJSONField(BinaryBase):
-    """Any JSON value, encrypted at rest. It cannot be searched."""
+    """Any JSON value, encrypted at rest. It cannot be searched.
+
+    Empty bytes (EMPTIED) are a value that was removed when its retention ended; they read as None.
+    """
 
     def from_db_value(self, value: Any, *_: Any) -> Any:
-        return None if value is None else json.loads(unseal(value))
+        return json.loads(unseal(value)) if value else None
 
     def get_prep_value(self, value: Any) -> Any:
         if value is None or isinstance(value, bytes):

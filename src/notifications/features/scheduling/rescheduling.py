@@ -15,6 +15,7 @@ from notifications.domain.channels import Lane
 from notifications.domain.errors import Conflict
 from notifications.domain.lifecycle import MessageStatus
 from notifications.features.background.items import Items
+from notifications.features.retention.messages import delete_notifications
 from notifications.features.scheduling.recurring import create_due_occurrences
 from notifications.features.scheduling.service import status_of_messages
 from notifications.features.sending.cancel import is_in_flight, lock_pending
@@ -23,9 +24,7 @@ from notifications.infra.conf import environment
 from notifications.infra.process import wakeups
 from notifications.models import (
     DeadLetter,
-    DeliveryAttempt,
     DeliveryBatch,
-    MessageEvent,
     Notification,
     NotificationMessage,
     ScheduledStatus,
@@ -189,9 +188,4 @@ def _delete_cancelled(some: Sequence[int], *, before: datetime) -> int:
     with transaction.atomic():
         rows = _cancelled_before(before).filter(pk__in=some)
         keys = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
-        found = NotificationMessage.objects.filter(notification_id__in=keys)
-        messages = list(found.values_list("pk", flat=True))
-        for facts in (MessageEvent, DeliveryAttempt):
-            facts.objects.filter(message_id__in=messages).delete()
-        Notification.objects.filter(pk__in=keys).delete()
-    return len(keys)
+        return delete_notifications(keys, now=before)

@@ -18,6 +18,7 @@ from notifications.features.broadcasts.delivery.upkeep import (
 )
 from notifications.features.receipts.apply import apply_due
 from notifications.features.receipts.poll import poll_due
+from notifications.features.retention.service import RetentionService
 from notifications.features.scheduling.rescheduling import (
     clean_up_cancelled,
     process_due,
@@ -29,7 +30,13 @@ from notifications.features.upkeep.expiring import batches_to_expire, expire_wai
 from notifications.features.upkeep.maintenance import maintain
 from notifications.features.webhooks.deliver import endpoints_to_call, post_due
 from notifications.infra.database.clock_bridge import database_now
-from notifications.models import Broadcast, BroadcastChange, ProviderCallback, QueuedTask
+from notifications.models import (
+    Broadcast,
+    BroadcastChange,
+    ProviderCallback,
+    QueuedTask,
+    RetentionProgress,
+)
 
 PROCESS_EVERY = timedelta(minutes=1)
 RETRY_EVERY = timedelta(minutes=5)
@@ -101,6 +108,7 @@ def loop_conditions(rounds: ScheduleRounds) -> Mapping[str, Condition]:
         loops.SCHEDULED_BROADCASTS.name: lambda now: [scheduled_due(now)],
         loops.WEBHOOKS.name: lambda now: [endpoints_to_call(now)],
         loops.EXPIRY.name: lambda now: [batches_to_expire(now)],
+        loops.RETENTION.name: lambda now: [RetentionProgress.objects.filter(next_at__lte=now)],
         loops.TASKS.name: lambda now: [QueuedTask.objects.waiting(now)],
         loops.SCHEDULED.name: rounds.process.is_due,
         loops.STUCK.name: rounds.retry.is_due,
@@ -121,6 +129,7 @@ def loop_calls(rounds: ScheduleRounds | None = None) -> Mapping[str, Callable[[]
         loops.DIGESTS.name: lambda: close_due(now=database_now()),
         loops.PROOFS.name: lambda: prove_due(now=database_now()),
         loops.UPKEEP.name: maintain,
+        loops.RETENTION.name: RetentionService().run,
         loops.SCHEDULED.name: lambda: rounds.process.run_if_due(database_now()),
         loops.STUCK.name: lambda: rounds.retry.run_if_due(database_now()),
         loops.CANCELLED.name: lambda: rounds.clean_up.run_if_due(database_now()),
