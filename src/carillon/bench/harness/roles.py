@@ -26,6 +26,7 @@ from django.db import connection  # noqa: E402
 from django.db.models import Count  # noqa: E402
 
 from carillon.bench.harness import (  # noqa: E402
+    ageingrole,
     celerytask,
     content,
     crowd,
@@ -300,6 +301,10 @@ ROLES: dict[str, Callable[..., dict[str, Any]]] = {
         celery_baseline,
         celery_baseline_worker,
         observe,
+        ageingrole.aged,
+        ageingrole.ageing_observer,
+        ageingrole.ageing_worker,
+        ageingrole.live_messages,
         crowd.audiences,
         crowd.crowd,
         crowd.launch,
