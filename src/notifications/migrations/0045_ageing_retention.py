@@ -2,7 +2,6 @@
 
 from django.db import migrations, models
 
-
 # Rows are deleted all the time: their space is freed when a twentieth of a table is dead.
 TABLES = (
     "notifications_notification",

@@ -108,17 +108,15 @@ def _insert(at: Any, category: int) -> int:
     return keys[-1]
 
 
-def ageing_worker(upkeep: str) -> dict[str, Any]:
+def ageing_worker() -> dict[str, Any]:
     """Runs a worker with its periodic loops until SIGTERM, as `carillon worker` does."""
     running = Worker()
     signal.signal(signal.SIGTERM, lambda *_: running.stop())
-    standing = BackgroundWork(owner=running.owner) if upkeep == "yes" else None
+    standing = BackgroundWork(owner=running.owner)
     print(json.dumps({"listening": running.owner, "pid": os.getpid()}), flush=True)
-    if standing:
-        standing.start()
+    standing.start()
     running.run()
-    if standing:
-        standing.stop()
+    standing.stop()
     return {"rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)}
 
 

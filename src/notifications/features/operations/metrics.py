@@ -17,6 +17,7 @@ from notifications.domain.sms import MICROS
 from notifications.engine.admission import day_of
 from notifications.features.operations.health_probes import reading_fault
 from notifications.features.operations.set_aside import SetAsideService
+from notifications.features.retention.queries import lags
 from notifications.infra import clock, telemetry
 from notifications.infra.conf import environment
 from notifications.infra.database.bounded_reads import limit_read_time
@@ -114,6 +115,7 @@ def _gauges() -> Iterator[GaugeMetricFamily]:
     for work, items in SetAsideService().counts().items():
         failed.add_metric([work], items)
     yield failed
+    yield _retention(now)
     yield from _broadcasts()
     for name, text, value in (
         ("notification_dead_letters", "Open dead letters.", open_dead_letters()),
@@ -136,6 +138,18 @@ def _gauges() -> Iterator[GaugeMetricFamily]:
         ("notification_workers", "Workers alive.", workers_alive()),
     ):
         yield GaugeMetricFamily(name, text, value=value)
+
+
+def _retention(now: datetime) -> GaugeMetricFamily:
+    """Returns by how much emptying and deleting by age is behind."""
+    gauge = GaugeMetricFamily(
+        "notification_retention_lag_seconds",
+        "For how long the oldest row of a rule is due to be emptied or deleted.",
+        labels=["rule"],
+    )
+    for rule, seconds in sorted(lags(now).items()):
+        gauge.add_metric([rule], seconds)
+    return gauge
 
 
 def _broadcasts() -> Iterator[GaugeMetricFamily]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Model, QuerySet
 
 from notifications.features.retention.walks import Walk
+from notifications.infra.conf import environment
 
 DELETED, EMPTIED = "deleted", "emptied"
 
@@ -33,6 +34,13 @@ class Rule:
 @dataclass(frozen=True, kw_only=True)
 class IndexedRule(Rule):
     """Rows that an indexed column finds, the oldest first. They are deleted by the upkeep loop."""
+
+    def age(self) -> timedelta:
+        """Returns the age at which rows are due, by the setting."""
+        if not self.setting:
+            return timedelta()
+        number = getattr(environment(), self.setting)
+        return timedelta(hours=number) if self.setting.endswith("_hours") else timedelta(number)
 
     #: Returns the due rows, in the order of an index.
     due: Callable[[datetime], QuerySet[Any]]

@@ -16,6 +16,7 @@ from notifications.domain.errors import Conflict
 from notifications.domain.lifecycle import MessageStatus
 from notifications.features.background.items import Items
 from notifications.features.retention.messages import delete_notifications
+from notifications.features.retention.queries import EXPIRED, is_emptied
 from notifications.features.scheduling.recurring import create_due_occurrences
 from notifications.features.scheduling.service import status_of_messages
 from notifications.features.sending.cancel import is_in_flight, lock_pending
@@ -135,9 +136,11 @@ def reschedule(key: int, *, due_at: datetime, by: str) -> None:
 
     Raises:
         Conflict: already_sending, where it is in flight; not_pending, where no message can be
-            attempted again.
+            attempted again; contents_expired, where its texts were emptied.
     """
     with transaction.atomic():
+        if is_emptied(key):
+            raise Conflict(EXPIRED, code="contents_expired")
         rows = NotificationMessage.objects.filter(notification_id=key)
         waiting = lock_pending(rows)
         held = {message.batch_id for message in waiting if message.batch_id}
