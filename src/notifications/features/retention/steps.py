@@ -46,7 +46,7 @@ class _Table:
     name: str
     delete: Deletion
     #: Rows of the next step.
-    size: int = _FIRST
+    size: int
     deleted: int = 0
 
     def add_step(self, step: Step, wanted_s: float) -> bool:
@@ -73,7 +73,7 @@ def delete_expired(
     """
     rest = rest or ports.sleep
     wanted_s = STEP_SQLITE_S if connection.vendor == "sqlite" else STEP_S
-    tables = [_Table(name, delete) for name, delete in deletions.items()]
+    tables = [_Table(name, delete, _FIRST) for name, delete in deletions.items()]
     left = list(tables)
     first = True
     while left and (first or clock.monotonic() < until):
