@@ -265,7 +265,7 @@ def test_a_page_that_is_full_of_scheduled_rows_hides_nothing(frozen: Any, monkey
 def _facts(frozen: Any) -> walks.GroupWalk:
     from notifications.features.retention.walked_rules import WALKED
 
-    plan = walks.Plan(frozen.now, {})
+    plan = walks.RoundPlan(frozen.now, {})
     rule = WALKED[0]
     walks.category_positions(rule.name, rule.walk, plan)
     return walks.GroupWalk(rule.name, rule.walk, 0, plan)

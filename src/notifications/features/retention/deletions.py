@@ -14,6 +14,8 @@ from notifications.features.retention.steps import Deletion, Step
 from notifications.infra import clock
 from notifications.models import InboundSms, StoredAttachment
 
+_PAGE = 1_000
+
 
 def oldest(rows: QuerySet[Any]) -> Deletion:
     """Returns a deletion of the first of these rows, which are ordered as an index.
@@ -71,5 +73,15 @@ def without_held(rule: IndexedRule, rows: QuerySet[Any]) -> QuerySet[Any]:
         return rows.exclude(**{f"{rule.user}__in": held})
     if rows.model is not InboundSms:
         return rows
-    users = rows.values_list("pk", "users").iterator(chunk_size=1_000)
-    return rows.exclude(pk__in=[key for key, people in users if not held.isdisjoint(people)])
+    return rows.exclude(pk__in=_texts_of(rows, held))
+
+
+def _texts_of(rows: QuerySet[Any], held: frozenset[int]) -> list[int]:
+    """Returns the incoming SMS among `rows` from numbers of these users. Reads them in pages."""
+    found: list[int] = []
+    pages = rows.order_by("pk").values_list("pk", "users")
+    last = 0
+    while page := list(pages.filter(pk__gt=last)[:_PAGE]):
+        last = page[-1][0]
+        found += [key for key, people in page if not held.isdisjoint(people)]
+    return found

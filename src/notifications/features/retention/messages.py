@@ -17,7 +17,7 @@ from django.db import connection
 from notifications.domain.lifecycle import UNSETTLED, MessageStatus
 from notifications.features.retention.holds import held_users
 from notifications.features.retention.statements import among, changed, fetched, key_list
-from notifications.features.retention.walks import Aged, Outcome, Plan, RowsChanged
+from notifications.features.retention.walks import Aged, RoundPlan, RowsChanged, StepOutcome
 from notifications.infra.conf import environment
 from notifications.models import Notification, ScheduledStatus
 from notifications.models.delivery.hot import MESSAGES, NOTIFICATIONS
@@ -47,7 +47,7 @@ class NotificationWalk:
 
     repeats = False
 
-    def groups(self, plan: Plan) -> Sequence[int]:
+    def groups(self, plan: RoundPlan) -> Sequence[int]:
         return list(plan.categories)
 
     def after(self, position: int, count: int) -> list[Aged]:
@@ -62,16 +62,16 @@ class NotificationWalk:
 class Facts(NotificationWalk):
     """Deletes notifications with all rows of their messages."""
 
-    def age(self, plan: Plan, group: int) -> timedelta | None:
+    def age(self, plan: RoundPlan, group: int) -> timedelta | None:
         return plan.categories.get(group, timedelta(days=environment().facts_retention_days))
 
-    def left_at(self, plan: Plan, group: int) -> timedelta | None:
+    def left_at(self, plan: RoundPlan, group: int) -> timedelta | None:
         return None
 
-    def apply(self, keys: Sequence[int], plan: Plan, budget: int) -> Outcome:
+    def apply(self, keys: Sequence[int], plan: RoundPlan, budget: int) -> StepOutcome:
         ended = find_ended(keys, plan)
         counts = _delete(ended) if plan.applies else _count_facts(ended)
-        return Outcome(counts, ended.stays)
+        return StepOutcome(counts, ended.stays)
 
 
 class Contents(NotificationWalk):
@@ -80,18 +80,18 @@ class Contents(NotificationWalk):
     A category with a retention of its own has no such age: its contents go with its facts.
     """
 
-    def age(self, plan: Plan, group: int) -> timedelta | None:
+    def age(self, plan: RoundPlan, group: int) -> timedelta | None:
         if group in plan.categories:
             return None
         return timedelta(days=environment().contents_retention_days)
 
-    def left_at(self, plan: Plan, group: int) -> timedelta | None:
+    def left_at(self, plan: RoundPlan, group: int) -> timedelta | None:
         return timedelta(days=environment().facts_retention_days)
 
-    def apply(self, keys: Sequence[int], plan: Plan, budget: int) -> Outcome:
+    def apply(self, keys: Sequence[int], plan: RoundPlan, budget: int) -> StepOutcome:
         ended = find_ended(keys, plan)
         counts = _empty(ended) if plan.applies else _count_contents(ended)
-        return Outcome(counts, ended.stays)
+        return StepOutcome(counts, ended.stays)
 
 
 def delete_notifications(keys: Sequence[int], *, now: datetime) -> int:
@@ -100,7 +100,7 @@ def delete_notifications(keys: Sequence[int], *, now: datetime) -> int:
     Leaves those whose messages have not ended, or whose user is under a legal hold. Returns how
     many were deleted.
     """
-    ended = find_ended(keys, Plan(now, {}, held=held_users()))
+    ended = find_ended(keys, RoundPlan(now, {}, held=held_users()))
     _delete(ended)
     return len(ended.notifications)
 
@@ -109,7 +109,7 @@ def _aged(key: int, created_at: datetime, scheduled_at: datetime, category_id: i
     return Aged(key, created_at, max(created_at, scheduled_at), category_id)
 
 
-def find_ended(keys: Sequence[int], plan: Plan) -> Ended:
+def find_ended(keys: Sequence[int], plan: RoundPlan) -> Ended:
     """Returns which of these notifications may go, and which stay."""
     messages = _messages_of(keys)
     stays = _waiting(keys, plan)
@@ -130,7 +130,7 @@ def _messages_of(keys: Sequence[int]) -> list[tuple[int, int, str]]:
     return fetched(sql, key_list(keys))
 
 
-def _waiting(keys: Sequence[int], plan: Plan) -> set[int]:
+def _waiting(keys: Sequence[int], plan: RoundPlan) -> set[int]:
     """Returns the notifications that wait for a time, whose broadcast runs, or that are held."""
     sql = f"SELECT id, user_id, scheduled_status, source FROM {NOTIFICATIONS} WHERE {among('id')}"  # noqa: S608
     return {

@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
 from directory.models import AddressProof
-from notifications.features.retention.walks import Aged, Outcome, Plan
+from notifications.features.retention.walks import Aged, RoundPlan, StepOutcome
 from notifications.infra.conf import environment
 from notifications.models import DigestItem, InboundSms, NotificationMessage, WebhookDelivery
 from notifications.models.fields import EMPTIED
@@ -26,7 +26,7 @@ def contents_age() -> timedelta:
     return timedelta(days=environment().contents_retention_days)
 
 
-def remove(rows: QuerySet[Any], plan: Plan) -> Counter[str]:
+def remove(rows: QuerySet[Any], plan: RoundPlan) -> Counter[str]:
     """Deletes rows by one statement, without looking for rows that name them; returns the count.
 
     In a dry run it counts them.
@@ -56,13 +56,13 @@ class RowWalk:
         self._times = (born, *at)
         self._age = age
 
-    def groups(self, plan: Plan) -> Sequence[int]:
+    def groups(self, plan: RoundPlan) -> Sequence[int]:
         return ()
 
-    def age(self, plan: Plan, group: int) -> timedelta | None:
+    def age(self, plan: RoundPlan, group: int) -> timedelta | None:
         return self._age()
 
-    def left_at(self, plan: Plan, group: int) -> timedelta | None:
+    def left_at(self, plan: RoundPlan, group: int) -> timedelta | None:
         return None
 
     def rows(self) -> QuerySet[Any]:
@@ -79,8 +79,8 @@ class RowWalk:
         found = rows.values_list("pk", *self._times)
         return [Aged(key, times[0], max(filter(None, times))) for key, *times in found]
 
-    def apply(self, keys: Sequence[int], plan: Plan, budget: int) -> Outcome:
-        return Outcome(remove(self.rows().filter(pk__in=keys), plan))
+    def apply(self, keys: Sequence[int], plan: RoundPlan, budget: int) -> StepOutcome:
+        return StepOutcome(remove(self.rows().filter(pk__in=keys), plan))
 
 
 class Orphans(RowWalk):
@@ -96,11 +96,11 @@ class Orphans(RowWalk):
     def rows(self) -> QuerySet[Any]:
         return super().rows().filter(self._only)
 
-    def apply(self, keys: Sequence[int], plan: Plan, budget: int) -> Outcome:
+    def apply(self, keys: Sequence[int], plan: RoundPlan, budget: int) -> StepOutcome:
         message = NotificationMessage.objects.filter(pk=OuterRef("message_id"))
         rows = self.rows().filter(pk__in=keys).exclude(Exists(message))
         gone = list(rows.values_list("pk", flat=True))
-        return Outcome(remove(self._model._default_manager.filter(pk__in=gone), plan))
+        return StepOutcome(remove(self._model._default_manager.filter(pk__in=gone), plan))
 
 
 class Outbox(RowWalk):
@@ -113,8 +113,8 @@ class Outbox(RowWalk):
             age=lambda: timedelta(days=environment().outbox_retention_days),
         )
 
-    def apply(self, keys: Sequence[int], plan: Plan, budget: int) -> Outcome:
-        return Outcome(remove(self.rows().filter(pk__in=keys, next_at=None), plan))
+    def apply(self, keys: Sequence[int], plan: RoundPlan, budget: int) -> StepOutcome:
+        return StepOutcome(remove(self.rows().filter(pk__in=keys, next_at=None), plan))
 
 
 class InboundTexts(RowWalk):
@@ -123,14 +123,14 @@ class InboundTexts(RowWalk):
     def __init__(self) -> None:
         super().__init__(InboundSms, born="received_at", age=contents_age)
 
-    def apply(self, keys: Sequence[int], plan: Plan, budget: int) -> Outcome:
+    def apply(self, keys: Sequence[int], plan: RoundPlan, budget: int) -> StepOutcome:
         rows = InboundSms.objects.filter(pk__in=keys).exclude(content=EMPTIED)
         users = dict(rows.values_list("pk", "users"))
         stays = [key for key, people in users.items() if not plan.held.isdisjoint(people)]
         gone = [key for key in users if key not in stays]
         if plan.applies:
             InboundSms.objects.filter(pk__in=gone).update(content=EMPTIED)
-        return Outcome(+Counter({InboundSms._meta.db_table: len(gone)}), stays)
+        return StepOutcome(+Counter({InboundSms._meta.db_table: len(gone)}), stays)
 
 
 class DigestSummaries(RowWalk):
@@ -139,14 +139,14 @@ class DigestSummaries(RowWalk):
     def __init__(self) -> None:
         super().__init__(DigestItem, born="at", age=contents_age)
 
-    def apply(self, keys: Sequence[int], plan: Plan, budget: int) -> Outcome:
+    def apply(self, keys: Sequence[int], plan: RoundPlan, budget: int) -> StepOutcome:
         rows = DigestItem.objects.filter(pk__in=keys).exclude(summary=EMPTIED)
         held = Q(bucket__user_id__in=plan.held) | Q(bucket__closed_at=None)
         stays = list(rows.filter(held).values_list("pk", flat=True))
         gone = list(rows.exclude(pk__in=stays).values_list("pk", flat=True))
         if plan.applies:
             DigestItem.objects.filter(pk__in=gone).update(summary=EMPTIED)
-        return Outcome(+Counter({DigestItem._meta.db_table: len(gone)}), stays)
+        return StepOutcome(+Counter({DigestItem._meta.db_table: len(gone)}), stays)
 
 
 class Proofs(RowWalk):

@@ -16,7 +16,7 @@ DELETED, EMPTIED = "deleted", "emptied"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class RetentionRule:
     """What happens to the rows of some tables, for the page and the test of completeness."""
 
     #: Its name in metrics, in `carillon retention` and in rows of progress.
@@ -32,7 +32,7 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class IndexedRule(Rule):
+class IndexedRule(RetentionRule):
     """Rows that an indexed column finds, the oldest first. They are deleted by the upkeep loop."""
 
     def age(self) -> timedelta:
@@ -55,7 +55,7 @@ class IndexedRule(Rule):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WalkedRule(Rule):
+class WalkedRule(RetentionRule):
     """Rows that are found in the order of their keys (walks.py)."""
 
     walk: Walk

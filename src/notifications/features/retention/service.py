@@ -18,7 +18,7 @@ from notifications.features.retention.rules import IndexedRule, WalkedRule
 from notifications.features.retention.sources import first_reserved_key, open_sources
 from notifications.features.retention.steps import Deletion, Step, delete_expired
 from notifications.features.retention.walked_rules import WALKED
-from notifications.features.retention.walks import GroupWalk, Plan, category_positions
+from notifications.features.retention.walks import GroupWalk, RoundPlan, category_positions
 from notifications.infra import clock
 from notifications.infra.database.clock_bridge import database_now
 from notifications.models import Category, Work
@@ -109,10 +109,10 @@ class RetentionService:
         return lines
 
 
-def _plan(now: datetime, *, applies: bool = True) -> Plan:
+def _plan(now: datetime, *, applies: bool = True) -> RoundPlan:
     own = Category.objects.filter(retention_days__isnull=False)
     days = dict(own.values_list("pk", "retention_days"))
-    return Plan(
+    return RoundPlan(
         now=now,
         categories={key: timedelta(days=count or 0) for key, count in days.items()},
         open_sources=open_sources(),
@@ -122,7 +122,7 @@ def _plan(now: datetime, *, applies: bool = True) -> Plan:
     )
 
 
-def _group_walks(rule: WalkedRule, plan: Plan) -> Iterator[tuple[int, GroupWalk]]:
+def _group_walks(rule: WalkedRule, plan: RoundPlan) -> Iterator[tuple[int, GroupWalk]]:
     groups = category_positions(rule.name, rule.walk, plan)
     for group in groups:
         if rule.walk.age(plan, group) is not None:

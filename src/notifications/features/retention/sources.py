@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 
 from notifications.domain.broadcast_lifecycle import OVER, BroadcastStatus
 from notifications.features.retention.rows import RowWalk, contents_age, facts_age, remove
-from notifications.features.retention.walks import Outcome, Plan
+from notifications.features.retention.walks import RoundPlan, StepOutcome
 from notifications.models import (
     Broadcast,
     BroadcastRecipient,
@@ -29,6 +29,8 @@ CONTENTS = "contents"
 """The rule whose position says which notifications were emptied."""
 
 
+_LEFTOVERS = 20
+"""Rows of leftovers that are read at once."""
 _LIVE = [
     BroadcastStatus.SENDING.value,
     BroadcastStatus.PAUSED.value,
@@ -42,8 +44,8 @@ class Jobs(RowWalk):
     def __init__(self) -> None:
         super().__init__(Job, born="created_at", age=facts_age)
 
-    def apply(self, keys: Sequence[int], plan: Plan, budget: int) -> Outcome:
-        outcome = Outcome()
+    def apply(self, keys: Sequence[int], plan: RoundPlan, budget: int) -> StepOutcome:
+        outcome = StepOutcome()
         used = set(Broadcast.objects.filter(job_id__in=keys).values_list("job_id", flat=True))
         used |= set(
             ScheduleOccurrence.objects.filter(job_id__in=keys).values_list("job_id", flat=True)
@@ -64,8 +66,8 @@ class JobContexts(RowWalk):
     def __init__(self) -> None:
         super().__init__(Job, born="created_at", age=contents_age)
 
-    def apply(self, keys: Sequence[int], plan: Plan, budget: int) -> Outcome:
-        outcome = Outcome()
+    def apply(self, keys: Sequence[int], plan: RoundPlan, budget: int) -> StepOutcome:
+        outcome = StepOutcome()
         jobs = Job.objects.filter(pk__in=keys, context__isnull=False).exclude(context=EMPTIED)
         reached = RetentionProgress.objects.filter(rule=CONTENTS, category_id=0).first()
         position = reached.position if reached else 0
@@ -86,7 +88,7 @@ def _notifications_of(job: Job) -> QuerySet[Notification]:
     return Notification.objects.filter(pk__range=keys, job_id=job.pk)
 
 
-def _is_needed(job: Job, position: int, plan: Plan) -> bool:
+def _is_needed(job: Job, position: int, plan: RoundPlan) -> bool:
     """Returns whether a notification of the job has contents that are not to be emptied yet."""
     if job.first_key is None or job.last_key is None:
         return False
@@ -97,11 +99,14 @@ def _is_needed(job: Job, position: int, plan: Plan) -> bool:
         return True
     near = RetentionLeftover.objects.filter(
         rule=CONTENTS, first_key__lte=job.last_key, last_key__gte=job.first_key
-    )
-    return any(
-        _notifications_of(job).filter(pk__in=leftover.key_list()).exists()
-        for leftover in near.iterator(chunk_size=100)
-    )
+    ).order_by("pk")
+    last = 0
+    while found := list(near.filter(pk__gt=last)[:_LEFTOVERS]):
+        last = found[-1].pk
+        keys = [key for leftover in found for key in leftover.key_list()]
+        if _notifications_of(job).filter(pk__in=keys).exists():
+            return True
+    return False
 
 
 class Broadcasts(RowWalk):
@@ -111,8 +116,8 @@ class Broadcasts(RowWalk):
         times = ("updated_at", "sent_at", "handed_over_at", "completed_at")
         super().__init__(Broadcast, born="created_at", at=times, age=facts_age)
 
-    def apply(self, keys: Sequence[int], plan: Plan, budget: int) -> Outcome:
-        outcome = Outcome()
+    def apply(self, keys: Sequence[int], plan: RoundPlan, budget: int) -> StepOutcome:
+        outcome = StepOutcome()
         over = set(broadcasts_over().filter(pk__in=keys).values_list("pk", flat=True))
         outcome.stays += [key for key in keys if key not in over]
         for key in sorted(over):
@@ -137,7 +142,7 @@ def open_sources() -> frozenset[str]:
     """Returns the sources of launched broadcasts that are not over. Their notifications stay."""
     live = Q(status__in=_LIVE) | Q(status=BroadcastStatus.CANCELLED.value, cleared=False)
     keys = Broadcast.objects.filter(live).order_by("pk").values_list("pk", flat=True)
-    return frozenset(f"broadcast:{key}" for key in keys.iterator(chunk_size=1_000))
+    return frozenset(f"broadcast:{key}" for key in keys)
 
 
 def first_reserved_key() -> int | None:
@@ -148,7 +153,7 @@ def first_reserved_key() -> int | None:
     """
     launching = Broadcast.objects.filter(status__in=_LIVE, messaged_done=False)
     found = []
-    for key, after in launching.values_list("pk", "messaged_after").iterator(chunk_size=1_000):
+    for key, after in launching.values_list("pk", "messaged_after"):
         rows = BroadcastRecipient.objects.filter(broadcast_id=key, recipient_id__gt=after)
         reserved = rows.order_by("recipient_id").values_list("notification_id", flat=True).first()
         if reserved is not None:
@@ -169,8 +174,8 @@ class Series(RowWalk):
     def __init__(self) -> None:
         super().__init__(ScheduleSeries, born="created_at", age=facts_age)
 
-    def apply(self, keys: Sequence[int], plan: Plan, budget: int) -> Outcome:
-        outcome = Outcome()
+    def apply(self, keys: Sequence[int], plan: RoundPlan, budget: int) -> StepOutcome:
+        outcome = StepOutcome()
         before = plan.now - facts_age()
         ended = ScheduleSeries.objects.filter(pk__in=keys, ended_at__lte=before)
         over = set(ended.values_list("pk", flat=True))
@@ -179,7 +184,7 @@ class Series(RowWalk):
             self._remove(key, plan, budget, outcome)
         return outcome
 
-    def _remove(self, key: int, plan: Plan, budget: int, outcome: Outcome) -> None:
+    def _remove(self, key: int, plan: RoundPlan, budget: int, outcome: StepOutcome) -> None:
         for model in (ScheduleMember, ScheduleOccurrence, ScheduleClock):
             rows: QuerySet[Any] = model._default_manager.filter(series_id=key)
             _part(key, rows, plan, budget - outcome.counts.total(), outcome)
@@ -188,7 +193,7 @@ class Series(RowWalk):
         outcome.counts += remove(ScheduleSeries.objects.filter(pk=key), plan)
 
 
-def _part(key: int, rows: QuerySet[Any], plan: Plan, left: int, outcome: Outcome) -> None:
+def _part(key: int, rows: QuerySet[Any], plan: RoundPlan, left: int, outcome: StepOutcome) -> None:
     """Removes at most `left` rows; names `key` as unfinished where more remain."""
     if not plan.applies:
         outcome.counts += remove(rows, plan)

@@ -47,7 +47,7 @@ class Aged(NamedTuple):
 
 
 @dataclass(slots=True)
-class Plan:
+class RoundPlan:
     """What all steps of one round share."""
 
     now: datetime
@@ -66,7 +66,7 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Outcome:
+class StepOutcome:
     """What became of the due rows of a step."""
 
     #: Rows that were emptied or deleted, by table.
@@ -83,13 +83,13 @@ class Walk(Protocol):
     #: Whether the walk begins anew each day, because rows become due in no order.
     repeats: bool
 
-    def groups(self, plan: Plan) -> Sequence[int]:
+    def groups(self, plan: RoundPlan) -> Sequence[int]:
         """Returns the groups that have a position of their own: 0, and ids of categories."""
 
-    def age(self, plan: Plan, group: int) -> timedelta | None:
+    def age(self, plan: RoundPlan, group: int) -> timedelta | None:
         """Returns the age at which rows of a group are due; None where nothing is to be done."""
 
-    def left_at(self, plan: Plan, group: int) -> timedelta | None:
+    def left_at(self, plan: RoundPlan, group: int) -> timedelta | None:
         """Returns the age from which another rule deletes the rows; None where none does."""
 
     def after(self, position: int, count: int) -> list[Aged]:
@@ -98,7 +98,7 @@ class Walk(Protocol):
     def named(self, keys: Sequence[int]) -> list[Aged]:
         """Returns the rows with these keys that still exist."""
 
-    def apply(self, keys: Sequence[int], plan: Plan, budget: int) -> Outcome:
+    def apply(self, keys: Sequence[int], plan: RoundPlan, budget: int) -> StepOutcome:
         """Handles due rows, in the caller's transaction. budget: the most rows of other tables."""
 
 
@@ -118,7 +118,7 @@ class GroupWalk:
     """
 
     def __init__(
-        self, rule: str, walk: Walk, group: int, plan: Plan, others: Collection[int] = ()
+        self, rule: str, walk: Walk, group: int, plan: RoundPlan, others: Collection[int] = ()
     ) -> None:
         self.rule = rule
         self._walk = walk
@@ -238,7 +238,7 @@ class GroupWalk:
         due = [row.key for row in mine if gone < row.at <= cutoff]
         if due:
             self._plan.held = held_users()
-        outcome = self._walk.apply(due, self._plan, budget) if due else Outcome()
+        outcome = self._walk.apply(due, self._plan, budget) if due else StepOutcome()
         if self._plan.applies:
             self._leave_late([row for row in mine if row.at > cutoff])
             self._leave(outcome.unfinished, self._plan.now)
@@ -289,7 +289,7 @@ class GroupWalk:
         return found
 
 
-def category_positions(rule: str, walk: Walk, plan: Plan) -> list[int]:
+def category_positions(rule: str, walk: Walk, plan: RoundPlan) -> list[int]:
     """Creates the missing rows of progress of a rule, unless for a dry run; returns its groups.
 
     A category that gets a retention of its own begins where the rule is for all categories. One
