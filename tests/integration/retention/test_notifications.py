@@ -296,9 +296,9 @@ def test_a_message_that_changes_during_the_step_stays(frozen: Any, monkeypatch: 
     old = old_notification(frozen.now - FACTS - DAY)
     real = messages._delete
 
-    def change_first(ended: Any) -> Any:
+    def change_first(ended: Any, **more: Any) -> Any:
         NotificationMessage.objects.filter(pk=old.pk).update(status="pending")
-        return real(ended)
+        return real(ended, **more)
 
     with monkeypatch.context() as patch:
         patch.setattr(messages, "_delete", change_first)
@@ -334,3 +334,17 @@ def test_a_dry_run_counts_leftovers_that_are_due(frozen: Any) -> None:
     planned = RetentionService().dry_run(now=frozen.now)
     assert planned == RetentionService().run(seconds=1_000, now=frozen.now)
     assert {line.table: line.rows for line in planned}["notifications_notificationmessage"] == 2
+
+
+def test_a_cancelled_notification_goes_earlier_unless_something_is_open(frozen: Any) -> None:
+    from notifications.features.scheduling.rescheduling import clean_up_cancelled
+
+    at = frozen.now - 31 * DAY
+    values: dict[str, Any] = {"scheduled_status": "cancelled", "cancelled_at": at}
+    old_notification(at, statuses=("cancelled", "failed"), **values)
+    uncertain = old_notification(at, statuses=("cancelled", "uncertain"), **values)
+    letter = old_notification(at, statuses=("failed", "cancelled"), **values)
+    dead_letter(letter, at, resolved=False)
+    assert clean_up_cancelled(now=frozen.now) == {"deleted": 1}
+    assert keys() == {uncertain.pk, letter.pk}
+    assert counts()["DeliveryAttempt"] == 4

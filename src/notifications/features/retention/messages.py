@@ -13,13 +13,19 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from notifications.domain.lifecycle import UNSETTLED, MessageStatus
 from notifications.features.retention.holds import held_users
 from notifications.features.retention.statements import among, changed, fetched, key_list
 from notifications.features.retention.walks import Aged, RoundPlan, RowsChanged, StepOutcome
 from notifications.infra.conf import environment
-from notifications.models import Notification, ScheduledStatus
+from notifications.models import (
+    DeadLetter,
+    Notification,
+    NotificationMessage,
+    ScheduledStatus,
+)
 from notifications.models.delivery.hot import MESSAGES, NOTIFICATIONS
 from notifications.models.fields import EMPTIED
 
@@ -94,15 +100,23 @@ class Contents(NotificationWalk):
         return StepOutcome(counts, ended.stays)
 
 
-def delete_notifications(keys: Sequence[int], *, now: datetime) -> int:
-    """Deletes notifications with all rows of their messages, in the caller's transaction.
+def without_open(rows: QuerySet[Notification]) -> QuerySet[Notification]:
+    """Returns the notifications that nothing keeps once they are cancelled.
 
-    Leaves those whose messages have not ended, or whose user is under a legal hold. Returns how
-    many were deleted.
+    They have no uncertain message and no open dead letter, and their user is under no legal hold.
     """
-    ended = find_ended(keys, RoundPlan(now, {}, held=held_users()))
-    _delete(ended)
-    return len(ended.notifications)
+    letters = DeadLetter.objects.filter(message_id=OuterRef("pk"), resolved_at=None)
+    messages = NotificationMessage.objects.filter(notification_id=OuterRef("pk"))
+    waits = Q(status=MessageStatus.UNCERTAIN) | Exists(letters)
+    return rows.exclude(Exists(messages.filter(waits))).exclude(user_id__in=held_users())
+
+
+def delete_notifications(keys: Sequence[int]) -> None:
+    """Deletes notifications with all rows of their messages, whatever their states.
+
+    Runs in the transaction in which the caller has locked them.
+    """
+    _delete(Ended(list(keys), [row[0] for row in _messages_of(keys)], []), only="true")
 
 
 def _aged(key: int, created_at: datetime, scheduled_at: datetime, category_id: int) -> Aged:
@@ -159,13 +173,18 @@ def _with_open_letters(parents: dict[int, int]) -> set[int]:
     return {parents[row[0]] for row in fetched(sql, key_list(list(parents)))}
 
 
-def _delete(ended: Ended) -> Counter[str]:
+def _delete(ended: Ended, *, only: str = f"status NOT IN ({_UNSETTLED})") -> Counter[str]:
+    """Deletes rows. only: the condition that messages must still meet.
+
+    Raises:
+        RowsChanged: a message does not meet it any more.
+    """
     counts: Counter[str] = Counter()
     messages = key_list(ended.messages)
     for table in OF_MESSAGES:
         counts[table] += changed(f"DELETE FROM {table} WHERE {among('message_id')}", messages)  # noqa: S608
     counts[MESSAGES] += changed(
-        f"DELETE FROM {MESSAGES} WHERE {among('id')} AND status NOT IN ({_UNSETTLED})",  # noqa: S608
+        f"DELETE FROM {MESSAGES} WHERE {among('id')} AND {only}",  # noqa: S608
         messages,
     )
     if counts[MESSAGES] != len(ended.messages):

@@ -15,7 +15,7 @@ from notifications.domain.channels import Lane
 from notifications.domain.errors import Conflict
 from notifications.domain.lifecycle import MessageStatus
 from notifications.features.background.items import Items
-from notifications.features.retention.messages import delete_notifications
+from notifications.features.retention.messages import delete_notifications, without_open
 from notifications.features.retention.queries import EXPIRED, is_emptied
 from notifications.features.scheduling.recurring import create_due_occurrences
 from notifications.features.scheduling.service import status_of_messages
@@ -182,13 +182,15 @@ def clean_up_cancelled(*, now: datetime) -> dict[str, int]:
 
 
 def _cancelled_before(before: datetime) -> QuerySet[Notification]:
-    return Notification.objects.filter(
+    cancelled = Notification.objects.filter(
         scheduled_status=ScheduledStatus.CANCELLED, cancelled_at__lt=before
     )
+    return without_open(cancelled)
 
 
 def _delete_cancelled(some: Sequence[int], *, before: datetime) -> int:
     with transaction.atomic():
         rows = _cancelled_before(before).filter(pk__in=some)
         keys = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
-        return delete_notifications(keys, now=before)
+        delete_notifications(keys)
+    return len(keys)
