@@ -110,11 +110,11 @@ class RetentionService:
 
 
 def _plan(now: datetime, *, applies: bool = True) -> RoundPlan:
-    own = Category.objects.filter(retention_days__isnull=False)
+    own = Category.objects.filter(retention_days__gte=1)
     days = dict(own.values_list("pk", "retention_days"))
     return RoundPlan(
         now=now,
-        categories={key: timedelta(days=count or 0) for key, count in days.items()},
+        categories={key: timedelta(days=count or 1) for key, count in days.items()},
         open_sources=open_sources(),
         closed_below=first_reserved_key(),
         applies=applies,
