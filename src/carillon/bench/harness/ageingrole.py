@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from django.db import connection, transaction
@@ -188,6 +187,7 @@ def _waits(count: int) -> dict[str, Any]:
 def ageing_observer() -> dict[str, Any]:
     """Responds to queries about old rows and the size of the database, one a line, until `end`."""
     queries: dict[str, Any] = {"state": _state, "size": lambda _: _size(), "dead": _dead}
+    queries["used"] = lambda _: _used()
     for line in sys.stdin:
         word, _, rest = line.strip().partition(" ")
         if word == "end":
@@ -210,14 +210,36 @@ def _state(words: str) -> dict[str, Any]:
 
 
 def _size() -> int:
-    """Returns the bytes of the four tables with indexes; of the whole file on SQLite."""
+    """Returns the bytes of the four tables with indexes; of the file without its WAL on SQLite."""
     if connection.vendor == "sqlite":
-        path = str(connection.settings_dict["NAME"])
-        return sum(os.path.getsize(p) for p in (path, f"{path}-wal") if Path(p).exists())
+        return _pragma("page_count") * _pragma("page_size")
     with connection.cursor() as cursor:
         total = "+".join(f"pg_total_relation_size('{table}')" for table in TABLES)
         cursor.execute(f"SELECT {total}")
         return int(cursor.fetchone()[0])
+
+
+def _used() -> int:
+    """Returns the bytes in use: on SQLite those of the file without its free pages."""
+    if connection.vendor == "sqlite":
+        return (_pragma("page_count") - _pragma("freelist_count")) * _pragma("page_size")
+    return _size()
+
+
+def _pragma(name: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(f"PRAGMA {name}")
+        return int(cursor.fetchone()[0])
+
+
+def vacuum_pause(seconds: str) -> dict[str, Any]:
+    """Sets how long autovacuum pauses between its looks at a database; nothing on SQLite."""
+    if connection.vendor == "sqlite":
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER SYSTEM SET autovacuum_naptime = '{int(seconds)}s'")
+        cursor.execute("SELECT pg_reload_conf()")
+    return {"autovacuum_naptime_s": int(seconds)}
 
 
 def _dead(_: str) -> dict[str, int]:

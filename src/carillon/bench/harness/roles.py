@@ -305,6 +305,7 @@ ROLES: dict[str, Callable[..., dict[str, Any]]] = {
         ageingrole.ageing_observer,
         ageingrole.ageing_worker,
         ageingrole.live_messages,
+        ageingrole.vacuum_pause,
         crowd.audiences,
         crowd.crowd,
         crowd.launch,
