@@ -96,6 +96,8 @@ def options_of(word: str, rest: str) -> set[str]:
     if isinstance(command, click.Group):
         words = rest.split()
         assert words, f"carillon {word} needs a word after it"
+        if command.invoke_without_command and words[0].startswith("--"):
+            return {option for each in command.params for option in each.opts}
         assert words[0] in command.commands, f"carillon {word} {words[0]}"
         command = command.commands[words[0]]
     return {option for each in command.params for option in each.opts} | {"--help"}

@@ -28,6 +28,7 @@ SUBCOMMANDS = {
     "providers": "List the providers, or send a test through one.",
     "dead-letters": "List, replay or discard dead letters.",
     "set-aside": "List and resume items of periodic work that failed.",
+    "retention": "Empty and delete rows by their age, or print what would go.",
     "kill-switch": "Stop and resume deliveries.",
     "audit": "Verify and export the audit log, print its checkpoint.",
     "bench": "Measure performance against a baseline in the same run.",

@@ -21,6 +21,7 @@ NAMES = (
     "render",
     "isolation",
     "backlog",
+    "ageing",
     "audience",
     "broadcast",
     "due",
@@ -45,6 +46,7 @@ _MODULES = {
 @click.option("--users", type=int, help="For audience: the size of the directory.")
 @click.option("--recipients", type=int, help="For broadcast: the size of its audience.")
 @click.option("--backlog", type=int, help="For isolation: the queued bulk messages.")
+@click.option("--rows", type=click.IntRange(10_000), help="For ageing: the old messages.")
 @click.option("--setup", type=click.Choice(["serve", "split"]), help="For load.")
 @click.option("--minutes", type=click.FloatRange(0.5, 60), help="For load: of all stages.")
 @click.option("--sends", is_flag=True, default=None, help="For load: a single send a second, too.")

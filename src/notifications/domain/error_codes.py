@@ -22,6 +22,7 @@ ERROR_CODES = (
     "commit_in_doubt",
     "concurrent_change",
     "conflict",
+    "contents_expired",
     "database_unavailable",
     "duplicate_channel",
     "duplicate_key",

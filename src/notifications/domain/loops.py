@@ -36,6 +36,7 @@ EXPIRY = LoopSpec("expiring messages", every_s=1, period_s=10, by_beat=False)
 DIGESTS = LoopSpec("digests", every_s=10, period_s=20)
 PROOFS = LoopSpec("template proofs", every_s=30, period_s=60)
 UPKEEP = LoopSpec("upkeep", every_s=60, period_s=60)
+RETENTION = LoopSpec("storage by age", every_s=1, period_s=60, by_beat=False)
 SCHEDULED = LoopSpec("scheduled notifications", every_s=1, period_s=60)
 STUCK = LoopSpec("stuck notifications", every_s=1, period_s=300)
 CANCELLED = LoopSpec("cancelled notifications", every_s=1, period_s=86_400)
@@ -52,6 +53,7 @@ LOOPS = (
     DIGESTS,
     PROOFS,
     UPKEEP,
+    RETENTION,
     SCHEDULED,
     STUCK,
     CANCELLED,

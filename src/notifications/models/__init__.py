@@ -76,6 +76,7 @@ from notifications.models.providers.callback import ProviderCallback
 from notifications.models.providers.provider_config import ProviderConfig
 from notifications.models.providers.provider_flow import ChatFlow, ProviderFlow
 from notifications.models.providers.sms import InboundSms, SmsCharge, SmsSpend
+from notifications.models.retention.progress import RetentionLeftover, RetentionProgress
 from notifications.models.sources.broadcast import (
     Broadcast,
     BroadcastRecipient,
@@ -143,6 +144,8 @@ __all__ = [
     "QueuedTask",
     "ReceiptPollCursor",
     "RefusedSend",
+    "RetentionLeftover",
+    "RetentionProgress",
     "SandboxMessage",
     "ScheduleClock",
     "ScheduleMember",

@@ -34,6 +34,9 @@ def one_more(column: str) -> Combinable:
     return Least(models.F(column), models.Value(MOST - 1)) + 1
 
 
+EMPTIED = b""
+"""What a sealed column holds after its retention ended: no value, unlike null for none ever."""
+
 EMPTY_LIST = models.Value([], output_field=models.JSONField())
 """An empty list: the database's default when an older release writes a row."""
 
@@ -76,11 +79,12 @@ class MessageKeyField(BigIntegerBase):
 class SealedJSONField(BinaryBase):
     """Any JSON value, encrypted at rest. It cannot be searched.
 
-    Its value is None after the person was erased whose key sealed it.
+    Its value is None after the person was erased whose key sealed it. Empty bytes (EMPTIED) are a
+    value that was removed when its retention ended; they read as None.
     """
 
     def from_db_value(self, value: Any, *_: Any) -> Any:
-        if value is None:
+        if not value:
             return None
         try:
             return json.loads(unseal(value))

@@ -2,7 +2,8 @@
 
 Rows that refer to each other can then be inserted with one statement for each table. PostgreSQL
 hands keys out in blocks from a sequence, so that single sends query the database once a block.
-SQLite increments a counter row inside the writer's transaction.
+SQLite increments a counter row inside the writer's transaction. A block is used for an hour at
+most, so that keys rise with time: old rows are found in the order of keys.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import threading
 
 from django.db import connection, models
 
+from notifications.infra import clock
+
 BLOCK = 512
+BLOCK_S = 3600.0
 _SEQUENCE = "notifications_key_seq"
 
 
@@ -26,6 +30,8 @@ class _Block(threading.local):
     pid = 0
     start = 0
     stop = 0
+    #: When the block ends, by the monotonic clock.
+    until = 0.0
 
 
 _block = _Block()
@@ -60,14 +66,15 @@ def _reserve_sqlite(count: int) -> list[int]:
 
 def _reserve_from_block(count: int) -> list[int]:
     keys: list[int] = []
-    if _block.pid != os.getpid():  # a forked child must not use its parent's block
+    if _block.pid != os.getpid() or _block.until <= clock.monotonic():
+        # A forked child must not use its parent's block, and no process one of long ago.
         _block.pid, _block.start, _block.stop = os.getpid(), 0, 0
     while len(keys) < count:
         if _block.start == _block.stop:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT nextval(%s)", [_SEQUENCE])
                 _block.start = cursor.fetchone()[0]
-            _block.stop = _block.start + BLOCK
+            _block.stop, _block.until = _block.start + BLOCK, clock.monotonic() + BLOCK_S
         count_here = min(count - len(keys), _block.stop - _block.start)
         keys.extend(range(_block.start, _block.start + count_here))
         _block.start += count_here

@@ -129,7 +129,7 @@ def entries(action: str = "") -> list[dict[str, Any]]:
     rows = AuditQueued.objects.order_by("id")
     found = []
     for row in rows.filter(action=action) if action else rows:
-        details = json.loads(open_entry(row.subject_id, bytes(row.data))[1])
+        details = json.loads(open_entry(bytes(row.data))[1])
         found.append({**details, "row": row})
     return found
 

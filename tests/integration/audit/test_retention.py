@@ -112,7 +112,7 @@ def test_a_content_of_another_key_is_reported_as_gone_and_verifies(frozen: Froze
     AuditQueued.objects.update(data=sealed)
     seal(frozen)
     with pytest.raises(SealBroken):
-        open_entry(None, sealed)
+        open_entry(sealed)
     (shown,) = page_of_entries(AuditFilter(), after=0, limit=5)
     assert not shown.is_stored
     assert verify_store().faults == [], "the tree is over sealed bytes"

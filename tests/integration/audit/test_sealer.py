@@ -115,7 +115,7 @@ def test_an_entry_stores_its_details_sealed(frozen: FrozenClock) -> None:
     sealer.seal_due(now=frozen.now)
     leaf = AuditLeaf.objects.get()
     assert b"because" not in bytes(leaf.data)
-    _, details = open_entry(7, bytes(leaf.data))
+    _, details = open_entry(bytes(leaf.data))
     assert details == (
         b'{"after":{"a":2},"before":{"a":1},"ip":null,"reason":"because","user_agent":null}'
     )

@@ -12,13 +12,13 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 from django.db.models import Model
 
-from notifications.features.upkeep import expiry, maintenance
-from notifications.features.upkeep.expiry import Step, delete_expired
-from notifications.features.upkeep.maintenance import expired, maintain
+from notifications.features.retention import steps
+from notifications.features.retention.indexed_rules import INDEXED
+from notifications.features.retention.service import deletion_name
+from notifications.features.retention.steps import Step, delete_expired
+from notifications.features.upkeep.maintenance import maintain
 from notifications.infra import clock
-from notifications.infra.clock import epoch_ms
 from notifications.models import (
-    AuditCheckpoint,
     DigestBucket,
     DigestItem,
     FrequencyCount,
@@ -30,9 +30,11 @@ from notifications.models import (
     QueuedTask,
     RefusedSend,
     SmsCharge,
+    SmsSpend,
     StatusEvent,
     StoredAttachment,
     TemplateOverrun,
+    TemplateUsage,
     ThrottleCount,
     WebhookDelivery,
 )
@@ -94,6 +96,16 @@ ROWS: dict[str, tuple[type[Model], Make]] = {
         SmsCharge,
         lambda n, at: SmsCharge(day=at.date(), message_id=n, attempt=1),
     ),
+    "sms_sums_deleted": (
+        SmsSpend,
+        lambda n, at: SmsSpend(day=at.date() + timedelta(days=n if at.year >= 2030 else -n)),
+    ),
+    "template_usage_deleted": (
+        TemplateUsage,
+        lambda n, at: TemplateUsage(
+            version_id=n, channel="email", locale="en", day=at.date(), count=1
+        ),
+    ),
     "inbound_sms_deleted": (
         InboundSms,
         lambda n, at: InboundSms(
@@ -147,13 +159,6 @@ ROWS: dict[str, tuple[type[Model], Make]] = {
 }
 
 
-def checkpoint(n: int, at: Any) -> Model:
-    return AuditCheckpoint(size=n, at_ms=epoch_ms(at), note="")
-
-
-ROWS["audit_checkpoints_deleted"] = (AuditCheckpoint, checkpoint)
-
-
 def fill(name: str, count: int, at: Any) -> type[Model]:
     model, make = ROWS[name]
     model._default_manager.bulk_create((make(n, at) for n in range(1, count + 1)), batch_size=1_000)
@@ -161,15 +166,14 @@ def fill(name: str, count: int, at: Any) -> type[Model]:
 
 
 def test_every_expiring_table_is_covered_here(frozen: Any) -> None:
-    # Contents of audit entries are emptied, and no row is deleted.
-    assert expired(frozen.now).keys() == {*ROWS, "audit_contents_let_go"}
+    assert {deletion_name(rule) for rule in INDEXED} == ROWS.keys()
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_one_round_deletes_everything_that_has_expired(
     name: str, frozen: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(expiry.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(steps.ports, "sleep", lambda _seconds: None)
     count = 700 if name == "attachments_deleted" else 6_000
     model = fill(name, count, frozen.now - OLD)
     fill(name, 3, frozen.now + timedelta(seconds=1))
@@ -249,7 +253,7 @@ class TestBudget:
     def test_a_step_takes_no_longer_than_other_writers_may_wait(
         self, spent: list[float], row_s: float
     ) -> None:
-        wanted_s = expiry.STEP_SQLITE_S if connection.vendor == "sqlite" else expiry.STEP_S
+        wanted_s = steps.STEP_SQLITE_S if connection.vendor == "sqlite" else steps.STEP_S
         requested: list[int] = []
         self.run({"x": self.table(spent, 10**9, row_s, requested)}, until=spent[0] + 60)
         assert all(size * row_s <= wanted_s * 1.01 or size == 1 for size in requested[3:])
@@ -271,14 +275,12 @@ class TestBudget:
         assert done == {"bad": 0, "good": 900}
 
 
-@pytest.mark.parametrize("name", sorted(ROWS.keys() - {"idle_services_deleted"}))
-def test_expired_rows_are_found_by_an_index(name: str, frozen: Any, monkeypatch: Any) -> None:
+@pytest.mark.parametrize(
+    "rule", [rule for rule in INDEXED if not rule.small], ids=lambda rule: rule.name
+)
+def test_expired_rows_are_found_by_an_index(rule: Any, frozen: Any) -> None:
     """Without an index, each step would read the table from its beginning."""
-    found: list[Any] = []
-    monkeypatch.setattr(maintenance, "oldest", lambda rows: found.append(rows) or len(found) - 1)
-    place = expired(frozen.now)[name]
-    over = StoredAttachment.objects.filter(keep_until__lt=frozen.now).order_by("keep_until")
-    rows = found[place] if isinstance(place, int) else over
+    rows = rule.due(frozen.now)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("SET LOCAL enable_seqscan = off")
@@ -288,5 +290,5 @@ def test_expired_rows_are_found_by_an_index(name: str, frozen: Any, monkeypatch:
             assert "Sort" not in plan
         else:
             plan = rows.values_list("pk", flat=True)[:500].explain()
-            assert "INDEX" in plan
+            assert "INDEX" in plan or "PRIMARY KEY" in plan
             assert "B-TREE" not in plan

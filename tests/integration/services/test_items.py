@@ -58,6 +58,7 @@ from notifications.models import (
     ScheduleClock,
     ScheduledStatus,
     StatusEvent,
+    StoredAttachment,
     WebhookDelivery,
     Work,
     change_status,
@@ -479,7 +480,7 @@ def test_a_fault_that_all_items_share_does_not_count_against_them(frozen, monkey
 
 def test_a_failing_upkeep_step_blocks_no_other(frozen, monkeypatch):
     case = digest(frozen)
-    monkeypatch.setattr(maintenance.StoredAttachment.objects, "delete_expired", lambda **_: 1 / 0)
+    monkeypatch.setattr(StoredAttachment.objects, "delete_expired", lambda **_: 1 / 0)
     for _ in range(4):
         done = maintenance.maintain()
     assert done["attachments_deleted"] == 0

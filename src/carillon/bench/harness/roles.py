@@ -26,6 +26,7 @@ from django.db import connection  # noqa: E402
 from django.db.models import Count  # noqa: E402
 
 from carillon.bench.harness import (  # noqa: E402
+    ageingrole,
     auditrole,
     celerytask,
     content,
@@ -304,6 +305,11 @@ ROLES: dict[str, Callable[..., dict[str, Any]]] = {
         auditrole.audit_write,
         auditrole.audit_seal,
         auditrole.audit_check,
+        ageingrole.aged,
+        ageingrole.ageing_observer,
+        ageingrole.ageing_worker,
+        ageingrole.live_messages,
+        ageingrole.vacuum_pause,
         crowd.audiences,
         crowd.crowd,
         crowd.launch,

@@ -14,11 +14,11 @@ from directory.lookup import find_people
 from directory.references import PersonKey
 from notifications.features.audit.schemas import AuditEntryResponse
 from notifications.infra import clock
-from notifications.infra.crypto import SealBroken
 from notifications.intake.fields import Fields
 from notifications.models import AuditLeaf, LeafKind
 from notifications.models.audit.entries import open_entry
 from notifications.models.audit.tree import NO_SLICE
+from vault.cells import SealBroken
 
 SLICE_ACTION = "slice"
 _PAGE = 500
@@ -124,7 +124,7 @@ def _details(leaf: AuditLeaf) -> dict[str, Any]:
     if leaf.data is None or leaf.kind == LeafKind.SLICE:
         return {}
     try:
-        _, text = open_entry(leaf.subject_id, bytes(leaf.data))
+        _, text = open_entry(bytes(leaf.data))
         found: dict[str, Any] = json.loads(text)
     except (SealBroken, ValueError):
         return {}  # its key is gone, or it was changed: `verify` says which

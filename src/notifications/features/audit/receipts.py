@@ -26,7 +26,6 @@ from notifications.features.audit.schemas import (
     ReceiptResponse,
 )
 from notifications.infra.audit_keys import public_key_line
-from notifications.infra.crypto import SealBroken
 from notifications.models import (
     AuditCheckpoint,
     AuditLeaf,
@@ -36,6 +35,7 @@ from notifications.models import (
 )
 from notifications.models.audit.entries import open_entry, open_slice
 from notifications.models.audit.tree import NO_SLICE
+from vault.cells import SealBroken
 
 FORMAT = "carillon-receipt/v1"
 _LATEST_MS = 600_000
@@ -122,7 +122,7 @@ def entry_receipt(target: str, *, about: str) -> ReceiptResponse:
     if leaf.data is None:
         raise _missing(False)
     try:
-        salt, text = open_entry(leaf.subject_id, bytes(leaf.data))
+        salt, text = open_entry(bytes(leaf.data))
     except SealBroken as error:
         raise _missing(False) from error
     opening = OpeningResponse(salt=salt.hex(), text=text.decode(), message_id=None)

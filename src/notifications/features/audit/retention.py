@@ -27,6 +27,8 @@ from notifications.models import (
 from notifications.models.audit.entries import write_letting_go
 
 ACTOR = "system"
+_AT_ONCE = 500
+_MOST_CHECKPOINTS = 20_000
 _RANGE_EVERY = timedelta(hours=20)
 _EMPTY = (
     "UPDATE notifications_auditleaf SET data = NULL, data_hash = %s"
@@ -102,16 +104,31 @@ def empty_contents(count: int) -> tuple[int, int]:
         return count, len(rows)
 
 
-def surplus_checkpoints(now: datetime) -> QuerySet[AuditCheckpoint]:
-    """Returns the checkpoints that are a day old and not the first of their hour.
+def empty_contents_until(until: float) -> int:
+    """Empties contents that may go until a monotonic time; returns how many."""
+    emptied = 0
+    while clock.monotonic() < until:
+        found, some = empty_contents(_AT_ONCE)
+        emptied += some
+        if not found:
+            break
+    return emptied
+
+
+def delete_surplus_checkpoints(*, now: datetime) -> int:
+    """Deletes checkpoints that are a day old and not the first of their hour, in parts.
 
     The newest one stays.
     """
     newest = AuditCheckpoint.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     before = clock.epoch_ms(now - timedelta(days=1))
-    return AuditCheckpoint.objects.filter(hourly=False, at_ms__lt=before, pk__lt=newest).order_by(
-        "at_ms"
-    )
+    rows = AuditCheckpoint.objects.filter(hourly=False, at_ms__lt=before, pk__lt=newest)
+    keys = list(rows.order_by("at_ms").values_list("pk", flat=True)[:_MOST_CHECKPOINTS])
+    deleted = 0
+    for start in range(0, len(keys), _AT_ONCE):
+        part = AuditCheckpoint.objects.filter(pk__in=keys[start : start + _AT_ONCE])
+        deleted += part.delete()[0]
+    return deleted
 
 
 def _next_said(number: int) -> AuditLeaf | None:

@@ -26,6 +26,7 @@ from notifications.features.operations.metrics import (
     stuck_workers,
     workers_alive,
 )
+from notifications.features.retention.queries import lags
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.database.bounded_reads import limit_read_time
@@ -159,6 +160,7 @@ def health(*, now: datetime, in_full: Callable[[], bool] = _in_brief) -> HealthR
         "queues": _queues,
         "tasks": _tasks,
         "dead_letters": _dead_letters,
+        "retention": partial(_retention, now),
         "templates": partial(_templates, in_full),
         "stops": partial(_stops, in_full),
         "providers": _providers,
@@ -167,9 +169,9 @@ def health(*, now: datetime, in_full: Callable[[], bool] = _in_brief) -> HealthR
     if environment().redis_url:
         checks["redis"] = _redis
     response = _run_checks(now, checks)
-    for name in ("templates", "stops"):
+    for name in ("templates", "stops", "retention"):
         if not response.checks[name].reason:
-            del response.checks[name]  # shown only when something is stopped
+            del response.checks[name]  # shown only when something is wrong
     return response
 
 
@@ -347,6 +349,20 @@ def _dead_letters() -> CheckResponse:
         return CheckResponse(status=HEALTHY, count=count)
     reason = f"{count:,} dead letters wait: see `carillon dead-letters list`"
     return CheckResponse(status=UNHEALTHY, reason=reason, count=count)
+
+
+def _retention(now: datetime) -> CheckResponse:
+    """Checks that emptying and deleting by age keeps up with new rows."""
+    limit_s = environment().retention_alert_hours * 3600.0
+    behind = {rule: seconds for rule, seconds in lags(now).items() if seconds > limit_s}
+    if not behind:
+        return CheckResponse(status=HEALTHY)
+    rule = max(behind, key=lambda name: behind[name])
+    reason = (
+        f"storage by age is {behind[rule] / 3600:,.0f} h behind ({rule}):"
+        " check that a worker runs, and see `carillon retention --dry-run`"
+    )
+    return CheckResponse(status=UNHEALTHY, reason=reason, count=len(behind))
 
 
 def _providers() -> CheckResponse:

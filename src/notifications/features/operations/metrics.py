@@ -18,6 +18,7 @@ from notifications.engine.admission import day_of
 from notifications.features.audit.backlog import audit_backlog
 from notifications.features.operations.health_probes import reading_fault
 from notifications.features.operations.set_aside import SetAsideService
+from notifications.features.retention.queries import lags
 from notifications.infra import clock, telemetry
 from notifications.infra.conf import environment
 from notifications.infra.database.bounded_reads import limit_read_time
@@ -115,6 +116,7 @@ def _gauges() -> Iterator[GaugeMetricFamily]:
     for work, items in SetAsideService().counts().items():
         failed.add_metric([work], items)
     yield failed
+    yield _retention(now)
     yield from _broadcasts()
     yield from _audit()
     for name, text, value in (
@@ -154,6 +156,18 @@ def _audit() -> Iterator[GaugeMetricFamily]:
         ),
     ):
         yield GaugeMetricFamily(name, text, value=value)
+
+
+def _retention(now: datetime) -> GaugeMetricFamily:
+    """Returns by how much emptying and deleting by age is behind."""
+    gauge = GaugeMetricFamily(
+        "notification_retention_lag_seconds",
+        "For how long the oldest row of a rule is due to be emptied or deleted.",
+        labels=["rule"],
+    )
+    for rule, seconds in sorted(lags(now).items()):
+        gauge.add_metric([rule], seconds)
+    return gauge
 
 
 def _broadcasts() -> Iterator[GaugeMetricFamily]:

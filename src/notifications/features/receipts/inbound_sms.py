@@ -150,13 +150,14 @@ class InboundSmsService:
 
 
 def _response_of(row: InboundSms) -> InboundSmsResponse:
+    content = row.content or {}  # emptied when its retention ended
     return InboundSmsResponse(
         id=row.pk,
         provider=row.provider,
         provider_message_id=row.provider_message_id,
         keyword=row.keyword,
-        sender=row.content["from"],
-        text=row.content["text"],
+        sender=content.get("from", ""),
+        text=content.get("text", ""),
         users=row.users,
         received_at=row.received_at,
     )

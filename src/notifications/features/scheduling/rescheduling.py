@@ -15,6 +15,8 @@ from notifications.domain.channels import Lane
 from notifications.domain.errors import Conflict
 from notifications.domain.lifecycle import MessageStatus
 from notifications.features.background.items import Items
+from notifications.features.retention.messages import delete_notifications, without_open
+from notifications.features.retention.queries import EXPIRED, is_emptied
 from notifications.features.scheduling.recurring import create_due_occurrences
 from notifications.features.scheduling.service import status_of_messages
 from notifications.features.sending.cancel import is_in_flight, lock_pending
@@ -23,9 +25,7 @@ from notifications.infra.conf import environment
 from notifications.infra.process import wakeups
 from notifications.models import (
     DeadLetter,
-    DeliveryAttempt,
     DeliveryBatch,
-    MessageEvent,
     Notification,
     NotificationMessage,
     ScheduledStatus,
@@ -136,9 +136,11 @@ def reschedule(key: int, *, due_at: datetime, by: str) -> None:
 
     Raises:
         Conflict: already_sending, where it is in flight; not_pending, where no message can be
-            attempted again.
+            attempted again; contents_expired, where its texts were emptied.
     """
     with transaction.atomic():
+        if is_emptied(key):
+            raise Conflict(EXPIRED, code="contents_expired")
         rows = NotificationMessage.objects.filter(notification_id=key)
         waiting = lock_pending(rows)
         held = {message.batch_id for message in waiting if message.batch_id}
@@ -180,18 +182,15 @@ def clean_up_cancelled(*, now: datetime) -> dict[str, int]:
 
 
 def _cancelled_before(before: datetime) -> QuerySet[Notification]:
-    return Notification.objects.filter(
+    cancelled = Notification.objects.filter(
         scheduled_status=ScheduledStatus.CANCELLED, cancelled_at__lt=before
     )
+    return without_open(cancelled)
 
 
 def _delete_cancelled(some: Sequence[int], *, before: datetime) -> int:
     with transaction.atomic():
         rows = _cancelled_before(before).filter(pk__in=some)
         keys = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
-        found = NotificationMessage.objects.filter(notification_id__in=keys)
-        messages = list(found.values_list("pk", flat=True))
-        for facts in (MessageEvent, DeliveryAttempt):
-            facts.objects.filter(message_id__in=messages).delete()
-        Notification.objects.filter(pk__in=keys).delete()
+        delete_notifications(keys)
     return len(keys)

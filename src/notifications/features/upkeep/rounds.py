@@ -19,6 +19,7 @@ from notifications.features.broadcasts.delivery.upkeep import (
 )
 from notifications.features.receipts.apply import apply_due
 from notifications.features.receipts.poll import poll_due
+from notifications.features.retention.service import RetentionService
 from notifications.features.scheduling.rescheduling import (
     clean_up_cancelled,
     process_due,
@@ -30,7 +31,13 @@ from notifications.features.upkeep.expiring import batches_to_expire, expire_wai
 from notifications.features.upkeep.maintenance import maintain
 from notifications.features.webhooks.deliver import endpoints_to_call, post_due
 from notifications.infra.database.clock_bridge import database_now
-from notifications.models import Broadcast, BroadcastChange, ProviderCallback, QueuedTask
+from notifications.models import (
+    Broadcast,
+    BroadcastChange,
+    ProviderCallback,
+    QueuedTask,
+    RetentionProgress,
+)
 
 PROCESS_EVERY = timedelta(minutes=1)
 RETRY_EVERY = timedelta(minutes=5)
@@ -102,6 +109,7 @@ def loop_conditions(rounds: ScheduleRounds) -> Mapping[str, Condition]:
         loops.SCHEDULED_BROADCASTS.name: lambda now: [scheduled_due(now)],
         loops.WEBHOOKS.name: lambda now: [endpoints_to_call(now)],
         loops.EXPIRY.name: lambda now: [batches_to_expire(now)],
+        loops.RETENTION.name: lambda now: [RetentionProgress.objects.filter(next_at__lte=now)],
         loops.TASKS.name: lambda now: [QueuedTask.objects.waiting(now)],
         loops.AUDIT.name: lambda now: unsealed(),
         loops.SCHEDULED.name: rounds.process.is_due,
@@ -124,6 +132,7 @@ def loop_calls(rounds: ScheduleRounds | None = None) -> Mapping[str, Callable[[]
         loops.PROOFS.name: lambda: prove_due(now=database_now()),
         loops.AUDIT.name: lambda: seal_due(now=database_now()),
         loops.UPKEEP.name: maintain,
+        loops.RETENTION.name: RetentionService().run,
         loops.SCHEDULED.name: lambda: rounds.process.run_if_due(database_now()),
         loops.STUCK.name: lambda: rounds.retry.run_if_due(database_now()),
         loops.CANCELLED.name: lambda: rounds.clean_up.run_if_due(database_now()),

@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 from django.db import connection
 
+from directory.keys import load_keys_of_people
 from notifications.domain.audit_leaves import (
     decision_commitment,
     entry_commitment,
@@ -34,6 +35,7 @@ from notifications.domain.audit_leaves import (
 from notifications.infra import clock, crypto
 from notifications.infra.http.request_origin import current_origin
 from notifications.models.audit.tree import LETTING_GO, AuditLeaf, AuditQueued, LeafKind
+from vault.cells import Key
 
 QUEUE = "notifications_auditqueued"
 SALT_BYTES = 16
@@ -69,25 +71,6 @@ class OpenedSlice:
     messages: tuple[int, ...]
 
 
-def seal_leaf(subject_user_id: int | None, payload: bytes) -> bytes:
-    """Encrypts what only this installation may read of a leaf.
-
-    subject_user_id: the person whom the content is about; None for no person.
-    """
-    del subject_user_id  # there is one key for all persons
-    return crypto.seal(payload)
-
-
-def unseal_leaf(subject_user_id: int | None, sealed: bytes) -> bytes:
-    """The reverse of `seal_leaf`.
-
-    Raises:
-        SealBroken: the bytes were changed, or the key is gone.
-    """
-    del subject_user_id
-    return crypto.unseal(sealed)
-
-
 def write_entry(entry: NewEntry, *, at: datetime) -> None:
     """Writes one entry to the queue, with the address and user agent of the current request."""
     write_entries([entry], at=at)
@@ -95,14 +78,16 @@ def write_entry(entry: NewEntry, *, at: datetime) -> None:
 
 def write_entries(entries: Iterable[NewEntry], *, at: datetime) -> None:
     """Writes entries to the queue, in one statement for some hundreds."""
-    at_ms = clock.epoch_ms(at)
+    at_ms, made = clock.epoch_ms(at), list(entries)
+    people = {entry.subject_id for entry in made if entry.subject_id is not None}
+    keys = load_keys_of_people(people) if people else {}
     AuditQueued.objects.bulk_create(
-        [_queued(entry, at_ms) for entry in entries],
+        [_queued(entry, at_ms, keys.get(entry.subject_id or 0)) for entry in made],
         batch_size=500,
     )
 
 
-def _queued(entry: NewEntry, at_ms: int) -> AuditQueued:
+def _queued(entry: NewEntry, at_ms: int, key: Key | None) -> AuditQueued:
     origin = current_origin()
     details = {
         "reason": entry.reason,
@@ -118,24 +103,27 @@ def _queued(entry: NewEntry, at_ms: int) -> AuditQueued:
         action=entry.action[:40],
         target=entry.target[:260],
         subject_id=entry.subject_id,
-        data=entry_data(entry.subject_id, details),
+        data=entry_data(details, key),
     )
 
 
-def entry_data(subject_id: int | None, details: Mapping[str, Any]) -> bytes:
-    """Returns the content of an entry: its commitment, then the sealed salt and details."""
+def entry_data(details: Mapping[str, Any], key: Key | None = None) -> bytes:
+    """Returns the content of an entry: its commitment, then the sealed salt and details.
+
+    key: the data key of the person whom the entry is about; None for no person.
+    """
     salt = secrets.token_bytes(SALT_BYTES)
     text = _encode(details)
-    return entry_commitment(salt, text) + seal_leaf(subject_id, salt + text)
+    return entry_commitment(salt, text) + crypto.seal(salt + text, key)
 
 
-def open_entry(subject_id: int | None, data: bytes) -> tuple[bytes, bytes]:
+def open_entry(data: bytes) -> tuple[bytes, bytes]:
     """Returns the salt and the details (JSON) of an entry's content.
 
     Raises:
         SealBroken: they cannot be opened.
     """
-    payload = unseal_leaf(subject_id, split_entry(data)[1])
+    payload = crypto.unseal(split_entry(data)[1])
     return payload[:SALT_BYTES], payload[SALT_BYTES:]
 
 
@@ -148,7 +136,7 @@ def write_slice(decisions: Sequence[tuple[int, str]], *, at: datetime) -> None:
     keys = [key for key, _ in decisions]
     commitments = b"".join([decision_commitment(salt, key, text) for key, text in decisions])
     payload = salt + struct.pack(f">{len(keys)}q", *keys)
-    data = struct.pack(">H", len(keys)) + commitments + seal_leaf(None, payload)
+    data = struct.pack(">H", len(keys)) + commitments + crypto.seal(payload)
     first, last = min(keys), max(keys)
     target = f"messages:{first}-{last}"
     at_ms = clock.epoch_ms(at)
@@ -163,7 +151,7 @@ def open_slice(data: bytes) -> OpenedSlice:
     Raises:
         SealBroken: they cannot be opened.
     """
-    payload = unseal_leaf(None, split_slice(data)[1])
+    payload = crypto.unseal(split_slice(data)[1])
     count = (len(payload) - SALT_BYTES) // 8
     return OpenedSlice(payload[:SALT_BYTES], struct.unpack(f">{count}q", payload[SALT_BYTES:]))
 
@@ -180,7 +168,7 @@ def write_letting_go(kind: LeafKind, *, target: str, reason: str, actor: str, at
         actor=actor,
         action=LETTING_GO[kind],
         target=target,
-        data=entry_data(None, details),
+        data=entry_data(details),
     )
 
 

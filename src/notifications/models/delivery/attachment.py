@@ -13,11 +13,11 @@ from django.db.models import Exists, OuterRef, Q
 from notifications.domain.lifecycle import UNSETTLED
 from notifications.domain.messages import Attachment
 from notifications.infra.byte_cache import ByteCache
+from notifications.infra.conf import environment
 from notifications.infra.crypto import seal, seal_json, unseal, unseal_json
 from notifications.models.delivery.message import NotificationMessage
 from notifications.models.operations.operators import DeadLetter
 
-RETENTION = timedelta(days=30)  # after the send is due; sent bodies are stored as long
 RECHECK_AFTER = timedelta(days=1)
 
 
@@ -34,7 +34,7 @@ class AttachmentManager(models.Manager["StoredAttachment"]):
                 content=seal(file.content),
                 first_key=min(keys),
                 last_key=max(keys),
-                keep_until=due_at + RETENTION,
+                keep_until=due_at + timedelta(days=environment().attachment_retention_days),
             )
             for file in files
         ]

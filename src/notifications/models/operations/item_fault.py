@@ -40,6 +40,7 @@ class Work(models.TextChoices):
     PACE = "broadcast_pace", "A broadcast's rate is noted"
     SETTLE = "broadcast_settle", "A broadcast is ended"
     MAINTAIN = "maintain", "A step of the upkeep is done; it is attempted every minute"
+    RETAIN = "retain", "Rows are emptied or deleted by their age; it is attempted every minute"
     EXPIRE = "expire", "Messages past their expiry time expire"
     CHECK = "broadcast_check", "A broadcast's counters are compared with its rows"
 

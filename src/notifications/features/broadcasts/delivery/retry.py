@@ -31,6 +31,7 @@ from notifications.features.broadcasts.delivery.launch import (
     make_job,
     split_channels,
 )
+from notifications.features.retention.queries import EXPIRED, is_job_emptied
 from notifications.infra import clock
 from notifications.infra.process import wakeups
 from notifications.models import (
@@ -79,7 +80,8 @@ def retry(broadcast_id: int, *, now: datetime, max_retries: int = MAX_RETRIES) -
 
     Raises:
         NotFound: unknown_broadcast.
-        Conflict: broadcast_status, where it is cancelled, paused or not launched.
+        Conflict: broadcast_status, where it is cancelled, paused or not launched;
+            contents_expired, where its texts were emptied.
     """
     with transaction.atomic():
         _lock(broadcast_id)
@@ -142,6 +144,8 @@ def _mark(broadcast_id: int, which: Q, *, now: datetime) -> int:
         return 0
     if broadcast.status not in _RETRIABLE:
         raise _wrong_status(broadcast.status)
+    if is_job_emptied(broadcast.job_id):
+        raise Conflict(EXPIRED, code="contents_expired")
     failed.update(
         state=RecipientState.PENDING,
         requeue=True,

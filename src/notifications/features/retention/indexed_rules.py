@@ -1,0 +1,263 @@
+"""The rules whose rows an index finds. The upkeep loop deletes them, the oldest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.sessions.models import Session
+from django.db.models import Model, QuerySet
+
+from notifications.features.retention.rules import DELETED, IndexedRule
+from notifications.infra.conf import environment
+from notifications.models import (
+    DigestBucket,
+    DigestItem,
+    FrequencyCount,
+    IdempotencyKey,
+    InboundSms,
+    ItemFault,
+    ProviderCallback,
+    ProviderFlow,
+    QueuedTask,
+    RefusedSend,
+    SmsCharge,
+    SmsSpend,
+    StatusEvent,
+    StoredAttachment,
+    TemplateOverrun,
+    TemplateUsage,
+    ThrottleCount,
+    WebhookDelivery,
+)
+
+
+def _days(setting: str) -> timedelta:
+    return timedelta(days=getattr(environment(), setting))
+
+
+def _before(
+    model: type[Model], column: str, setting: str = "", *order: str, **more: Any
+) -> Callable[[datetime], QuerySet[Any]]:
+    """Returns the query of rows whose time in `column` is older than the setting, if any."""
+
+    def due(now: datetime) -> QuerySet[Any]:
+        limit = now - _days(setting) if setting else now
+        found = model._default_manager.filter(**{f"{column}__lt": limit}, **more)
+        return found.order_by(column, *order)
+
+    return due
+
+
+def _keys(now: datetime) -> QuerySet[IdempotencyKey]:
+    before = now - timedelta(hours=environment().idempotency_hours)
+    return IdempotencyKey.objects.filter(created_at__lt=before).order_by("created_at")
+
+
+def _by_day(model: type[Model], setting: str, *order: str) -> Callable[[datetime], QuerySet[Any]]:
+    def due(now: datetime) -> QuerySet[Any]:
+        found = model._default_manager.filter(day__lt=(now - _days(setting)).date())
+        return found.order_by("day", *order)
+
+    return due
+
+
+def _idle(now: datetime) -> QuerySet[ProviderFlow]:
+    before = now - _days("idle_service_retention_days")
+    return ProviderFlow.objects.idle(ProviderFlow.objects.all(), before=before)
+
+
+def _files(now: datetime) -> QuerySet[StoredAttachment]:
+    return StoredAttachment.objects.filter(keep_until__lt=now).order_by("keep_until")
+
+
+INDEXED: tuple[IndexedRule, ...] = (
+    IndexedRule(
+        name="idempotency keys",
+        models=(IdempotencyKey,),
+        happens=DELETED,
+        when="when the key is replayed no more",
+        setting="idempotency_hours",
+        cost="300 bytes and the stored response",
+        due=_keys,
+        column="created_at",
+    ),
+    IndexedRule(
+        name="refused sends",
+        models=(RefusedSend,),
+        happens=DELETED,
+        when="sends that were refused because the user opted out",
+        setting="refused_send_retention_days",
+        cost="300 bytes a refused send",
+        due=_before(RefusedSend, "at", "refused_send_retention_days"),
+        column="at",
+        user="user_id",
+    ),
+    IndexedRule(
+        name="frequency counts",
+        models=(FrequencyCount,),
+        happens=DELETED,
+        when="when the window of the count has ended",
+        cost="200 bytes a user and limit",
+        due=_before(FrequencyCount, "until"),
+        column="until",
+    ),
+    IndexedRule(
+        name="digests",
+        models=(DigestBucket, DigestItem),
+        happens=DELETED,
+        when="digests that were sent, with their items; `explain` names them until then",
+        setting="digest_retention_days",
+        cost="200 bytes a digest and 150 an item",
+        due=_before(DigestBucket, "closed_at", "digest_retention_days", "pk"),
+        column="closed_at",
+        user="user_id",
+    ),
+    IndexedRule(
+        name="callbacks",
+        models=(ProviderCallback,),
+        happens=DELETED,
+        when="raw receipts that were applied or given up",
+        setting="callback_retention_days",
+        cost="1 to 3 kB a receipt, encrypted",
+        due=_before(
+            ProviderCallback, "received_at", "callback_retention_days", "pk", next_at__isnull=True
+        ),
+        column="received_at",
+    ),
+    IndexedRule(
+        name="status events",
+        models=(StatusEvent,),
+        happens=DELETED,
+        when="events of messages for status webhooks; they can be replayed until then",
+        setting="status_event_retention_days",
+        cost="130 bytes an event",
+        due=_before(StatusEvent, "at", "status_event_retention_days", "pk"),
+        column="at",
+    ),
+    IndexedRule(
+        name="webhook deliveries",
+        models=(WebhookDelivery,),
+        happens=DELETED,
+        when="deliveries that still wait when their event is deleted",
+        setting="status_event_retention_days",
+        cost="250 bytes an event and endpoint",
+        due=_before(WebhookDelivery, "created_at", "status_event_retention_days", "pk"),
+        column="created_at",
+    ),
+    IndexedRule(
+        name="SMS charges",
+        models=(SmsCharge,),
+        happens=DELETED,
+        when="the charge of each SMS; the sums of days stay longer",
+        setting="sms_charge_retention_days",
+        cost="100 bytes an SMS",
+        due=_by_day(SmsCharge, "sms_charge_retention_days", "message_id"),
+        column="day",
+    ),
+    IndexedRule(
+        name="SMS sums",
+        models=(SmsSpend,),
+        happens=DELETED,
+        when="the sum of a day",
+        setting="facts_retention_days",
+        cost="60 bytes a day",
+        due=_by_day(SmsSpend, "facts_retention_days"),
+        column="day",
+    ),
+    IndexedRule(
+        name="template usage",
+        models=(TemplateUsage,),
+        happens=DELETED,
+        when="the counts of a day",
+        setting="facts_retention_days",
+        cost="150 bytes a version, channel, language and day",
+        due=_by_day(TemplateUsage, "facts_retention_days"),
+        column="day",
+    ),
+    IndexedRule(
+        name="inbound SMS",
+        models=(InboundSms,),
+        happens=DELETED,
+        when="incoming SMS; the consent ledger stores what STOP and START did",
+        setting="inbound_sms_retention_days",
+        cost="300 bytes an SMS",
+        due=_before(InboundSms, "received_at", "inbound_sms_retention_days"),
+        column="received_at",
+    ),
+    IndexedRule(
+        name="item faults",
+        models=(ItemFault,),
+        happens=DELETED,
+        when="failures of periodic work; an item that is set aside fails again every day",
+        setting="item_fault_retention_days",
+        cost="250 bytes an item",
+        due=_before(ItemFault, "failed_at", "item_fault_retention_days"),
+        column="failed_at",
+    ),
+    IndexedRule(
+        name="overruns",
+        models=(TemplateOverrun,),
+        happens=DELETED,
+        when="counts of renders over the limit; a stopped version stays stopped",
+        setting="overrun_retention_days",
+        cost="100 bytes a version and source",
+        due=lambda now: TemplateOverrun.objects.filter(
+            last_at__lt=now - _days("overrun_retention_days")
+        ),
+        column="last_at",
+        small=True,
+    ),
+    IndexedRule(
+        name="queued tasks",
+        models=(QueuedTask,),
+        happens=DELETED,
+        when="tasks that have ended, with their results",
+        setting="queued_task_retention_days",
+        cost="400 bytes a task",
+        due=_before(QueuedTask, "ended_at", "queued_task_retention_days"),
+        column="ended_at",
+    ),
+    IndexedRule(
+        name="throttle counts",
+        models=(ThrottleCount,),
+        happens=DELETED,
+        when="when the window of the count has ended",
+        cost="200 bytes a caller",
+        due=_before(ThrottleCount, "until"),
+        column="until",
+    ),
+    IndexedRule(
+        name="sessions",
+        models=(Session,),
+        happens=DELETED,
+        when="when the session has ended",
+        cost="300 bytes a session",
+        due=_before(Session, "expire_date"),
+        column="expire_date",
+    ),
+    IndexedRule(
+        name="idle services",
+        models=(ProviderFlow,),
+        happens=DELETED,
+        when="limits and circuit breakers of services that were not used lately",
+        setting="idle_service_retention_days",
+        cost="200 bytes a service",
+        due=_idle,
+        column="last_success_at",
+        small=True,
+    ),
+    IndexedRule(
+        name="attachments",
+        models=(StoredAttachment,),
+        happens=DELETED,
+        when="files, counted from the time when the send is due, unless a message still needs them",
+        setting="attachment_retention_days",
+        cost="the size of the file, once a send",
+        due=_files,
+        column="keep_until",
+        checks=True,
+    ),
+)
+"""The rules whose rows an index finds."""

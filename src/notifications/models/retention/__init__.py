@@ -1,0 +1,1 @@
+"""How far storage by age has come."""
