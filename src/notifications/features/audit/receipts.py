@@ -17,7 +17,7 @@ from notifications.domain.audit_leaves import (
 )
 from notifications.domain.errors import Conflict, NotFound
 from notifications.domain.merkle import ProofError
-from notifications.features.audit.proofs import StoreBroken, inclusion_proof
+from notifications.features.audit.proofs import StoreBroken, inclusion_proof, public_key_line
 from notifications.features.audit.schemas import (
     InclusionProof,
     LeafResponse,
@@ -25,7 +25,6 @@ from notifications.features.audit.schemas import (
     ReceiptItem,
     ReceiptResponse,
 )
-from notifications.infra.audit_keys import public_key_line
 from notifications.infra.crypto import SealBroken
 from notifications.models import (
     AuditCheckpoint,

@@ -216,6 +216,8 @@ class _Verifier:
             if found.size != row.size or epoch_ms(found.at) // 1000 != row.at_ms // 1000:
                 self._report.add(number, f"checkpoint {row.pk}", "a column was changed")
                 continue
+            if found.origin != self._head.origin:
+                self._report.add(number, f"checkpoint {row.pk}", "it is of another log")
             yield found
 
     def _check_end(self) -> None:
