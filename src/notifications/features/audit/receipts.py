@@ -136,9 +136,15 @@ def decision_receipts(messages: Sequence[NotificationMessage], *, about: str) ->
     """
     proved = [found for message in messages for found in _passes(message)]
     if not proved:
-        raise _missing(AuditQueued.objects.filter(kind=LeafKind.SLICE).exists())
+        raise _missing(any(_is_queued(message.pk) for message in messages))
     tree = signed_tree(max(leaf.number for leaf, _ in proved))
     return _response(about, [_item(leaf, opening, tree) for leaf, opening in proved])
+
+
+def _is_queued(message: int) -> bool:
+    """Returns whether a slice that may have the message waits to be sealed."""
+    rows = AuditQueued.objects.filter(first_message__lte=message, last_message__gte=message)
+    return rows.exists()
 
 
 def _passes(message: NotificationMessage) -> Iterator[tuple[AuditLeaf, OpeningResponse]]:
