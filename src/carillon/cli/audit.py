@@ -94,8 +94,8 @@ def _print_report(report: Report, as_json: bool) -> None:
 @click.option("--key", is_flag=True, help="Print the public key as one line instead.")
 def checkpoint(key: bool) -> None:
     """Print the newest signed checkpoint. Store it where the service cannot change it."""
+    from notifications.features.audit.proofs import public_key_line
     from notifications.features.audit.service import AuditService
-    from notifications.infra.audit_keys import public_key_line
 
     if key:
         click.echo(public_key_line())

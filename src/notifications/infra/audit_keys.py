@@ -28,6 +28,7 @@ from notifications.infra.conf import environment
 
 TAG_BYTES = 16
 _ED25519 = b"\x01"
+_LONGEST_NAME = 250
 
 
 class AuditKey:
@@ -72,15 +73,11 @@ def _keys(seeds: tuple[bytes, ...]) -> tuple[AuditKey, ...]:
     return tuple(AuditKey(seed) for seed in seeds)
 
 
-def origin() -> str:
-    """Returns the name of this log: the public address without its scheme, and `/audit`."""
+def default_origin() -> str:
+    """Returns the name of a new log: the public address without its scheme, and `/audit`."""
     address = urlsplit(environment().public_url)
-    return f"{address.netloc}{address.path.rstrip('/')}/audit".replace("+", "-").replace(" ", "-")
-
-
-def public_key_line() -> str:
-    """Returns the public key that signs now, as one line."""
-    return verifier_key(origin(), audit_keys()[0].public)
+    name = f"{address.netloc}{address.path.rstrip('/')}"[:_LONGEST_NAME]
+    return f"{name}/audit".replace("+", "-").replace(" ", "-")
 
 
 def open_checkpoint(note: str, publics: Sequence[bytes] = ()) -> Checkpoint:

@@ -14,6 +14,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
                 ("size", models.BigIntegerField(default=0)),
+                ("origin", models.CharField(default="", max_length=300)),
                 ("edge", models.BinaryField(default=b"")),
                 ("signed_size", models.BigIntegerField(default=0)),
                 ("signed_ms", models.BigIntegerField(default=0)),

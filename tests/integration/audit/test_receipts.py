@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from notifications.features.audit.proofs import public_key_line
 from notifications.features.audit.sealer import seal_due
 from notifications.infra import clock
-from notifications.infra.audit_keys import public_key_line
 from notifications.models import AuditLeaf, LeafKind, NotificationMessage
 from notifications.models.audit.entries import record_erasure
 from tests.integration.audit.world import api_key, deliver_all, send_to

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from notifications.features.audit import verify
 from notifications.features.audit.queries import AuditFilter, page_of_entries
 from notifications.features.audit.retention import empty_contents, propose_ranges
 from notifications.features.audit.sealer import seal_due
@@ -116,3 +117,21 @@ def test_a_content_of_another_key_is_reported_as_gone_and_verifies(frozen: Froze
     (shown,) = page_of_entries(AuditFilter(), after=0, limit=5)
     assert not shown.is_stored
     assert verify_store().faults == [], "the tree is over sealed bytes"
+
+
+def test_what_is_let_go_during_a_verification_is_lawful(
+    frozen: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(12, at=frozen.now, subject_id=7)
+    seal(frozen)
+    pages = verify.read_leaves
+
+    def read_while_erasing() -> Any:
+        record_erasure(7, reason="asked", actor="cli", at=frozen.now)
+        seal(frozen)
+        assert empty_all() == 12
+        return pages()
+
+    monkeypatch.setattr(verify, "read_leaves", read_while_erasing)
+    report = verify_store()
+    assert (report.faults, report.leaves, report.let_go) == ([], 12, 12)

@@ -14,8 +14,9 @@ from rest_framework.test import APIClient
 
 from carillon.cli import carillon
 from notifications.domain.merkle import check_consistency, root_of_inclusion
+from notifications.features.audit.proofs import public_key_line
 from notifications.features.audit.sealer import seal_due
-from notifications.infra.audit_keys import open_checkpoint, public_key_line
+from notifications.infra.audit_keys import open_checkpoint
 from notifications.models import AuditCheckpoint, AuditLeaf
 from notifications.models.audit.entries import NewEntry, write_entry, write_slice
 from tests.conftest import FrozenClock

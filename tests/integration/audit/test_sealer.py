@@ -11,7 +11,12 @@ from django.db import transaction
 
 from notifications.domain.merkle import check_consistency, root_of_inclusion
 from notifications.features.audit import sealer
-from notifications.features.audit.proofs import consistency_proof, inclusion_proof, root_at
+from notifications.features.audit.proofs import (
+    consistency_proof,
+    inclusion_proof,
+    public_key_line,
+    root_at,
+)
 from notifications.features.audit.verify import verify_store
 from notifications.infra.audit_keys import open_checkpoint
 from notifications.models import AuditCheckpoint, AuditHead, AuditLeaf, AuditNode, AuditQueued
@@ -166,3 +171,22 @@ def test_each_change_of_the_store_is_found_and_named(
     first = verify_store().first
     assert first is not None
     assert first.row == row.replace("checkpoint 1", f"checkpoint {key}")
+
+
+def test_the_log_retains_its_name_when_the_public_address_changes(
+    frozen: FrozenClock, override_environment: Any
+) -> None:
+    names = []
+    for address in ("https://notify.example.com/c+d", "https://other.example.com"):
+        override_environment(public_url=address)
+        write(1)
+        sealer.seal_due(now=frozen.now)
+        frozen.forward(1)
+        names.append(open_checkpoint(AuditCheckpoint.objects.order_by("-pk")[0].note).origin)
+        assert public_key_line().startswith("notify.example.com/c-d/audit+")
+    assert names == ["notify.example.com/c-d/audit"] * 2
+    assert verify_store().faults == []
+    AuditHead.objects.update(origin="third.example.com/audit")
+    first = verify_store().first
+    assert first is not None
+    assert first.problem == "it is of another log"

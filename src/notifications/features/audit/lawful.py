@@ -29,6 +29,8 @@ class LawfulGaps:
     stops: dict[str, int] = field(default_factory=dict)
     #: Entries about these persons may be empty, below the number of the leaf that says so.
     persons: dict[int, int] = field(default_factory=dict)
+    #: The number of the last leaf that was read.
+    last: int = -1
 
     def add(self, number: int, kind: str, target: str) -> None:
         """Adds what one leaf allows."""
@@ -76,5 +78,5 @@ def lawful_gaps(is_ours: Callable[[int, bytes, bytes], bool]) -> LawfulGaps:
             found = header.leaf_hash(sha256(bytes(row.data or b"")).digest())
             if found == bytes(row.leaf_hash) and is_ours(row.number, found, bytes(row.tag)):
                 gaps.add(row.number, row.kind, row.target)
-        after = rows[-1].number
+        gaps.last = after = rows[-1].number
     return gaps

@@ -13,8 +13,16 @@ from notifications.domain.merkle import (
     needed_nodes,
     range_hash,
 )
-from notifications.models import AuditLeaf, AuditNode
+from notifications.infra.audit_keys import audit_keys, default_origin, verifier_key
+from notifications.models import AuditHead, AuditLeaf, AuditNode
 from notifications.models.audit.tree import STORED_FROM
+
+
+def public_key_line() -> str:
+    """Returns the public key that signs now, under the name of this log, as one line."""
+    head = AuditHead.objects.first()
+    name = head.origin if head is not None and head.origin else default_origin()
+    return verifier_key(name, audit_keys()[0].public)
 
 
 class StoreBroken(Exception):

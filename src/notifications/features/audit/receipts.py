@@ -17,7 +17,7 @@ from notifications.domain.audit_leaves import (
 )
 from notifications.domain.errors import Conflict, NotFound
 from notifications.domain.merkle import ProofError
-from notifications.features.audit.proofs import StoreBroken, inclusion_proof
+from notifications.features.audit.proofs import StoreBroken, inclusion_proof, public_key_line
 from notifications.features.audit.schemas import (
     InclusionProof,
     LeafResponse,
@@ -25,7 +25,6 @@ from notifications.features.audit.schemas import (
     ReceiptItem,
     ReceiptResponse,
 )
-from notifications.infra.audit_keys import public_key_line
 from notifications.models import (
     AuditCheckpoint,
     AuditLeaf,
@@ -137,9 +136,15 @@ def decision_receipts(messages: Sequence[NotificationMessage], *, about: str) ->
     """
     proved = [found for message in messages for found in _passes(message)]
     if not proved:
-        raise _missing(AuditQueued.objects.filter(kind=LeafKind.SLICE).exists())
+        raise _missing(any(_is_queued(message.pk) for message in messages))
     tree = signed_tree(max(leaf.number for leaf, _ in proved))
     return _response(about, [_item(leaf, opening, tree) for leaf, opening in proved])
+
+
+def _is_queued(message: int) -> bool:
+    """Returns whether a slice that may have the message waits to be sealed."""
+    rows = AuditQueued.objects.filter(first_message__lte=message, last_message__gte=message)
+    return rows.exists()
 
 
 def _passes(message: NotificationMessage) -> Iterator[tuple[AuditLeaf, OpeningResponse]]:

@@ -20,7 +20,7 @@ from notifications.domain.audit_leaves import LeafHeader
 from notifications.domain.checkpoints import Checkpoint
 from notifications.domain.merkle import GrowingTree
 from notifications.infra import clock
-from notifications.infra.audit_keys import audit_keys, origin
+from notifications.infra.audit_keys import audit_keys, default_origin
 from notifications.models import (
     AuditCheckpoint,
     AuditHead,
@@ -152,9 +152,10 @@ def leaf_hash_of(header: Sequence[Any], data: bytes) -> bytes:
 
 def _sign(head: AuditHead, now: datetime, now_ms: int) -> AuditCheckpoint:
     root = GrowingTree.from_bytes(head.size, bytes(head.edge)).root()
-    note = audit_keys()[0].sign(Checkpoint(origin(), head.size, root, now))
+    head.origin = head.origin or default_origin()
+    note = audit_keys()[0].sign(Checkpoint(head.origin, head.size, root, now))
     hourly = now_ms // CHECKPOINT_EVERY_MS != head.signed_ms // CHECKPOINT_EVERY_MS
     found = AuditCheckpoint.objects.create(size=head.size, at_ms=now_ms, note=note, hourly=hourly)
     head.signed_size, head.signed_ms = head.size, now_ms
-    head.save(update_fields=["signed_size", "signed_ms"])
+    head.save(update_fields=["origin", "signed_size", "signed_ms"])
     return found

@@ -11,7 +11,12 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound
 from notifications.domain.merkle import ProofError
 from notifications.features.access.service import missing_scope
-from notifications.features.audit.proofs import StoreBroken, consistency_proof, root_at
+from notifications.features.audit.proofs import (
+    StoreBroken,
+    consistency_proof,
+    public_key_line,
+    root_at,
+)
 from notifications.features.audit.queries import AuditFilter, all_entries, page_of_entries
 from notifications.features.audit.receipts import (
     damaged,
@@ -26,7 +31,7 @@ from notifications.features.audit.schemas import (
     CheckpointResponse,
     ConsistencyResponse,
 )
-from notifications.infra.audit_keys import open_checkpoint, public_key_line
+from notifications.infra.audit_keys import open_checkpoint
 from notifications.infra.csv_text import csv_lines
 from notifications.models import AuditCheckpoint, AuditHead, AuditLeaf
 

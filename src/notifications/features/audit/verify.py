@@ -16,7 +16,7 @@ from typing import Any
 from notifications.domain.audit_leaves import LeafHeader
 from notifications.domain.checkpoints import Checkpoint, InvalidCheckpoint
 from notifications.domain.merkle import EMPTY_ROOT, GrowingTree, ProofError
-from notifications.features.audit.lawful import lawful_gaps
+from notifications.features.audit.lawful import lawful_gaps, letting_go
 from notifications.features.audit.store_pages import (
     PAGE,
     StoredNodes,
@@ -156,12 +156,22 @@ class _Verifier:
             (first, last) != (None, None) if messages is None else messages != target
         ):
             self._report.add(number, f"leaf {number}", "a column was changed")
-        elif data is None and not self._gaps.covers(number, kind, subject_id):
+        elif data is None and not self._is_lawful(number, kind, subject_id):
             problem = "its content is gone, and no leaf says why"
             self._report.add(number, f"leaf {number}", problem, may_follow=kind not in LETS_GO)
         elif data is None:
             self._report.let_go += 1
         self._grow(bytes(leaf_hash))
+
+    def _is_lawful(self, number: int, kind: str, subject_id: int | None) -> bool:
+        """Whether a leaf lets the content go; those that were sealed meanwhile count, too."""
+        if self._gaps.covers(number, kind, subject_id):
+            return True
+        newest = letting_go().values_list("number", flat=True).last()
+        if newest is None or newest <= self._gaps.last:
+            return False
+        self._gaps = lawful_gaps(self._is_ours)
+        return self._gaps.covers(number, kind, subject_id)
 
     def _is_ours(self, number: int, leaf_hash: bytes, tag: bytes) -> bool:
         return any(hmac.compare_digest(key.tag(number, leaf_hash), tag) for key in self._keys)
@@ -216,6 +226,8 @@ class _Verifier:
             if found.size != row.size or epoch_ms(found.at) // 1000 != row.at_ms // 1000:
                 self._report.add(number, f"checkpoint {row.pk}", "a column was changed")
                 continue
+            if found.origin != self._head.origin:
+                self._report.add(number, f"checkpoint {row.pk}", "it is of another log")
             yield found
 
     def _check_end(self) -> None:

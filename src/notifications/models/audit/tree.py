@@ -125,6 +125,8 @@ class AuditHead(models.Model):
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     size = models.BigIntegerField(default=0)
+    #: The name of the log, from the first checkpoint on: another public address changes nothing.
+    origin = models.CharField(max_length=300, default="")
     #: The hashes of the complete nodes on the right edge, the largest first.
     edge = models.BinaryField(default=b"")
     #: What the last checkpoint covers, and when it was signed (Unix milliseconds).
