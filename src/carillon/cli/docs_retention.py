@@ -33,7 +33,7 @@ Null means the ages of the settings. A change applies to old rows too, within mi
 
 Workers do it all the time, in the loop `storage by age`. It looks for due rows every five minutes and works until none is left.
 
-- A step is one transaction of at most 50 ms, 10 ms on SQLite. Its size follows from the time of the last step.
+- A step is one transaction that aims at 35 ms and should not exceed 50 ms: 7 and 10 ms on SQLite. Its size follows from the time of the last step.
 - After a step the loop pauses for as long as the step took. Before a step it waits up to 50 ms while a critical message is due.
 - The position of each rule is a row, so a step reads no row twice. A process that dies loses at most one step.
 - Several processes may run it at once: each step belongs to one of them.
@@ -58,6 +58,22 @@ The other costs on this page are estimates from the columns of the tables.
 
 Deleted rows leave free space that later rows use; the files do not become smaller.
 On PostgreSQL autovacuum frees the space when a twentieth of a table is dead. SQLite uses free pages at once.
+
+## What the deletion costs
+
+`carillon bench ageing --database postgres --rows 200000 --json`, and `sqlite`: 200,000 old messages, each with notification, attempt and event, are deleted twice beside 500 messages a second.
+One worker delivers and deletes. Two cores, which other programs used as well; the second round is shown.
+
+| | PostgreSQL | SQLite | wanted |
+| --- | --- | --- | --- |
+| deleted rows a second | 35,800 | 21,700 | 5,000 |
+| deleted messages a second | 8,900 | 5,400 | |
+| wait of a critical message, p99 | 0.13 s | 0.09 s | 0.2 s |
+| the same before there were old rows | 0.03 s | 0.05 s | |
+| size with the second 200,000 rows, by that with the first | 1.01 | 1.01 | 1.10 |
+| memory of the worker | 121 MB | 157 MB | |
+
+Live messages are subtracted from the second size. Autovacuum pauses in proportion to the rows: a minute for 5,000,000.
 
 ## What is emptied and deleted
 """.strip()

@@ -20,7 +20,8 @@ from notifications.features.retention.queries import lags
 from notifications.features.retention.service import RetentionService, critical_waits
 from notifications.features.retention.steps import Step, delete_expired
 from notifications.features.upkeep.rounds import loop_calls
-from notifications.models import Notification, RetentionProgress
+from notifications.infra import clock
+from notifications.models import Notification, RetentionProgress, reserve_keys
 from tests.integration.factories import make_messages
 from tests.integration.retention.rows import counts, old_notification
 
@@ -193,3 +194,17 @@ def test_the_command_line_says_what_would_go_and_does_it(monkeypatch: Any, froze
 
 def test_a_page_of_the_dry_run_is_bounded() -> None:
     assert service._PAGE <= 1_000
+
+
+@pytest.mark.django_db
+def test_a_block_of_keys_is_used_for_an_hour_at_most(monkeypatch: Any) -> None:
+    """Otherwise an idle process would give a young row an old key, behind the position."""
+    now = [clock.monotonic()]
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
+    first, second = reserve_keys(1)[0], reserve_keys(1)[0]
+    now[0] += 3_601
+    third = reserve_keys(1)[0]
+    assert second == first + 1 or connection.vendor == "postgresql"
+    assert third > second
+    if connection.vendor == "postgresql":
+        assert (third - 1) // 512 != (second - 1) // 512

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from zlib import crc32
@@ -54,7 +54,8 @@ class RetentionService:
         def guard(name: str, step: Callable[[], Step]) -> Step | None:
             return items.run_one(crc32(name.encode()), step, default=None, name=name)
 
-        plans = {rule.name: _plan(now) for rule in WALKED}
+        shared = _plan(now)
+        plans = {rule.name: replace(shared, counts=Counter()) for rule in WALKED}
         steps: dict[str, Deletion] = {}
         for rule in WALKED:
             for group, each in _group_walks(rule, plans[rule.name]):
@@ -97,8 +98,8 @@ class RetentionService:
         """
         now = now or database_now()
         lines: list[RuleCount] = []
+        plan = _plan(now, applies=False)
         for rule in WALKED:
-            plan = _plan(now, applies=False)
             counts: Counter[str] = Counter()
             for _, each in _group_walks(rule, plan):
                 counts += each.survey(_PAGE)
