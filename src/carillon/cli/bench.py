@@ -30,6 +30,8 @@ NAMES = (
     "import",
 )
 _MODULES = {
+    "ageing": "records.ageing",
+    "audit": "records.audit",
     "import": "import_users",
     "http": "web.http",
     "load": "web.load",

@@ -13,7 +13,7 @@ from carillon.cli import setup_django
 from carillon.cli.doctor_settings import DoctorFinding, settings
 
 if TYPE_CHECKING:
-    from notifications.features.operations.health import CheckResponse
+    from notifications.features.operations.health_results import CheckResponse
 
 
 _FIXES = {
@@ -33,7 +33,8 @@ _FIXES = {
 
 def _health() -> Iterator[DoctorFinding]:
     """Yields the checks of `/health`; reports an unreachable or unmigrated database only once."""
-    from notifications.features.operations.health import NOT_MIGRATED, health
+    from notifications.features.operations.health import health
+    from notifications.features.operations.health_results import NOT_MIGRATED
     from notifications.infra import clock
 
     checks = health(now=clock.now(), in_full=lambda: True).checks

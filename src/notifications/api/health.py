@@ -9,7 +9,8 @@ from rest_framework.request import Request
 from notifications.api.auth import CarillonAuthentication
 from notifications.api.route import ApiRequest, Auth, Route
 from notifications.features.access.authentication import Unauthenticated
-from notifications.features.operations.health import HEALTHY, HealthResponse, health, readiness
+from notifications.features.operations.health import HealthResponse, health, readiness
+from notifications.features.operations.health_results import HEALTHY
 from notifications.infra.conf import environment
 
 

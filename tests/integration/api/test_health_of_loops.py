@@ -16,7 +16,8 @@ from notifications.domain.loops import CANCELLED, LOOPS, RECEIPTS, UPKEEP, LoopS
 from notifications.features.access.authentication import new_drf_token
 from notifications.features.background.loops import run_round
 from notifications.features.operations import health_probes
-from notifications.features.operations.health import CheckResponse, health
+from notifications.features.operations.health import health
+from notifications.features.operations.health_results import CheckResponse
 from notifications.infra import clock
 from notifications.infra.process.probing import Probe
 from notifications.models import ApiKey, KillSwitch, LoopReport, PeriodicLoop, QueuedTask

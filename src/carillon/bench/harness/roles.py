@@ -26,8 +26,6 @@ from django.db import connection  # noqa: E402
 from django.db.models import Count  # noqa: E402
 
 from carillon.bench.harness import (  # noqa: E402
-    ageingrole,
-    auditrole,
     celerytask,
     content,
     crowd,
@@ -37,6 +35,7 @@ from carillon.bench.harness import (  # noqa: E402
     rawlimit,
     steering,
 )
+from carillon.bench.harness.records import ageingrole, auditrole  # noqa: E402
 from directory.models import ContactPoint, User  # noqa: E402
 from notifications.delivery import base, provider_calls  # noqa: E402
 from notifications.delivery.base import NotificationChannelProvider  # noqa: E402

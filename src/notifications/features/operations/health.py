@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Annotated
 
 import msgspec
 import redis
@@ -17,21 +16,29 @@ from redis.retry import Retry
 
 from notifications.delivery.registry import chosen_channels
 from notifications.domain.channels import Lane
-from notifications.features.audit.backlog import audit_backlog
 from notifications.features.background.loops import failing_reason, no_beat_reason, silent_reason
 from notifications.features.operations.health_probes import NO_ANSWER, reading_fault, writing_fault
+from notifications.features.operations.health_records import audit_check, retention_check
+from notifications.features.operations.health_results import (
+    DEGRADED,
+    HEALTHY,
+    NOT_MIGRATED,
+    UNHEALTHY,
+    CheckResponse,
+    HealthStatus,
+    LaneHealth,
+    ProviderHealth,
+)
 from notifications.features.operations.metrics import (
     open_dead_letters,
     queue_depth,
     stuck_workers,
     workers_alive,
 )
-from notifications.features.retention.queries import lags
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.database.bounded_reads import limit_read_time
 from notifications.infra.database.errors import is_missing, is_unavailable
-from notifications.infra.field_types import BreakerStateName, choice
 from notifications.models import KillSwitch, ProviderFlow, QueuedTask
 from notifications.models.providers.provider_flow import now_us
 
@@ -41,61 +48,9 @@ ALL_CHECKS_S = 1.7
 """Seconds for all checks together, so that a response is ready within two seconds."""
 ONE_CHECK_S = 1.0
 OLDEST_TASK_S = 60.0
-AUDIT_LAG_S = 60.0
 FAILED_TASKS_S = 86_400.0
 REDIS_TIMEOUT_S = 0.5
 _MOST_NAMED = 3
-HEALTHY, UNHEALTHY, DEGRADED = "healthy", "unhealthy", "degraded"
-
-
-CheckStatus = Annotated[str, choice("CheckStatus", (HEALTHY, UNHEALTHY), "The result of a check.")]
-HealthStatus = Annotated[
-    str, choice("HealthStatus", (HEALTHY, DEGRADED), "`degraded` when any check is `unhealthy`.")
-]
-
-
-class LaneHealth(msgspec.Struct, kw_only=True):
-    """The messages of one lane."""
-
-    queued: int
-    """The number of messages that wait. Example: `1200`"""
-
-    overdue: int
-    """The number of messages whose time has come. Example: `40`"""
-
-    age_s: float
-    """For how many seconds the oldest message is overdue. Example: `0.8`"""
-
-
-class ProviderHealth(msgspec.Struct, kw_only=True):
-    """A provider that carries a channel now."""
-
-    breaker: BreakerStateName
-
-    last_success_at: datetime | None
-    """When it last accepted a message (RFC 3339); null when it never did."""
-
-
-NOT_MIGRATED = "it cannot be read before `carillon migrate` has run"
-"""The reason of a check whose tables or columns do not exist yet."""
-
-
-class CheckResponse(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The result of one check. Fields that are null are left out."""
-
-    status: CheckStatus
-
-    reason: str | None = None
-    """Why the check is unhealthy. Example: `no worker is alive`"""
-
-    lanes: dict[str, LaneHealth] | None = None
-    """The queues by lane."""
-
-    count: int | None = None
-    """The number that the check counted, such as living workers. Example: `2`"""
-
-    providers: dict[str, ProviderHealth] | None = None
-    """The chosen providers by key."""
 
 
 class HealthResponse(msgspec.Struct, kw_only=True):
@@ -160,11 +115,11 @@ def health(*, now: datetime, in_full: Callable[[], bool] = _in_brief) -> HealthR
         "queues": _queues,
         "tasks": _tasks,
         "dead_letters": _dead_letters,
-        "retention": partial(_retention, now),
+        "retention": partial(retention_check, now),
         "templates": partial(_templates, in_full),
         "stops": partial(_stops, in_full),
         "providers": _providers,
-        "audit": _audit,
+        "audit": audit_check,
     }
     if environment().redis_url:
         checks["redis"] = _redis
@@ -351,20 +306,6 @@ def _dead_letters() -> CheckResponse:
     return CheckResponse(status=UNHEALTHY, reason=reason, count=count)
 
 
-def _retention(now: datetime) -> CheckResponse:
-    """Checks that emptying and deleting by age keeps up with new rows."""
-    limit_s = environment().retention_alert_hours * 3600.0
-    behind = {rule: seconds for rule, seconds in lags(now).items() if seconds > limit_s}
-    if not behind:
-        return CheckResponse(status=HEALTHY)
-    rule = max(behind, key=lambda name: behind[name])
-    reason = (
-        f"storage by age is {behind[rule] / 3600:,.0f} h behind ({rule}):"
-        " check that a worker runs, and see `carillon retention --dry-run`"
-    )
-    return CheckResponse(status=UNHEALTHY, reason=reason, count=len(behind))
-
-
 def _providers() -> CheckResponse:
     """Checks the circuit breakers of the chosen providers, not of the hosts behind them."""
     now = now_us()
@@ -381,18 +322,6 @@ def _providers() -> CheckResponse:
         return CheckResponse(status=HEALTHY, providers=found)
     reason = f"unavailable: {', '.join(unavailable)}; see `carillon providers breakers`"
     return CheckResponse(status=UNHEALTHY, reason=reason, providers=found)
-
-
-def _audit() -> CheckResponse:
-    """Checks that the sealer of the audit log keeps up."""
-    backlog = audit_backlog()
-    if backlog.age_s <= AUDIT_LAG_S:
-        return CheckResponse(status=HEALTHY, count=backlog.queued)
-    reason = (
-        f"the oldest audit entry has waited {backlog.age_s:.0f} s to be sealed: check that a"
-        " worker runs, and its log; then `carillon audit verify`"
-    )
-    return CheckResponse(status=UNHEALTHY, reason=reason, count=backlog.queued)
 
 
 def _redis() -> CheckResponse:

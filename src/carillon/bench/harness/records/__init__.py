@@ -1,0 +1,1 @@
+"""The roles of the benchmarks of what is stored for long."""
