@@ -6,7 +6,6 @@ A wrapped key names its master key, so that several are valid while keys are rot
 from __future__ import annotations
 
 import base64
-import binascii
 import functools
 import hashlib
 import os
@@ -91,7 +90,7 @@ def read_master_key(text: str) -> bytes:
     """
     try:
         key = base64.b64decode(text.strip() + "=" * (-len(text.strip()) % 4), altchars=b"-_")
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error is one
         raise ValueError("a master key is 32 bytes in base64") from error
     if len(key) != KEY_BYTES:
         raise ValueError("a master key is 32 bytes in base64")

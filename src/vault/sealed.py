@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import msgspec
 from django.core.exceptions import FieldError
 from django.db import models
+from django.db.models.functions import Cast
 from django.db.models.lookups import Exact, In, IsNull
 from django.db.models.query_utils import DeferredAttribute
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # Django's fields take type arguments in the stubs only
     QuerySetBase = models.QuerySet[Any]
 else:
     CharBase, BinaryBase, QuerySetBase = models.CharField, models.BinaryField, models.QuerySet
+INDEX_LENGTH = 40
 _INDEX = re.compile(r"[0-9a-f]{40}")
 _LOOKUPS = frozenset({"exact", "in", "isnull"})
 
@@ -82,6 +84,15 @@ class SealedText(CharBase):
         """Returns what the column has for a text."""
         return text and blind_index(f"{self.purpose}:{text}")
 
+    def db_type(self, connection: Any) -> str:
+        """Returns the type of the column, which takes an index as well as a text."""
+        return f"varchar({max(self.max_length or 0, INDEX_LENGTH)})"
+
+    def pre_save(self, model_instance: Any, add: bool) -> Any:
+        """Returns the text, or the column as it was read where the text was not read."""
+        held = model_instance.__dict__.get(self.attname)
+        return held if isinstance(held, StoredValue) else super().pre_save(model_instance, add)
+
     def from_db_value(self, value: str | None, *_: Any) -> StoredValue | str | None:
         return StoredValue(value) if value else value
 
@@ -104,7 +115,7 @@ class SealedText(CharBase):
     def columns_of(self, value: Any) -> list[Any]:
         """Returns what the column may have for a text: the index, or the text of an older row."""
         found = self.get_prep_value(value)
-        text = value.text if isinstance(value, StoredValue) else value
+        text = "" if isinstance(value, StoredValue) else value
         is_plain = isinstance(text, str) and text and not _INDEX.fullmatch(text)
         return [found, text] if is_plain else [found]
 
@@ -172,8 +183,9 @@ class SealedQuerySet(QuerySetBase):
                 raise FieldError(f"{name} is sealed: load the objects, and read it from each")
 
     def update(self, **kwargs: Any) -> int:
-        # bulk_update() passes a Case, and the sealed column with it.
-        self._check(name for name, value in kwargs.items() if not isinstance(value, models.Case))
+        # bulk_update() passes a Case (in a Cast on PostgreSQL), and the sealed column with it.
+        several = (models.Case, Cast)
+        self._check(name for name, value in kwargs.items() if not isinstance(value, several))
         return super().update(**kwargs)
 
     def values(self, *fields: Any, **expressions: Any) -> Any:
@@ -277,6 +289,8 @@ class SealedModel(models.Model):
         cell = self.sealed
         if cell is None:
             return stored.text  # a row of an older release
+        if not cell:
+            return ""  # only the index remains
         opened = self.__dict__.get("_opened")
         if opened is None or opened[0] is not cell:
             opened = self.__dict__["_opened"] = (cell, open_texts(cell, self.sealed_about()))

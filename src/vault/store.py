@@ -171,3 +171,25 @@ def erase_keys(ids: Iterable[int], *, at: datetime | None = None) -> int:
     for each in wanted:
         _scope.keys.pop(each, None)
     return erased
+
+
+def rewrap_keys(after: int, count: int = _AT_ONCE) -> tuple[int, int, int]:
+    """Wraps some keys by the current master key; it may run while others use them.
+
+    Args:
+        after: the id of the last key that was looked at; 0 at the beginning.
+        count: the most keys to look at.
+
+    Returns:
+        the id of the last key, how many keys were looked at, and how many were wrapped again.
+    """
+    masters = master_keys()
+    with transaction.atomic(using=settings.KEYS_ALIAS):
+        rows = list(DataKey.objects.filter(pk__gt=after).order_by("pk")[:count])
+        old = [row for row in rows if not masters.is_current(row.wrapped)]
+        for row in old:
+            # Compared with what was read: of two rotations at once, each key is wrapped by one.
+            before, key_id = bytes(row.wrapped), row.pk
+            wrapped = masters.wrap(masters.unwrap(before, key_id), key_id)
+            DataKey.objects.filter(pk=key_id, wrapped=before).update(wrapped=wrapped)
+    return (rows[-1].pk if rows else after), len(rows), len(old)

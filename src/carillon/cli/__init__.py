@@ -30,6 +30,7 @@ SUBCOMMANDS = {
     "set-aside": "List and resume items of periodic work that failed.",
     "retention": "Empty and delete rows by their age, or print what would go.",
     "kill-switch": "Stop and resume deliveries.",
+    "keys": "Rotate the master key, and seal rows of an older release.",
     "audit": "Verify and export the audit log, print its checkpoint.",
     "bench": "Measure performance against a baseline in the same run.",
     "chaos": "Kill workers and count the mails that arrived.",

@@ -171,9 +171,7 @@ def _scopes() -> str:
         found += [
             f"## `{scope}`",
             "",
-            reach.allows,
-            "",
-            f"It can be used for: {reach.becomes}",
+            f"{reach.allows} It can be used for: {reach.becomes}",
             "",
         ]
         found += [f"Calls: {listed(reach.routes)}", ""] if reach.routes else []

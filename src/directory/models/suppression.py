@@ -11,7 +11,7 @@ from directory.addresses import normalise_address
 from directory.models.address_key import AddressKey
 from directory.models.contact import ContactKind
 from vault.cells import Key
-from vault.sealed import SealedModel, SealedQuerySet, SealedText
+from vault.sealed import SealedModel, SealedQuerySet, SealedText, StoredValue
 
 
 class SuppressionQuerySet(SealedQuerySet):
@@ -21,6 +21,30 @@ class SuppressionQuerySet(SealedQuerySet):
         """Returns the kind and the address column of the rows with one of these columns."""
         rows = self.filter(address__in=list(forms.values()))
         return {(kind, stored.text) for kind, stored in rows.indexes("kind", "address")}
+
+    def list_index(
+        self, kind: str, form: str, older: Iterable[str], *, reason: str, source: str
+    ) -> None:
+        """Suppresses an address by its index alone, and removes its text where it is stored.
+
+        Args:
+            kind: the kind of the address.
+            form: its index.
+            older: what the column has in a row of an older release.
+            reason: a code.
+            source: who suppressed it.
+        """
+        rows: models.QuerySet[Suppression] = models.QuerySet(self.model).filter(
+            models.Q(address=StoredValue(form))
+            | models.Q(address__in=[StoredValue(each) for each in older]),
+            kind=kind,
+        )
+        if rows.exists():
+            models.QuerySet.update(rows, address=StoredValue(form), sealed=b"", reason=reason)
+            return
+        row = self.model(kind=kind, address=StoredValue(form), reason=reason, source=source)
+        row.sealed = b""
+        models.QuerySet(self.model).bulk_create([row], ignore_conflicts=True)
 
 
 class Suppression(SealedModel):

@@ -225,6 +225,16 @@ SCOPE_REACH: dict[str, ScopeReach] = {
             """
         ),
     ),
+    "privacy:erase": ScopeReach(
+        "Erase users and addresses, and read certificates.",
+        "The loss of any user's data and of their waiting messages, which nothing restores.",
+        _named("erase_user erase_address get_certificate"),
+    ),
+    "privacy:hold": ScopeReach(
+        "Place and end legal holds.",
+        "A hold delays every erasure of its user; its end lets a waiting erasure go on.",
+        _named("list_holds place_hold end_hold"),
+    ),
     "operations": ScopeReach(
         "Kill switches, dead letters, failed items, callbacks, received SMS.",
         "No notifications for any user, or repeated ones; the texts of received SMS.",

@@ -18,6 +18,7 @@ from notifications.api import (
     notifications,
     operations,
     preferences,
+    privacy,
     providers,
     relations,
     schedules,
@@ -48,5 +49,6 @@ ROUTES: tuple[Route, ...] = (
     *operations.ROUTES,
     *dead_letters.ROUTES,
     *audit.ROUTES,
+    *privacy.ROUTES,
     *health.ROUTES,
 )

@@ -66,6 +66,7 @@ from notifications.models.people.consent import (
     ConsentRecord,
     LedgerError,
 )
+from notifications.models.people.erasure import Erasure, ErasureState, LegalHold
 from notifications.models.people.preference import (
     NotificationCategoryPreference,
     UserNotificationPreference,
@@ -116,6 +117,8 @@ __all__ = [
     "DeliveryBatch",
     "DigestBucket",
     "DigestItem",
+    "Erasure",
+    "ErasureState",
     "FrequencyCount",
     "IdempotencyKey",
     "InboundSms",
@@ -128,6 +131,7 @@ __all__ = [
     "LeafKind",
     "LedgerError",
     "LegalBasis",
+    "LegalHold",
     "LoopReport",
     "MessageEvent",
     "Notification",

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from notifications.features.retention import walks
-from notifications.features.retention.holds import add_hold_source, remove_hold_source
 from notifications.features.retention.service import RetentionService
 from notifications.models import (
     Broadcast,
     Category,
     DeadLetter,
     DeliveryAttempt,
+    LegalHold,
     Notification,
     NotificationMessage,
     RetentionLeftover,
@@ -162,16 +162,13 @@ def test_the_rows_of_a_user_under_a_legal_hold_stay(frozen: Any) -> None:
     held = old_notification(frozen.now - FACTS - DAY)
     old_notification(frozen.now - FACTS - DAY)
 
-    def source() -> list[int]:
-        return [held.user_id]
-
-    add_hold_source(source)
+    LegalHold.objects.create(user_id=held.user_id, reason="case", actor="a", created_at=frozen.now)
     try:
         run(frozen)
         assert keys() == {held.pk}
         assert not is_emptied(held)
     finally:
-        remove_hold_source(source)
+        LegalHold.objects.all().delete()
     frozen.forward(2 * 86_400)
     run(frozen)
     assert keys() == set()

@@ -10,7 +10,6 @@ import pytest
 from directory.models import AddressProof
 from notifications.domain.errors import Conflict
 from notifications.features.broadcasts.delivery.retry import retry
-from notifications.features.retention.holds import add_hold_source, remove_hold_source
 from notifications.features.retention.service import RetentionService
 from notifications.features.scheduling.rescheduling import reschedule
 from notifications.models import (
@@ -24,6 +23,7 @@ from notifications.models import (
     InboundSms,
     Job,
     LateOutcome,
+    LegalHold,
     MessageEvent,
     Notification,
     NotificationMessage,
@@ -162,14 +162,11 @@ class TestBroadcasts:
         made = self.make(frozen.now - OLD)
         held = BroadcastRecipient.objects.earliest("pk").recipient_id
 
-        def source() -> list[int]:
-            return [held]
-
-        add_hold_source(source)
+        LegalHold.objects.create(user_id=held, reason="case", actor="a", created_at=frozen.now)
         try:
             run(frozen)
         finally:
-            remove_hold_source(source)
+            LegalHold.objects.all().delete()
         assert BroadcastRecipient.objects.get().recipient_id == held
         assert Broadcast.objects.get() == made
 
@@ -330,14 +327,11 @@ def test_a_hold_concerns_refused_sends_digests_and_inbound_sms(frozen: Any) -> N
             created_at=old,
         )
 
-    def source() -> list[int]:
-        return [held]
-
-    add_hold_source(source)
+    LegalHold.objects.create(user_id=held, reason="case", actor="a", created_at=frozen.now)
     try:
         maintain()
     finally:
-        remove_hold_source(source)
+        LegalHold.objects.all().delete()
     assert RefusedSend.objects.get().user_id == held
     assert DigestBucket.objects.get().user_id == held
     assert InboundSms.objects.get().users == [held]

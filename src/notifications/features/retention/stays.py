@@ -58,6 +58,8 @@ STAYS: Mapping[str, str] = {
     "notifications.RetentionProgress": _STATE,
     "notifications.RetentionLeftover": _LIVE,
     "notifications.ConsentRecord": _EVIDENCE,
+    "notifications.Erasure": "evidence: the certificate of an erasure",
+    "notifications.LegalHold": _CONFIGURATION,
     "notifications.UserNotificationPreference": _PEOPLE,
     "notifications.NotificationCategoryPreference": _PEOPLE,
     "notifications.ProviderConfig": _CONFIGURATION,

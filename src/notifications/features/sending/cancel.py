@@ -68,6 +68,20 @@ def cancel_many(notification_keys: Sequence[int], *, by: str, now: datetime) -> 
     return len(keys)
 
 
+def withdraw(
+    rows: QuerySet[NotificationMessage], *, by: str, now: datetime
+) -> tuple[int, list[int]]:
+    """Cancels all waiting messages that are not in flight, in the caller's transaction.
+
+    Returns how many it cancelled, and the keys of those in flight.
+    """
+    waiting = lock_pending(rows)
+    in_flight = [message.pk for message in waiting if is_in_flight(message)]
+    moved = _cancel([m for m in waiting if m.pk not in set(in_flight)], by=by, now=now)
+    _mark_cancelled(sorted({m.notification_id for m in waiting if m.pk in moved}), now=now)
+    return len(moved), in_flight
+
+
 def lock_pending(rows: QuerySet[NotificationMessage]) -> list[NotificationMessage]:
     """Locks the batches of the pending messages and returns these messages.
 

@@ -17,6 +17,7 @@ from notifications.features.broadcasts.delivery.upkeep import (
     maintain_broadcasts,
     scheduled_due,
 )
+from notifications.features.privacy.steps import erase_due
 from notifications.features.receipts.apply import apply_due
 from notifications.features.receipts.poll import poll_due
 from notifications.features.retention.service import RetentionService
@@ -34,6 +35,7 @@ from notifications.infra.database.clock_bridge import database_now
 from notifications.models import (
     Broadcast,
     BroadcastChange,
+    Erasure,
     ProviderCallback,
     QueuedTask,
     RetentionProgress,
@@ -112,6 +114,7 @@ def loop_conditions(rounds: ScheduleRounds) -> Mapping[str, Condition]:
         loops.RETENTION.name: lambda now: [RetentionProgress.objects.filter(next_at__lte=now)],
         loops.TASKS.name: lambda now: [QueuedTask.objects.waiting(now)],
         loops.AUDIT.name: lambda now: unsealed(),
+        loops.ERASURES.name: lambda now: [Erasure.objects.due(now)],
         loops.SCHEDULED.name: rounds.process.is_due,
         loops.STUCK.name: rounds.retry.is_due,
         loops.CANCELLED.name: rounds.clean_up.is_due,
@@ -131,6 +134,7 @@ def loop_calls(rounds: ScheduleRounds | None = None) -> Mapping[str, Callable[[]
         loops.DIGESTS.name: lambda: close_due(now=database_now()),
         loops.PROOFS.name: lambda: prove_due(now=database_now()),
         loops.AUDIT.name: lambda: seal_due(now=database_now()),
+        loops.ERASURES.name: lambda: erase_due(now=database_now()),
         loops.UPKEEP.name: maintain,
         loops.RETENTION.name: RetentionService().run,
         loops.SCHEDULED.name: lambda: rounds.process.run_if_due(database_now()),

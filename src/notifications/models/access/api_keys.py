@@ -48,6 +48,8 @@ SCOPES = {
     "webhooks:write": "see, set and replay status webhooks",
     "broadcasts": "make, send and control broadcasts",
     "audit:read": "read the audit log, its proofs and exports",
+    "privacy:erase": "erase users and addresses, and read the certificates",
+    "privacy:hold": "place and end legal holds",
     "operations": "kill switch and dead letters",
     "api-keys:write": "make and revoke API keys",
 }

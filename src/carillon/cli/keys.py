@@ -1,0 +1,44 @@
+"""`carillon keys`."""
+
+from __future__ import annotations
+
+import click
+
+from carillon.cli import setup_django
+
+
+@click.group(epilog="Example: carillon keys rotate")
+def command() -> None:
+    """Rotate the master key, and seal rows of an older release."""
+    setup_django()
+
+
+@command.command("rotate", epilog="Example: carillon keys rotate")
+def rotate() -> None:
+    """Wrap all data keys by the current master key, while the service runs.
+
+    Set the new key as CARILLON_MASTER_KEY and the old one in CARILLON_OLD_MASTER_KEYS, restart all
+    processes, run this command, then remove the old one. It may be interrupted and repeated.
+    """
+    from notifications.features.privacy import keys
+    from vault.master import MasterKeyMissing
+
+    with click.progressbar(length=keys.count_keys(), label="keys") as bar:
+        try:
+            changed = keys.rotate(bar.update)
+        except MasterKeyMissing as error:
+            raise click.ClickException(str(error)) from error
+    click.echo(f"{changed:,} keys were wrapped by the current master key")
+
+
+@command.command("seal", epilog="Example: carillon keys seal")
+def seal() -> None:
+    """Seal the texts of people that an older release stored readably, while the service runs.
+
+    It may be interrupted and repeated.
+    """
+    from notifications.features.privacy import keys
+
+    with click.progressbar(length=keys.count_readable(), label="rows") as bar:
+        sealed = keys.seal_rows(bar.update)
+    click.echo(f"{sealed:,} rows were sealed")

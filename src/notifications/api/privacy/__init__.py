@@ -1,0 +1,5 @@
+"""Routes of erasure, certificates and legal holds."""
+
+from notifications.api.privacy.routes import ROUTES
+
+__all__ = ["ROUTES"]

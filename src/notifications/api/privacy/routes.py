@@ -1,0 +1,131 @@
+"""Routes of erasure, certificates and legal holds."""
+
+from __future__ import annotations
+
+import msgspec
+
+from notifications.api.bodies import check_body
+from notifications.api.pages import PAGE_QUERY, links, page_of
+from notifications.api.route import ApiRequest, Route
+from notifications.api.user_reference import user_in_body
+from notifications.features.privacy.schemas import (
+    CertificateResponse,
+    EraseAddressBody,
+    EraseBody,
+    ErasureResponse,
+    HoldBody,
+    HoldResponse,
+)
+from notifications.features.privacy.service import ERASE, HOLD, PrivacyService
+from notifications.infra.field_types import NextPage, PreviousPage
+
+
+class HoldList(msgspec.Struct, kw_only=True):
+    """A page of legal holds, the oldest first."""
+
+    results: list[HoldResponse]
+    """The holds of this page."""
+
+    next: NextPage = None
+    previous: PreviousPage = None
+
+
+def erase_user(request: ApiRequest) -> ErasureResponse:
+    body = check_body(request.body, EraseBody)
+    return PrivacyService().erase_user(
+        identifier=request.params["id"], reason=body.reason, caller=request.caller
+    )
+
+
+def erase_address(request: ApiRequest) -> ErasureResponse:
+    body = check_body(request.body, EraseAddressBody)
+    return PrivacyService().erase_address(body=body, caller=request.caller)
+
+
+def certificate(request: ApiRequest) -> CertificateResponse:
+    return PrivacyService().certificate(identifier=request.params["id"], caller=request.caller)
+
+
+def holds(request: ApiRequest) -> HoldList:
+    page = page_of(request)
+    found = PrivacyService().holds(caller=request.caller, after=page.after, limit=page.fetch)
+    following, previous = links(request, page, [hold.number for hold in found])
+    return HoldList(results=found[: page.limit], next=following, previous=previous)
+
+
+def place_hold(request: ApiRequest) -> HoldResponse:
+    body = check_body(request.body, HoldBody)
+    return PrivacyService().place_hold(
+        user=user_in_body(body), reason=body.reason, caller=request.caller
+    )
+
+
+def end_hold(request: ApiRequest) -> tuple[int, None]:
+    PrivacyService().end_hold(identifier=request.params["id"], caller=request.caller)
+    return 204, None
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="erase_user",
+        method="POST",
+        path="/api/v1/privacy/users/{id}/erase",
+        handler=erase_user,
+        summary="Erase a user: nothing is sent any more, then the keys and all rows are deleted.",
+        scope=ERASE,
+        body=EraseBody,
+        responses={202: ErasureResponse},
+        errors=(404, 409),
+    ),
+    Route(
+        name="erase_address",
+        method="POST",
+        path="/api/v1/privacy/addresses/erase",
+        handler=erase_address,
+        summary="Erase an address that belongs to no user.",
+        scope=ERASE,
+        body=EraseAddressBody,
+        responses={202: ErasureResponse},
+    ),
+    Route(
+        name="get_certificate",
+        method="GET",
+        path="/api/v1/privacy/certificates/{id}",
+        handler=certificate,
+        summary="Get the certificate of an erasure: what was erased, in which store.",
+        scope=ERASE,
+        responses={200: CertificateResponse},
+        errors=(404,),
+    ),
+    Route(
+        name="list_holds",
+        method="GET",
+        path="/api/v1/privacy/holds",
+        handler=holds,
+        summary="List the legal holds, the oldest first.",
+        scope=HOLD,
+        query=PAGE_QUERY,
+        responses={200: HoldList},
+    ),
+    Route(
+        name="place_hold",
+        method="POST",
+        path="/api/v1/privacy/holds",
+        handler=place_hold,
+        summary="Place a legal hold: nothing of the user is deleted while it is in force.",
+        scope=HOLD,
+        body=HoldBody,
+        responses={201: HoldResponse},
+        errors=(404,),
+    ),
+    Route(
+        name="end_hold",
+        method="DELETE",
+        path="/api/v1/privacy/holds/{id}",
+        handler=end_hold,
+        summary="End a legal hold. An erasure that waits for it goes on.",
+        scope=HOLD,
+        responses={204: None},
+        errors=(404,),
+    ),
+)

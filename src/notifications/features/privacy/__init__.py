@@ -1,0 +1,1 @@
+"""Erasure of people and addresses, its certificates, and legal holds."""

@@ -1,0 +1,116 @@
+"""Begins an erasure: in one transaction nothing is sent to the person any more.
+
+It locks the batches of the waiting messages, as a cancellation does. A message that the journal
+named before is in flight and is listed in the certificate; no later journal names one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+
+from directory.models import AddressKey, ContactPoint, Suppression, User
+from directory.models.address_key import address_index
+from notifications.domain.errors import Conflict
+from notifications.features.privacy.holds import is_held
+from notifications.features.sending.cancel import withdraw
+from notifications.models import DigestItem, Erasure, NotificationMessage
+from notifications.models.audit.entries import record_erasure
+from vault.store import scope
+
+SOURCE = "erasure"
+REASON = "erased"
+
+
+def erase_person(user: User, *, reason: str, actor: str, now: datetime) -> Erasure:
+    """Stops everything that waits for a person, and stores the erasure.
+
+    Raises:
+        Conflict: erasure_open: the person is being erased.
+    """
+    try:
+        with transaction.atomic(), scope():
+            return _begin(user, reason=reason, actor=actor, now=now)
+    except IntegrityError as error:
+        raise Conflict("this person is being erased", code="erasure_open") from error
+
+
+def _begin(user: User, *, reason: str, actor: str, now: datetime) -> Erasure:
+    held = is_held(user.pk)
+    erasure = Erasure.objects.create(
+        user_id=user.pk,
+        person=user.uuid,
+        reason=reason,
+        actor=actor,
+        state=Erasure.State.WAITING_FOR_HOLD if held else Erasure.State.REQUESTED,
+        requested_at=now,
+        next_at=now,
+    )
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    rows = NotificationMessage.objects.filter(user_id=user.pk)
+    cancelled, in_flight = withdraw(rows, by=SOURCE, now=now)
+    DigestItem.objects.filter(bucket__user_id=user.pk, bucket__closed_at=None).delete()
+    erasure.removed = {"messages_cancelled": cancelled}
+    erasure.in_flight = in_flight
+    if not held:
+        erasure.key_ids = _keys_of(user)
+        _list_addresses(user, now=now)
+    erasure.save()
+    record_erasure(user.pk, reason=reason, actor=actor, at=now)
+    return erasure
+
+
+def prepare_held(erasure: Erasure, *, now: datetime) -> None:
+    """Lets an erasure go on whose hold has ended. The caller is in a transaction."""
+    user = User.objects.filter(pk=erasure.user_id or 0).first()
+    if user is not None:
+        with scope():
+            erasure.key_ids = _keys_of(user)
+            _list_addresses(user, now=now)
+    erasure.state, erasure.next_at = Erasure.State.REQUESTED, now
+    erasure.save()
+
+
+def erase_address(kind: str, address: str, *, reason: str, actor: str, now: datetime) -> Erasure:
+    """Stops everything that waits for an address without a user, and stores the erasure."""
+    with transaction.atomic():
+        keys = AddressKey.objects.filter(index=address_index(kind, address))
+        erasure = Erasure.objects.create(
+            kind=kind,
+            reason=reason,
+            actor=actor,
+            state=Erasure.State.REQUESTED,
+            requested_at=now,
+            next_at=now,
+            key_ids=sorted(set(keys.values_list("key_id", flat=True))),
+        )
+        _list_address(kind, address)
+        record_erasure(0, reason=reason, actor=actor, at=now)
+    return erasure
+
+
+def _keys_of(user: User) -> list[int]:
+    """Returns the ids of the keys of a person and of their addresses."""
+    indexes = [address_index(kind, address) for kind, address in _addresses_of(user)]
+    stored = AddressKey.objects.filter(index__in=indexes).values_list("key_id", flat=True)
+    own = [] if user.key_id is None else [user.key_id]
+    return sorted({*own, *stored})
+
+
+def _addresses_of(user: User) -> Iterable[tuple[str, str]]:
+    for point in ContactPoint.objects.filter(user=user):
+        if point.address:
+            yield point.kind, point.address
+
+
+def _list_addresses(user: User, *, now: datetime) -> None:
+    for kind, address in _addresses_of(user):
+        _list_address(kind, address)
+
+
+def _list_address(kind: str, address: str) -> None:
+    """Suppresses an address by its index alone: an import of it must not reach the person."""
+    (form, *older) = Suppression.address_forms([address])
+    Suppression.objects.list_index(kind, form, older, reason=REASON, source=SOURCE)

@@ -1,0 +1,193 @@
+"""PrivacyService: erases people and addresses, shows certificates, places legal holds."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from directory.addresses import AddressFault, read_address
+from notifications.domain.callers import Caller
+from notifications.domain.errors import FieldError, InvalidRequest, NotFound
+from notifications.features.access.callers import forget_callers
+from notifications.features.access.persons import person_for
+from notifications.features.access.service import missing_scope
+from notifications.features.privacy.request import erase_address, erase_person, prepare_held
+from notifications.features.privacy.schemas import (
+    CertificateResponse,
+    EraseAddressBody,
+    ErasureResponse,
+    HoldResponse,
+)
+from notifications.infra import clock
+from notifications.models import Erasure, LegalHold
+from notifications.models.audit.actions import record_change
+
+ERASE, HOLD = "privacy:erase", "privacy:hold"
+_KINDS = {"email": "email", "phone": "phone", "telegram_id": "telegram"}
+_RESIDUES = [
+    "backups: unreadable, because the keys are deleted; copies of the key store are to be deleted"
+    " within 7 days",
+    "consent records: the number of the person, the purpose and the time, as evidence",
+    "suppressions: a keyed hash of each address, its kind and the date",
+]
+_DEAD_ROWS = "PostgreSQL: dead rows until the next vacuum; their cells are unreadable"
+
+
+def _require(caller: Caller, scope: str) -> None:
+    if not caller.may(scope):
+        raise missing_scope(scope)
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        return UUID(int=0)  # no row has it
+
+
+class PrivacyService:
+    """Erasure, certificates and legal holds, for staff and for keys with the scopes."""
+
+    def erase_user(self, *, identifier: object, reason: str, caller: Caller) -> ErasureResponse:
+        """Stops all sending to a user, and begins the erasure.
+
+        Raises:
+            NotFound (unknown_user), Refused (missing_scope), Conflict (erasure_open).
+        """
+        _require(caller, ERASE)
+        user = person_for(caller, identifier, scope=ERASE)
+        erasure = erase_person(user, reason=reason, actor=caller.name, now=clock.now())
+        forget_callers()
+        return _erasure(erasure)
+
+    def erase_address(self, *, body: EraseAddressBody, caller: Caller) -> ErasureResponse:
+        """Begins the erasure of an address that belongs to no user.
+
+        Raises:
+            InvalidRequest, Refused (missing_scope).
+        """
+        _require(caller, ERASE)
+        given = {name: text for name in _KINDS if (text := getattr(body, name)) is not None}
+        if len(given) != 1:
+            detail = "name exactly one of email, phone and telegram_id"
+            raise InvalidRequest([FieldError("email", "one_address", detail)])
+        ((name, text),) = given.items()
+        try:
+            address = read_address(_KINDS[name], text)
+        except AddressFault as fault:
+            raise InvalidRequest([FieldError(name, "invalid", fault.in_full)]) from fault
+        return _erasure(
+            erase_address(
+                _KINDS[name], address, reason=body.reason, actor=caller.name, now=clock.now()
+            )
+        )
+
+    def certificate(self, *, identifier: str, caller: Caller) -> CertificateResponse:
+        """Returns the certificate of an erasure.
+
+        Raises:
+            NotFound (unknown_certificate), Refused (missing_scope).
+        """
+        _require(caller, ERASE)
+        erasure = Erasure.objects.filter(uuid=_uuid(identifier)).first()
+        if erasure is None:
+            raise NotFound(f"there is no certificate {identifier}", code="unknown_certificate")
+        return certificate_of(erasure)
+
+    def holds(self, *, caller: Caller, after: int = 0, limit: int = 50) -> list[HoldResponse]:
+        """Returns the legal holds, the oldest first."""
+        _require(caller, HOLD)
+        rows = LegalHold.objects.filter(pk__gt=after).order_by("pk")
+        return [_hold(row) for row in rows[: max(1, limit)]]
+
+    def place_hold(self, *, user: object, reason: str, caller: Caller) -> HoldResponse:
+        """Places a legal hold on a user.
+
+        Raises:
+            NotFound (unknown_user), Refused (missing_scope).
+        """
+        _require(caller, HOLD)
+        person, now = person_for(caller, user, scope=HOLD), clock.now()
+        with transaction.atomic():
+            hold = LegalHold.objects.create(
+                user_id=person.pk, reason=reason, actor=caller.name, created_at=now
+            )
+            _record(caller, "hold.placed", hold, after={"reason": reason})
+        return _hold(hold)
+
+    def end_hold(self, *, identifier: str, caller: Caller) -> None:
+        """Ends a legal hold. An erasure that waits for it goes on.
+
+        Raises:
+            NotFound (unknown_hold), Refused (missing_scope).
+        """
+        _require(caller, HOLD)
+        with transaction.atomic():
+            hold = LegalHold.objects.filter(uuid=_uuid(identifier)).first()
+            if hold is None:
+                raise NotFound(f"there is no legal hold {identifier}", code="unknown_hold")
+            user_id = hold.user_id
+            _record(caller, "hold.ended", hold, before={"reason": hold.reason})
+            hold.delete()
+            if not LegalHold.objects.filter(user_id=user_id).exists():
+                waiting = Erasure.objects.filter(
+                    user_id=user_id, state=Erasure.State.WAITING_FOR_HOLD
+                )
+                for erasure in waiting:
+                    prepare_held(erasure, now=clock.now())
+
+
+def certificate_of(erasure: Erasure) -> CertificateResponse:
+    """Returns the certificate of an erasure."""
+    dead_rows = [_DEAD_ROWS] if connection.vendor == "postgresql" else []
+    return CertificateResponse(
+        certificate_id=erasure.uuid,
+        state=erasure.state,
+        user_id=erasure.user_id,
+        user_uuid=erasure.person,
+        kind=erasure.kind or None,
+        reason=erasure.reason,
+        actor=erasure.actor,
+        requested_at=erasure.requested_at,
+        keys_erased_at=erasure.keys_erased_at,
+        finished_at=erasure.finished_at,
+        keys=[str(key) for key in erasure.key_ids],
+        in_flight=[str(key) for key in erasure.in_flight],
+        removed=erasure.removed,
+        residues=[*_RESIDUES, *dead_rows],
+    )
+
+
+def _erasure(erasure: Erasure) -> ErasureResponse:
+    return ErasureResponse(certificate_id=erasure.uuid, state=erasure.state)
+
+
+def _hold(hold: LegalHold) -> HoldResponse:
+    return HoldResponse(
+        id=hold.uuid,
+        number=hold.pk,
+        user_id=hold.user_id,
+        reason=hold.reason,
+        actor=hold.actor,
+        created_at=hold.created_at,
+    )
+
+
+def _record(
+    caller: Caller,
+    action: str,
+    hold: LegalHold,
+    *,
+    before: dict[str, str] | None = None,
+    after: dict[str, str] | None = None,
+) -> None:
+    record_change(
+        actor=caller.name,
+        action=action,
+        target=f"hold:{hold.uuid}",
+        at=clock.now(),
+        subject_id=hold.user_id,
+        before=before,
+        after=after,
+    )

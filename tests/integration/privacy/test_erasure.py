@@ -1,0 +1,179 @@
+"""Erasure of people: nothing is sent, keys go, rows go, addresses stay suppressed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.db import connections
+
+from directory.importing import import_users
+from directory.models import AddressKey, ContactPoint, Device, SearchToken, Suppression, User
+from notifications.domain.callers import SYSTEM
+from notifications.domain.errors import Conflict, InvalidRequest, NotFound, Refused
+from notifications.features.privacy import steps
+from notifications.features.privacy.schemas import EraseAddressBody
+from notifications.features.privacy.service import PrivacyService
+from notifications.features.privacy.steps import erase_due
+from notifications.features.sending.service import NotificationService
+from notifications.models import (
+    Erasure,
+    LegalHold,
+    Notification,
+    NotificationMessage,
+)
+from tests.integration.api.conftest import send_body
+from tests.integration.factories import make_template, make_user
+from vault.models import DataKey, ErasedKey
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("template")]
+SECRETS = ("Zebulon", "Quagmire", "zebulon@example.org", "+4915112345678", "zebu-17", "token-of-z")
+
+
+@pytest.fixture
+def person():
+    user = make_user(
+        username="zebu-17",
+        email="zebulon@example.org",
+        first_name="Zebulon",
+        last_name="Quagmire",
+        phone_number="+4915112345678",
+    )
+    Device.objects.create(user=user, token="token-of-z")
+    return user
+
+
+def texts_of_database() -> str:
+    """Everything that the rows of both databases have, as text."""
+    found = []
+    for connection in connections.all():
+        with connection.cursor() as cursor:
+            for table in connection.introspection.table_names(cursor):
+                cursor.execute(f'SELECT * FROM "{table}"')
+                for row in cursor.fetchall():
+                    found += [
+                        bytes(v).decode("latin-1") if isinstance(v, bytes | memoryview) else str(v)
+                        for v in row
+                    ]
+    return "\n".join(found)
+
+
+def erase(user, reason="request of 3 May"):
+    return PrivacyService().erase_user(identifier=user.pk, reason=reason, caller=SYSTEM)
+
+
+def test_no_text_of_a_person_is_readable_in_the_rows(person):
+    NotificationService().send(body=send_body(person), caller=SYSTEM)
+    stored = texts_of_database()
+    assert [text for text in SECRETS if text in stored] == []
+
+
+def test_an_erased_person_leaves_nothing_but_a_suppression(person, frozen):
+    NotificationService().send(body=send_body(person), caller=SYSTEM)
+    key_id = person.key_id
+
+    made = erase(person)
+    assert made.state == "requested"
+    assert set(NotificationMessage.objects.values_list("status", flat=True)) == {"cancelled"}
+    assert erase_due(now=frozen.now) == 1
+
+    assert not User.objects.filter(pk=person.pk).exists()
+    for model in (Notification, NotificationMessage, ContactPoint, Device, SearchToken, AddressKey):
+        assert not model.objects.exists(), model
+    assert not DataKey.objects.filter(pk=key_id).exists()
+    assert ErasedKey.objects.filter(pk=key_id).exists()
+    rows = list(Suppression.objects.all())
+    assert {(row.kind, row.address) for row in rows} == {("email", ""), ("phone", "")}
+
+    found = PrivacyService().certificate(identifier=str(made.certificate_id), caller=SYSTEM)
+    assert (found.state, found.user_id, found.in_flight) == ("done", person.pk, [])
+    assert str(key_id) in found.keys
+    assert found.removed["messages_cancelled"] == 1
+    assert found.removed["notifications"] == 1
+    assert found.residues
+
+
+def test_an_import_of_an_erased_address_stays_suppressed(person, frozen):
+    erase(person)
+    erase_due(now=frozen.now)
+    import_users([json.dumps({"external_id": "x", "email": "Zebulon@Example.org"})], kind="ndjson")
+
+    again = User.objects.get(external_id="x")
+    assert again.email == "Zebulon@example.org"
+    with pytest.raises(Refused) as caught:
+        NotificationService().send(body={**send_body(again), "channel": "email"}, caller=SYSTEM)
+    assert caught.value.code == "opted_out"
+
+
+def test_what_is_sent_to_a_person_meanwhile_is_not_sent(person, frozen):
+    erase(person)
+    erase_due(now=frozen.now)
+    with pytest.raises(NotFound):
+        NotificationService().send(body=send_body(person), caller=SYSTEM)
+
+
+def test_a_second_erasure_of_a_person_is_refused(person):
+    erase(person)
+    with pytest.raises(Conflict) as caught:
+        erase(person)
+    assert caught.value.code == "erasure_open"
+
+
+def test_a_hold_stops_sending_and_delays_the_erasure(person, frozen):
+    NotificationService().send(body=send_body(person), caller=SYSTEM)
+    hold = PrivacyService().place_hold(user=person.pk, reason="case 17", caller=SYSTEM)
+
+    made = erase(person)
+    assert made.state == "waiting_for_hold"
+    assert erase_due(now=frozen.now) == 0
+    assert not User.objects.get(pk=person.pk).is_active
+    assert User.objects.get(pk=person.pk).email == "zebulon@example.org"
+
+    PrivacyService().end_hold(identifier=str(hold.id), caller=SYSTEM)
+    assert not LegalHold.objects.exists()
+    assert erase_due(now=frozen.now) == 1
+    assert not User.objects.filter(pk=person.pk).exists()
+    assert Erasure.objects.get().state == "done"
+
+
+def test_an_address_without_a_user_is_erased(frozen):
+    make_template("test.plain", email_body_template="{{ amount }}")
+    body = {
+        "template_path": "test.plain",
+        "to": {"email": "stranger@example.org"},
+        "channel": "email",
+        "context": {"amount": 5},
+    }
+    sent = NotificationService().send(body=body, caller=SYSTEM)
+    notification = Notification.objects.get(uuid=sent.id)
+    assert notification.address == {"email": "stranger@example.org"}
+
+    body = EraseAddressBody(reason="asked", email="Stranger@example.org")
+    PrivacyService().erase_address(body=body, caller=SYSTEM)
+    assert erase_due(now=frozen.now) == 1
+
+    notification.refresh_from_db()
+    assert notification.address is None
+    assert notification.context is None
+    assert "stranger" not in texts_of_database()
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"email": "a@example.org", "phone": "+4915112345678"}, {"email": "nonsense"}]
+)
+def test_a_wrong_address_is_a_clear_error(given):
+    with pytest.raises(InvalidRequest):
+        PrivacyService().erase_address(body=EraseAddressBody(reason="r", **given), caller=SYSTEM)
+
+
+def test_an_interrupted_erasure_goes_on(person, frozen, monkeypatch):
+    erase(person)
+    real = steps._delete_rows
+    monkeypatch.setattr(steps, "_delete_rows", lambda *_: 1 / 0)
+    assert erase_due(now=frozen.now) == 0
+    assert Erasure.objects.get().state == "keys_erased"
+
+    monkeypatch.setattr(steps, "_delete_rows", real)
+    frozen.forward(3_600)
+    assert erase_due(now=frozen.now) == 1
+    assert not User.objects.filter(pk=person.pk).exists()
