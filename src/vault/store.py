@@ -20,7 +20,7 @@ from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
 from vault.cells import Key, KeyErased, SealBroken, key_id_of
-from vault.master import KEY_BYTES, master_keys
+from vault.master import KEY_BYTES, MasterKeyMissing, master_keys
 from vault.models import DataKey, ErasedKey
 
 _AT_ONCE = 1_000
@@ -193,3 +193,15 @@ def rewrap_keys(after: int, count: int = _AT_ONCE) -> tuple[int, int, int]:
             wrapped = masters.wrap(masters.unwrap(before, key_id), key_id)
             DataKey.objects.filter(pk=key_id, wrapped=before).update(wrapped=wrapped)
     return (rows[-1].pk if rows else after), len(rows), len(old)
+
+
+def newest_key_fault() -> str:
+    """Returns why the newest data key cannot be used; an empty string where it can."""
+    row = DataKey.objects.order_by("-pk").first()
+    if row is None:
+        return ""
+    try:
+        master_keys().unwrap(row.wrapped, row.pk)
+    except MasterKeyMissing as error:
+        return str(error)
+    return ""

@@ -126,6 +126,7 @@ def test_everything_well_is_healthy(api: APIClient) -> None:
         "dead_letters",
         "providers",
         "audit",
+        "keys",
     }
     assert set(response.data["checks"]) == checks
     lane = response.data["checks"]["queues"]["lanes"]["bulk"]

@@ -10,6 +10,7 @@ from django.db import connection
 
 from carillon.cli.keys import command
 from directory.models import ContactPoint, Device, Suppression, User
+from notifications.features.operations.health_records import keys_check
 from notifications.features.privacy import keys
 from tests.integration.factories import make_user
 from vault.master import MasterKeyMissing, read_master_key
@@ -99,3 +100,10 @@ def test_rows_of_an_older_release_work_and_are_sealed():
     for table in ("directory_user", "directory_contactpoint", "directory_device"):
         text = columns(table)
         assert [word for word in ("old@", "Old@", "Olga", "old-token") if word in text] == []
+
+
+def test_health_says_which_master_key_is_missing(settings):
+    make_user()
+    assert keys_check().status == "healthy"
+    settings.MASTER_KEYS = (NEW,)
+    assert "CARILLON_OLD_MASTER_KEYS" in keys_check().reason

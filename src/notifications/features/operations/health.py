@@ -18,7 +18,11 @@ from notifications.delivery.registry import chosen_channels
 from notifications.domain.channels import Lane
 from notifications.features.background.loops import failing_reason, no_beat_reason, silent_reason
 from notifications.features.operations.health_probes import NO_ANSWER, reading_fault, writing_fault
-from notifications.features.operations.health_records import audit_check, retention_check
+from notifications.features.operations.health_records import (
+    audit_check,
+    keys_check,
+    retention_check,
+)
 from notifications.features.operations.health_results import (
     DEGRADED,
     HEALTHY,
@@ -120,6 +124,7 @@ def health(*, now: datetime, in_full: Callable[[], bool] = _in_brief) -> HealthR
         "stops": partial(_stops, in_full),
         "providers": _providers,
         "audit": audit_check,
+        "keys": keys_check,
     }
     if environment().redis_url:
         checks["redis"] = _redis

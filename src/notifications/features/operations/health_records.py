@@ -1,4 +1,4 @@
-"""Health checks of what is stored for long: rows that age, and the audit log."""
+"""Health checks of what is stored for long: rows that age, the audit log, and data keys."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from notifications.features.audit.backlog import audit_backlog
 from notifications.features.operations.health_results import HEALTHY, UNHEALTHY, CheckResponse
 from notifications.features.retention.queries import lags
 from notifications.infra.conf import environment
+from vault.store import newest_key_fault
 
 AUDIT_LAG_S = 60.0
 
@@ -36,3 +37,9 @@ def audit_check() -> CheckResponse:
         " worker runs, and its log; then `carillon audit verify`"
     )
     return CheckResponse(status=UNHEALTHY, reason=reason, count=backlog.queued)
+
+
+def keys_check() -> CheckResponse:
+    """Checks that the master key of this process opens the newest data key."""
+    fault = newest_key_fault()
+    return CheckResponse(status=UNHEALTHY if fault else HEALTHY, reason=fault or None)
