@@ -14,6 +14,7 @@ from typing import Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
+from django.db import OperationalError
 
 KEY_BYTES = 32
 _ID_BYTES = 4
@@ -32,8 +33,11 @@ class KeyService(Protocol):
         """Returns a master key of 32 bytes from its encrypted form."""
 
 
-class MasterKeyMissing(ValueError):
-    """A data key is wrapped by a master key that this process does not have."""
+class MasterKeyMissing(OperationalError):
+    """A data key is wrapped by a master key that this process does not have.
+
+    It counts as an unavailable database: requests get 503 and messages wait.
+    """
 
 
 class MasterKeys:

@@ -16,16 +16,20 @@ from datetime import datetime
 from typing import Protocol
 
 from django.conf import settings
-from django.db import IntegrityError, connections, transaction
+from django.db import IntegrityError, OperationalError, connections, transaction
 from django.utils import timezone
 
 from vault.cells import Key, KeyErased, SealBroken, key_id_of
-from vault.master import KEY_BYTES, MasterKeyMissing, master_keys
+from vault.master import KEY_BYTES, master_keys
 from vault.models import DataKey, ErasedKey
 
 _AT_ONCE = 1_000
 _RANDOM_BITS = 22
 _DRAWS = 8
+
+
+class KeyStoreMismatch(OperationalError):
+    """The key store is not the one of the main database, or lost keys. Callers wait and retry."""
 
 
 class _Scope(threading.local):
@@ -85,16 +89,34 @@ def _first_id() -> int:
 
 
 def load_data_keys(ids: Iterable[int | None]) -> dict[int, Key]:
-    """Returns the data keys with these ids, by id. Erased ones are left out."""
+    """Returns the data keys with these ids, by id. Erased ones are left out.
+
+    Raises:
+        KeyStoreMismatch: a key is missing that was never erased.
+    """
     wanted = {each for each in ids if each is not None}
     known = _scope.keys if _scope.depth else {}
     found = {each: key for each in wanted if (key := known.get(each)) is not None}
     absent = sorted(wanted - known.keys())
     for start in range(0, len(absent), _AT_ONCE):
         found.update(_read(absent[start : start + _AT_ONCE]))
+    _check_erased(set(absent) - found.keys())
     if _scope.depth:
         known.update((each, found.get(each)) for each in absent)
     return found
+
+
+def _check_erased(ids: set[int]) -> None:
+    """Checks that missing keys were erased: with another installation's store, all would be."""
+    erased: set[int] = set()
+    for start in range(0, len(ids), _AT_ONCE):
+        part = sorted(ids)[start : start + _AT_ONCE]
+        erased.update(ErasedKey.objects.filter(pk__in=part).values_list("pk", flat=True))
+    if lost := sorted(ids - erased):
+        raise KeyStoreMismatch(
+            f"the key store lacks the key {lost[0]}, which was never erased: check"
+            " CARILLON_KEYS_DIR or CARILLON_KEYS_DATABASE_URL, or restore the key store"
+        )
 
 
 def _read(ids: Sequence[int]) -> dict[int, Key]:
@@ -193,15 +215,3 @@ def rewrap_keys(after: int, count: int = _AT_ONCE) -> tuple[int, int, int]:
             wrapped = masters.wrap(masters.unwrap(before, key_id), key_id)
             DataKey.objects.filter(pk=key_id, wrapped=before).update(wrapped=wrapped)
     return (rows[-1].pk if rows else after), len(rows), len(old)
-
-
-def newest_key_fault() -> str:
-    """Returns why the newest data key cannot be used; an empty string where it can."""
-    row = DataKey.objects.order_by("-pk").first()
-    if row is None:
-        return ""
-    try:
-        master_keys().unwrap(row.wrapped, row.pk)
-    except MasterKeyMissing as error:
-        return str(error)
-    return ""

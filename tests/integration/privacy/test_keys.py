@@ -10,11 +10,16 @@ from django.db import connection
 
 from carillon.cli.keys import command
 from directory.models import ContactPoint, Device, Suppression, User
+from notifications.engine.prepare import prepare
+from notifications.engine.runs import keys_of
 from notifications.features.operations.health_records import keys_check
 from notifications.features.privacy import keys
-from tests.integration.factories import make_user
+from notifications.infra.database.errors import is_unavailable
+from notifications.queue import batches
+from tests.integration.factories import make_messages, make_user
 from vault.master import MasterKeyMissing, read_master_key
-from vault.store import load_data_keys
+from vault.models import DataKey
+from vault.store import KeyStoreMismatch, load_data_keys
 
 pytestmark = pytest.mark.django_db
 NEW = base64.b64encode(b"n" * 32).decode()
@@ -100,6 +105,23 @@ def test_rows_of_an_older_release_work_and_are_sealed():
     for table in ("directory_user", "directory_contactpoint", "directory_device"):
         text = columns(table)
         assert [word for word in ("old@", "Old@", "Olga", "old-token") if word in text] == []
+
+
+def test_a_key_that_is_lost_and_not_erased_is_no_erasure(message):
+    DataKey.objects.all().delete()  # as with the store of another installation
+
+    assert "key store" in keys_check().reason
+    with pytest.raises(KeyStoreMismatch) as caught:
+        prepare("in_app", keys_of(batches.lease(owner="w", lane="default", seconds=60)))
+    assert is_unavailable(caught.value)  # so the message waits
+    message.refresh_from_db()
+    assert message.status == "pending"
+
+
+@pytest.fixture
+def message():
+    (made,) = make_messages(1, channel="in_app", user=make_user())
+    return made
 
 
 def test_health_says_which_master_key_is_missing(settings):

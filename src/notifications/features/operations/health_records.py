@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from directory.models import User
 from notifications.features.audit.backlog import audit_backlog
 from notifications.features.operations.health_results import HEALTHY, UNHEALTHY, CheckResponse
 from notifications.features.retention.queries import lags
 from notifications.infra.conf import environment
-from vault.store import newest_key_fault
+from vault.master import MasterKeyMissing
+from vault.store import KeyStoreMismatch, load_data_keys
 
 AUDIT_LAG_S = 60.0
 
@@ -40,6 +42,10 @@ def audit_check() -> CheckResponse:
 
 
 def keys_check() -> CheckResponse:
-    """Checks that the master key of this process opens the newest data key."""
-    fault = newest_key_fault()
-    return CheckResponse(status=UNHEALTHY if fault else HEALTHY, reason=fault or None)
+    """Checks that the newest person's data key is in the key store, and can be unwrapped."""
+    newest = User.objects.exclude(key_id=None).order_by("-pk").values_list("key_id", flat=True)
+    try:
+        load_data_keys(newest[:1])
+    except (MasterKeyMissing, KeyStoreMismatch) as error:
+        return CheckResponse(status=UNHEALTHY, reason=str(error))
+    return CheckResponse(status=HEALTHY)
