@@ -22,7 +22,7 @@ from django.db.models.query_utils import DeferredAttribute
 
 from vault.cells import Key, KeyErased, key_id_of
 from vault.indexes import blind_index
-from vault.store import has_scope, load_data_keys, open_cell
+from vault.store import load_data_keys, open_cell
 
 if TYPE_CHECKING:  # Django's fields take type arguments in the stubs only
     CharBase = models.CharField[Any, Any]
@@ -167,14 +167,33 @@ class SealedColumn(BinaryBase):
         return model_instance.seal_texts()
 
 
+class _Page:
+    """The keys of rows that were fetched together: the first text that is read loads all."""
+
+    __slots__ = ("_ids", "_keys")
+
+    def __init__(self, ids: tuple[int | None, ...]) -> None:
+        self._ids = ids
+        self._keys: dict[int, Key] | None = None
+
+    def key_of(self, cell: bytes | memoryview) -> Key | None:
+        """Returns the key of a row's cell; None where it was erased, or sealed since."""
+        if self._keys is None:
+            self._keys = load_data_keys(self._ids)
+        return self._keys.get(key_id_of(cell) or 0)
+
+
 class SealedQuerySet(QuerySetBase):
     """A queryset that keeps the sealed column consistent with its texts."""
 
     def _fetch_all(self) -> None:
+        loaded = self._result_cache is None
         super()._fetch_all()
-        if has_scope() and self._result_cache and isinstance(self._result_cache[0], SealedModel):
-            rows = self._result_cache
-            load_data_keys(key_id_of(row.__dict__.get("sealed")) for row in rows)
+        rows = self._result_cache or ()
+        if loaded and rows and isinstance(rows[0], SealedModel):
+            page = _Page(tuple(key_id_of(row.__dict__.get("sealed")) for row in rows))
+            for row in rows:
+                row.__dict__["_page"] = page
 
     def _check(self, names: Iterable[Any]) -> None:
         sealed = self.model.sealed_names()
@@ -293,7 +312,9 @@ class SealedModel(models.Model):
             return ""  # only the index remains
         opened = self.__dict__.get("_opened")
         if opened is None or opened[0] is not cell:
-            opened = self.__dict__["_opened"] = (cell, open_texts(cell, self.sealed_about()))
+            page = self.__dict__.get("_page")
+            key = page.key_of(cell) if page is not None else None
+            opened = self.__dict__["_opened"] = (cell, open_texts(cell, self.sealed_about(), key))
         text: str = opened[1].get(name, "")
         return text
 

@@ -56,11 +56,6 @@ def scope() -> Iterator[None]:
             _scope.keys.clear()
 
 
-def has_scope() -> bool:
-    """Whether loaded keys stay loaded now."""
-    return _scope.depth > 0
-
-
 def create_keys(count: int, kind: str = DataKey.Kind.PERSON) -> list[Key]:
     """Creates data keys and commits them at once. Their ids follow one another."""
     masters = master_keys()

@@ -88,6 +88,14 @@ def test_live_static_and_health_respond_while_the_database_hangs(web: Web, proxy
     wait_until(lambda: web.send().status == 201)
 
 
+VALID = {
+    "user_id": 1,
+    "template_path": "user.payment.success",
+    "channels": ["in_app"],
+    "context": {"amount": "1"},
+}
+
+
 def test_an_unavailable_database_is_503_on_every_route_until_it_is_back(
     web: Web, proxy: TcpProxy
 ) -> None:
@@ -95,7 +103,7 @@ def test_an_unavailable_database_is_503_on_every_route_until_it_is_back(
     unsubscribe, preferences = web.place.python(LINKS).split()
     proxy.disconnect()
     for method, path, body in (
-        ("POST", SEND, {"user_id": 1}),
+        ("POST", SEND, VALID),
         ("GET", "/api/v1/templates", None),
         ("GET", "/api/admin/broadcasts", None),
         ("GET", "/outbox", None),

@@ -76,6 +76,7 @@ ROUTES: tuple[Route, ...] = (
         body=EraseBody,
         responses={202: ErasureResponse},
         errors=(404, 409),
+        idempotent=True,
     ),
     Route(
         name="erase_address",
@@ -86,6 +87,7 @@ ROUTES: tuple[Route, ...] = (
         scope=ERASE,
         body=EraseAddressBody,
         responses={202: ErasureResponse},
+        idempotent=True,
     ),
     Route(
         name="get_certificate",
@@ -117,6 +119,7 @@ ROUTES: tuple[Route, ...] = (
         body=HoldBody,
         responses={201: HoldResponse},
         errors=(404,),
+        idempotent=True,
     ),
     Route(
         name="end_hold",

@@ -21,7 +21,9 @@ from notifications.rendering.guard.board import ASLEEP, BUSY, SEQUENCE, THREAD, 
 CHECK_S = 0.2
 IDLE_CHECKS = 10
 """Checks of an idle worker after which the watchdog waits for a byte."""
-NOTE_S = 5.0
+NOTE_S = (2.0, 5.0)
+"""How long the record may take before the worker is killed, and afterwards. On SQLite a thread that
+waits for the blocked interpreter may hold the lock of writers, until its process ends."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -91,12 +93,22 @@ class RenderWatchdog:
         os.kill(self._worker, signal.SIGSTOP)
         version, source = self._board.cells[VERSION], self._board.source
         sys.stderr.write(f"render.kill worker={self._worker} version={version}\n")
-        try:
-            command = [sys.executable, "-m", self._module, str(version), source]
-            subprocess.run(command, timeout=NOTE_S, check=False, stdin=subprocess.DEVNULL)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            sys.stderr.write(f"render.kill-unnoted error={type(error).__name__}\n")
+        before_s, after_s = NOTE_S
+        error = self._record(version, source, before_s)
         os.kill(self._worker, signal.SIGKILL)
+        if error:
+            error = self._record(version, source, after_s)
+        if error:
+            sys.stderr.write(f"render.kill-unnoted error={error}\n")
+
+    def _record(self, version: int, source: str, seconds: float) -> str:
+        """Records for which version a worker is killed; returns the error, or an empty string."""
+        command = [sys.executable, "-m", self._module, str(version), source]
+        try:
+            done = subprocess.run(command, timeout=seconds, check=False, stdin=subprocess.DEVNULL)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return type(error).__name__
+        return "" if done.returncode == 0 else f"exit {done.returncode}"
 
 
 def main() -> None:
