@@ -5,40 +5,42 @@ It reads the table in plain SQL, so that models can import it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from django.db import connection, transaction
 
 from vault.cells import Key
-from vault.store import create_keys, keys_of_rows
+from vault.master import master_keys
+from vault.store import create_keys, load_data_keys
 
 _AT_ONCE = 1_000
 
 
-class KeyColumns(NamedTuple):
-    """What a person's row says of their key."""
-
-    #: None where the person has no key yet.
-    key_id: int | None
-    #: The wrapped key, where it is in the main database.
-    wrapped: bytes | None = None
+KeyRow = tuple[int, int | None, bytes | None]
+"""The id of a person; the id of their key, where they have one; and the key in its wrapped form,
+where it was read from the main database together with the person."""
 
 
-def keys_of_people(found: Mapping[int, KeyColumns]) -> dict[int, Key]:
+def keys_of_people(rows: Iterable[KeyRow]) -> dict[int, Key]:
     """Returns the keys of people, by user id. A person without a key gets one.
 
     People whose key was erased are left out.
     """
-    loaded = keys_of_rows(columns for columns in found.values() if columns.key_id is not None)
-    without = [user_id for user_id, columns in found.items() if columns.key_id is None]
-    given = _create(without) if without else {}
-    keys = {
-        user_id: loaded.get(columns.key_id or 0)
-        for user_id, columns in found.items()
-        if columns.key_id is not None
-    }
-    return {**{user: key for user, key in keys.items() if key is not None}, **given}
+    unwrap = master_keys().unwrap
+    found: dict[int, Key] = {}
+    elsewhere: dict[int, int] = {}
+    without: list[int] = []
+    for user_id, key_id, wrapped in rows:
+        if key_id is None:
+            without.append(user_id)
+        elif wrapped is None:
+            elsewhere[user_id] = key_id
+        else:
+            found[user_id] = Key(key_id, unwrap(wrapped, key_id))
+    if elsewhere:
+        keys = load_data_keys(elsewhere.values())
+        found.update((user, keys[key]) for user, key in elsewhere.items() if key in keys)
+    return found | _create(without) if without else found
 
 
 def load_keys_of_people(user_ids: Iterable[int]) -> dict[int, Key]:
@@ -46,8 +48,8 @@ def load_keys_of_people(user_ids: Iterable[int]) -> dict[int, Key]:
     return keys_of_people(_stored(sorted(set(user_ids))))
 
 
-def _stored(user_ids: list[int]) -> dict[int, KeyColumns]:
-    found: dict[int, KeyColumns] = {}
+def _stored(user_ids: list[int]) -> list[KeyRow]:
+    found: list[KeyRow] = []
     with connection.cursor() as cursor:
         for start in range(0, len(user_ids), _AT_ONCE):
             part = user_ids[start : start + _AT_ONCE]
@@ -56,7 +58,7 @@ def _stored(user_ids: list[int]) -> dict[int, KeyColumns]:
                 f"SELECT id, key_id FROM directory_user WHERE id IN ({marks})",  # noqa: S608 -- marks
                 part,
             )
-            found.update((row[0], KeyColumns(row[1])) for row in cursor.fetchall())
+            found += [(row[0], row[1], None) for row in cursor.fetchall()]
     return found
 
 
@@ -69,7 +71,7 @@ def _create(user_ids: list[int]) -> dict[int, Key]:
             [(key.id, user_id) for user_id, key in made.items()],
         )
         stored = _stored(user_ids)
-    others = {pk: each for pk, each in stored.items() if each.key_id != made[pk].id}
-    loaded = keys_of_rows(others.values())
-    ours = {pk: made[pk] for pk in stored if pk not in others}
-    return ours | {pk: loaded[each.key_id] for pk, each in others.items() if each.key_id in loaded}
+    ids = {user_id: key_id for user_id, key_id, _ in stored if key_id is not None}
+    others = load_data_keys(key for user, key in ids.items() if key != made[user].id)
+    ours = {user: made[user] for user, key in ids.items() if key == made[user].id}
+    return ours | {user: others[key] for user, key in ids.items() if key in others}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -52,22 +51,21 @@ def next_nonce() -> bytes:
     return _nonces.next()
 
 
-class Key(NamedTuple):
+class Key:
     """An unwrapped data key. It must not outlive the slice or the request that loaded it."""
 
-    id: int
-    cipher: AESGCM
+    __slots__ = ("_cipher", "_head", "id")
 
-    @classmethod
-    def of(cls, key_id: int, secret: bytes) -> Key:
-        """Returns the key of 32 bytes with this id."""
-        return cls(key_id, AESGCM(secret))
+    def __init__(self, key_id: int, secret: bytes) -> None:
+        """Takes the id of a key, and its 32 bytes."""
+        self.id = key_id
+        self._cipher = AESGCM(secret)
+        self._head = FORMAT + key_id.to_bytes(8, "big")
 
     def seal(self, plain: bytes, about: bytes = b"") -> bytes:
         """Returns a cell. `about` is authenticated and not stored: table, column and row."""
-        nonce = _nonces.next()
-        head = FORMAT + self.id.to_bytes(8, "big")
-        return head + nonce + self.cipher.encrypt(nonce, plain, head + about)
+        nonce, head = _nonces.next(), self._head
+        return head + nonce + self._cipher.encrypt(nonce, plain, head + about)
 
     def open(self, cell: bytes | memoryview, about: bytes = b"") -> bytes:
         """Returns the content of a cell.
@@ -75,11 +73,11 @@ class Key(NamedTuple):
         Raises:
             SealBroken: another key sealed it, it was altered, or it is of another row.
         """
-        raw = bytes(cell)
-        if key_id_of(raw) != self.id:
+        raw, head = bytes(cell), self._head
+        if raw[:_HEAD] != head:
             raise SealBroken("the cell belongs to another key")
         try:
-            return self.cipher.decrypt(raw[_HEAD:_BODY], raw[_BODY:], raw[:_HEAD] + about)
+            return self._cipher.decrypt(raw[_HEAD:_BODY], raw[_BODY:], head + about)
         except InvalidTag as error:
             raise SealBroken("the cell was altered, or copied from another row") from error
 

@@ -21,6 +21,7 @@ _ID_BYTES = 4
 _NONCE_BYTES = 12
 _FORMAT = b"\x01"
 HEAD_BYTES = 1 + _ID_BYTES
+_BODY = HEAD_BYTES + _NONCE_BYTES
 
 
 class KeyService(Protocol):
@@ -62,14 +63,16 @@ class MasterKeys:
             MasterKeyMissing: no master key of this process has wrapped it, or it was altered.
         """
         raw = bytes(wrapped)
-        head, body = raw[:HEAD_BYTES], raw[HEAD_BYTES:]
+        head = raw[:HEAD_BYTES]
         cipher = self._ciphers.get(head[1:])
         if cipher is None or head[:1] != _FORMAT:
             raise MasterKeyMissing(
                 f"the master key {head[1:].hex()} is missing: list it in CARILLON_OLD_MASTER_KEYS"
             )
         try:
-            return cipher.decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], head + _packed(key_id))
+            return cipher.decrypt(
+                raw[HEAD_BYTES:_BODY], raw[_BODY:], head + key_id.to_bytes(8, "big")
+            )
         except InvalidTag as error:
             raise MasterKeyMissing(f"the wrapped key {key_id} was altered") from error
 

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Protocol
 
 from django.conf import settings
 from django.db import IntegrityError, OperationalError, connections, transaction
@@ -71,7 +70,7 @@ def create_keys(count: int, kind: str = DataKey.Kind.PERSON) -> list[Key]:
                 DataKey.objects.bulk_create(rows, batch_size=_AT_ONCE)
         except IntegrityError:
             continue  # another process drew the same ids in the same millisecond
-        found = [Key.of(key_id, secret) for key_id, secret in made]
+        found = [Key(key_id, secret) for key_id, secret in made]
         if _scope.depth:
             _scope.keys.update((key.id, key) for key in found)
         return found
@@ -123,34 +122,7 @@ def _read(ids: Sequence[int]) -> dict[int, Key]:
             marks = ", ".join(["%s"] * len(ids))
             cursor.execute(f"SELECT id, wrapped FROM vault_datakey WHERE id IN ({marks})", ids)  # noqa: S608 -- marks
         rows = cursor.fetchall()
-    return {row[0]: Key.of(row[0], masters.unwrap(row[1], row[0])) for row in rows}
-
-
-class KeyRow(Protocol):
-    """What a row says of its key."""
-
-    @property
-    def key_id(self) -> int | None:
-        """The id of the key; None where there is none."""
-
-    @property
-    def wrapped(self) -> bytes | None:
-        """The wrapped key, where it was read together with the row."""
-
-
-def keys_of_rows(rows: Iterable[KeyRow]) -> dict[int, Key]:
-    """Returns the data keys of rows, by id. Keys that were not read with their row are loaded."""
-    found: dict[int, Key] = {}
-    absent: list[int] = []
-    masters = master_keys()
-    for row in rows:
-        if row.key_id is None:
-            continue
-        if row.wrapped is None:
-            absent.append(row.key_id)
-        else:
-            found[row.key_id] = Key.of(row.key_id, masters.unwrap(row.wrapped, row.key_id))
-    return {**found, **load_data_keys(absent)}
+    return {row[0]: Key(row[0], masters.unwrap(row[1], row[0])) for row in rows}
 
 
 def open_cell(cell: bytes | memoryview, about: bytes = b"") -> bytes:

@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import connection, models, transaction
 
-from directory.keys import KeyColumns, keys_of_people
+from directory.keys import keys_of_people
 from directory.models.contact import ContactKind, ContactPoint, Device
 from directory.models.search_token import save_tokens
 from directory.references import ExternalId, PersonKey
@@ -98,7 +98,7 @@ def give_keys(people: Iterable[User]) -> None:
 def load_keys_into(people: Sequence[User]) -> None:
     """Loads the data keys of people, for saving them."""
     rows = [person for person in people if "_data_key" not in person.__dict__ and person.pk]
-    found = keys_of_people({person.pk: KeyColumns(person.key_id) for person in rows})
+    found = keys_of_people([(person.pk, person.key_id, None) for person in rows])
     for person in rows:
         if key := found.get(person.pk):
             person.key_id, person.__dict__["_data_key"] = key.id, key
@@ -200,7 +200,7 @@ class User(SealedModel, AbstractUser):
             (held,) = create_keys(1)  # committed before the row that needs it
             self.key_id = held.id
             return held
-        found = keys_of_people({self.pk: KeyColumns(self.key_id)}).get(self.pk)
+        found = keys_of_people([(self.pk, self.key_id, None)]).get(self.pk)
         self.key_id = found.id if found else self.key_id
         return found
 

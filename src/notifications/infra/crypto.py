@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
 from vault.cells import FORMAT as CELL
-from vault.cells import Key, SealBroken, key_id_of, next_nonce
+from vault.cells import Key, SealBroken, next_nonce
 from vault.store import open_cell
 
 _FORMAT = b"\x01"
@@ -53,7 +53,7 @@ def unseal(sealed: bytes | memoryview, keys: Mapping[int, Key] | None = None) ->
     """
     raw = bytes(sealed)
     if raw[:1] == CELL:
-        key = keys.get(key_id_of(raw) or 0) if keys else None
+        key = keys.get(int.from_bytes(raw[1:9], "big")) if keys else None
         return key.open(raw) if key is not None else open_cell(raw)
     if raw[:1] != _FORMAT:
         raise SealBroken("sealed bytes of an unknown format")

@@ -163,9 +163,11 @@ def accept(
     )
 
 
-def _with_keys(targets: Sequence[SendTarget]) -> list[SendTarget]:
+def _with_keys(targets: Sequence[SendTarget]) -> Sequence[SendTarget]:
     """Adds the data keys that are missing. A person who was erased has none."""
     absent = [target for target in targets if target.data_key is None]
+    if not absent:
+        return targets
     users = [target.user_id for target in absent if target.user_id is not None]
     people = load_keys_of_people(users) if users else {}
     strangers = [target for target in absent if target.user_id is None and target.address]

@@ -15,7 +15,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from directory.keys import KeyColumns, keys_of_people
+from directory.keys import KeyRow, keys_of_people
 from directory.models.contact import (
     ADDRESSES,
     ContactAddress,
@@ -179,7 +179,7 @@ def load_people(user_ids: Sequence[int]) -> People:
 
 
 def _open_people(found: list[Row]) -> People:
-    keys = keys_of_people(_key_columns(found))
+    keys = keys_of_people(_key_rows(found))
     rows = _typed_users(found)
     return People({row[0]: _opened(row, keys.get(row[0])) for row in rows}, keys)
 
@@ -196,12 +196,12 @@ def _opened(row: Row, key: Key | None) -> Row:
 
 def load_keys_of_people(user_ids: Sequence[int]) -> dict[int, Key]:
     """Returns the data keys of these users, by user. Unknown and erased users are left out."""
-    return keys_of_people(_key_columns(fetch(PlainQuery(_KEYS, (user_ids,)))))
+    return keys_of_people(_key_rows(fetch(PlainQuery(_KEYS, (user_ids,)))))
 
 
-def _key_columns(rows: Iterable[Row]) -> dict[int, KeyColumns]:
-    """Returns the key columns, which are the last of a row, by the user, who is its first."""
-    return {row[0]: KeyColumns(*row[-2:]) for row in rows}
+def _key_rows(rows: Iterable[Row]) -> list[KeyRow]:
+    """Returns the user, who is first in a row, and the columns of the key, which are last."""
+    return [(row[0], row[-2], row[-1]) for row in rows]
 
 
 class SendFacts(NamedTuple):
@@ -254,7 +254,7 @@ def load_for_bulks(
     """
     queries = [PlainQuery(_HEADS, (paths,)), PlainQuery(_KEYS, (user_ids,))]
     templates, users = fetch_together(queries)
-    return NotificationTemplate.objects.heads_of(templates), keys_of_people(_key_columns(users))
+    return NotificationTemplate.objects.heads_of(templates), keys_of_people(_key_rows(users))
 
 
 def _typed_users(rows: list[Row]) -> list[Row]:
