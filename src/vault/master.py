@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.db import OperationalError
 
+from vault.cells import SealBroken
+
 KEY_BYTES = 32
 _ID_BYTES = 4
 _NONCE_BYTES = 12
@@ -60,12 +62,15 @@ class MasterKeys:
         """Returns a data key.
 
         Raises:
-            MasterKeyMissing: no master key of this process has wrapped it, or it was altered.
+            MasterKeyMissing: no master key of this process has wrapped it.
+        SealBroken: it was altered.
         """
         raw = bytes(wrapped)
         head = raw[:HEAD_BYTES]
         cipher = self._ciphers.get(head[1:])
-        if cipher is None or head[:1] != _FORMAT:
+        if head[:1] != _FORMAT:
+            raise SealBroken(f"the wrapped key {key_id} was altered")
+        if cipher is None:
             raise MasterKeyMissing(
                 f"the master key {head[1:].hex()} is missing: list it in CARILLON_OLD_MASTER_KEYS"
             )
@@ -74,7 +79,7 @@ class MasterKeys:
                 raw[HEAD_BYTES:_BODY], raw[_BODY:], head + key_id.to_bytes(8, "big")
             )
         except InvalidTag as error:
-            raise MasterKeyMissing(f"the wrapped key {key_id} was altered") from error
+            raise SealBroken(f"the wrapped key {key_id} was altered") from error
 
     def is_current(self, wrapped: bytes | memoryview) -> bool:
         """Whether the first master key wrapped a data key."""

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from django.conf import settings
-from django.db import IntegrityError, OperationalError, connections, transaction
+from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
 from vault.cells import Key, KeyErased, SealBroken, key_id_of
@@ -27,8 +27,8 @@ _RANDOM_BITS = 22
 _DRAWS = 8
 
 
-class KeyStoreMismatch(OperationalError):
-    """The key store is not the one of the main database, or lost keys. Callers wait and retry."""
+class KeyStoreMismatch(SealBroken):
+    """The key store lacks a key that was never erased. It concerns the rows of that key only."""
 
 
 class _Scope(threading.local):

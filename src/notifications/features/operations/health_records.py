@@ -9,8 +9,9 @@ from notifications.features.audit.backlog import audit_backlog
 from notifications.features.operations.health_results import HEALTHY, UNHEALTHY, CheckResponse
 from notifications.features.retention.queries import lags
 from notifications.infra.conf import environment
+from vault.cells import SealBroken
 from vault.master import MasterKeyMissing
-from vault.store import KeyStoreMismatch, load_data_keys
+from vault.store import load_data_keys
 
 AUDIT_LAG_S = 60.0
 
@@ -46,6 +47,6 @@ def keys_check() -> CheckResponse:
     newest = User.objects.exclude(key_id=None).order_by("-pk").values_list("key_id", flat=True)
     try:
         load_data_keys(newest[:1])
-    except (MasterKeyMissing, KeyStoreMismatch) as error:
+    except (MasterKeyMissing, SealBroken) as error:
         return CheckResponse(status=UNHEALTHY, reason=str(error))
     return CheckResponse(status=HEALTHY)
