@@ -116,4 +116,4 @@ lock: ## lock the requirements of pyproject.toml and requirements/*.in, with has
 	@$(LOCK) requirements/build.in -o requirements/build.txt
 
 clean: ## remove the environment and all files of the embedded service
-	rm -rf $(VENV) dist var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) dist var var-keys .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
