@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from vault.cells import Key
@@ -16,6 +17,12 @@ from vault.store import create_keys, load_data_keys
 _AT_ONCE = 1_000
 
 
+KEY_COLUMNS = (
+    "key_id, (SELECT k.wrapped FROM vault_datakey k WHERE k.id = u.key_id)"
+    if settings.KEYS_ALIAS == "default"
+    else "key_id, NULL"
+)
+"""SQL for the columns of a KeyRow but the first, of the person named `u`."""
 KeyRow = tuple[int, int | None, bytes | None]
 """The id of a person; the id of their key, where they have one; and the key in its wrapped form,
 where it was read from the main database together with the person."""
@@ -55,10 +62,10 @@ def _stored(user_ids: list[int]) -> list[KeyRow]:
             part = user_ids[start : start + _AT_ONCE]
             marks = ", ".join(["%s"] * len(part))
             cursor.execute(
-                f"SELECT id, key_id FROM directory_user WHERE id IN ({marks})",  # noqa: S608 -- marks
+                f"SELECT id, {KEY_COLUMNS} FROM directory_user AS u WHERE id IN ({marks})",  # noqa: S608
                 part,
             )
-            found += [(row[0], row[1], None) for row in cursor.fetchall()]
+            found += cursor.fetchall()
     return found
 
 

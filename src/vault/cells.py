@@ -1,4 +1,4 @@
-"""Sealed cells: bytes that only the data key of one person, address or job opens.
+"""Sealed cells: bytes that only the data key of one person or address opens.
 
 A cell is: format byte 2, key id (8 bytes, big endian), nonce (12 bytes), ciphertext with tag
 (AES-256-GCM). The format byte and the key id are authenticated.

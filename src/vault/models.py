@@ -11,7 +11,6 @@ class DataKey(models.Model):
     class Kind(models.TextChoices):
         PERSON = "person", "Person"
         ADDRESS = "address", "Address"
-        JOB = "job", "Job"
 
     #: Time-ordered, chosen by the creator. Cells contain it.
     id = models.BigIntegerField(primary_key=True)
@@ -28,7 +27,7 @@ class DataKey(models.Model):
 
 
 class ErasedKey(models.Model):
-    """A data key that was erased. `carillon restore` deletes it again from an older store."""
+    """A data key that was erased, so that a lost key is not taken for an erased one."""
 
     #: The id of the key.
     id = models.BigIntegerField(primary_key=True)
@@ -40,17 +39,3 @@ class ErasedKey(models.Model):
 
     def __str__(self) -> str:
         return f"erased {self.kind} key {self.pk}"
-
-
-class StoreIdentity(models.Model):
-    """Which installation a key store belongs to: one row, with the number 1."""
-
-    id = models.SmallIntegerField(primary_key=True, default=1)
-    #: The same as in the main database.
-    installation = models.UUIDField()
-
-    class Meta:
-        db_table = "vault_storeidentity"
-
-    def __str__(self) -> str:
-        return str(self.installation)

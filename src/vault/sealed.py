@@ -290,7 +290,7 @@ class SealedModel(models.Model):
             names.add("sealed")
         super().save(*args, update_fields=names, **kwargs)
 
-    def seal_texts(self) -> bytes | None:
+    def seal_texts(self) -> bytes:
         """Returns the cell of the texts as they are now. An unread cell stays as it is."""
         held = self.__dict__
         if "sealed" in held and held["sealed"] is not None:
@@ -299,7 +299,8 @@ class SealedModel(models.Model):
                 return bytes(held["sealed"])
         texts = {name: text for name in self.sealed_names() if (text := getattr(self, name))}
         key = self.data_key()
-        cell = None if key is None else key.seal(msgspec.json.encode(texts), self.sealed_about())
+        # Of an erased person only the indexes remain: no cell at all means readable columns.
+        cell = b"" if key is None else key.seal(msgspec.json.encode(texts), self.sealed_about())
         held["sealed"], held["_opened"] = cell, (cell, texts)
         return cell
 

@@ -78,6 +78,11 @@ After a crash before the commit, the message was therefore not delivered."""
 ADDRESS_CHANNELS = {"email": Channel.EMAIL, "phone": Channel.SMS, "telegram_id": Channel.TELEGRAM}
 """Keys of `to` in a send to an address that is no user, and the channel each one means."""
 
+KIND_OF_ADDRESS = {
+    name: CONTACT_KIND_OF_CHANNEL[channel] for name, channel in ADDRESS_CHANNELS.items()
+}
+"""The same keys, and the kind of contact point each one means."""
+
 
 def parse_priority(value: int | str) -> Priority:
     """Returns a Priority from 1..4 or a priority word.

@@ -2,7 +2,7 @@
 
 Sealed bytes begin with a format byte. Format 1 is sealed under the service's own key: settings,
 secrets, and contents of an older release. Format 2 is a cell of the vault, sealed under the key of
-a person, an address or a job.
+a person or an address.
 """
 
 from __future__ import annotations

@@ -16,10 +16,10 @@ from uuid import UUID
 
 from django.db import transaction
 
+from directory.keys import load_keys_of_people
 from directory.models import AddressKey
 from notifications.domain.channels import (
-    ADDRESS_CHANNELS,
-    CONTACT_KIND_OF_CHANNEL,
+    KIND_OF_ADDRESS,
     Lane,
     Priority,
     lane_for,
@@ -33,7 +33,6 @@ from notifications.infra.process import wakeups
 from notifications.intake.request import Terms
 from notifications.models import Job, StoredAttachment, reserve_keys
 from notifications.models.delivery.hot import MESSAGES, NOTIFICATIONS, hot
-from notifications.models.delivery.hot_facts import load_keys_of_people
 from notifications.queue import batches
 from notifications.queue.leases import NewBatch
 from vault.cells import Key
@@ -137,7 +136,8 @@ def accept(
     follow it. A job that is not stored yet is stored with the keys of its messages.
     """
     due_at = _due_at(intent.terms, now)
-    targets = _with_keys(targets)
+    if _has_texts(intent, targets, job):
+        targets = _with_keys(targets)
     with transaction.atomic(savepoint=False):
         wanted = sum(len(target.channels) - (target.key is not None) for target in targets)
         reserved = reserve_keys(wanted) if wanted else []
@@ -163,6 +163,12 @@ def accept(
     )
 
 
+def _has_texts(intent: Intent, targets: Sequence[SendTarget], job: Job | None) -> bool:
+    """Whether a row needs a data key: a job without own contexts of its recipients needs none."""
+    own = bool(intent.text) or (job is None and bool(intent.terms.context))
+    return own or any(target.context or target.address for target in targets)
+
+
 def _with_keys(targets: Sequence[SendTarget]) -> Sequence[SendTarget]:
     """Adds the data keys that are missing. A person who was erased has none."""
     absent = [target for target in targets if target.data_key is None]
@@ -183,7 +189,7 @@ def _with_keys(targets: Sequence[SendTarget]) -> Sequence[SendTarget]:
 
 def _by_kind(address: Mapping[str, str]) -> dict[str, str]:
     """Returns the addresses that a send names, by the kind of contact point."""
-    return {CONTACT_KIND_OF_CHANNEL[ADDRESS_CHANNELS[name]]: text for name, text in address.items()}
+    return {KIND_OF_ADDRESS[name]: text for name, text in address.items()}
 
 
 def accept_sends(sends: Sequence[tuple[Intent, SendTarget]], *, now: datetime) -> list[str]:

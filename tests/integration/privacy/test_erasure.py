@@ -11,12 +11,14 @@ from directory.importing import import_users
 from directory.models import AddressKey, ContactPoint, Device, SearchToken, Suppression, User
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import Conflict, InvalidRequest, NotFound, Refused
+from notifications.features.people.service import UserService
 from notifications.features.privacy import steps
 from notifications.features.privacy.schemas import EraseAddressBody
 from notifications.features.privacy.service import PrivacyService
 from notifications.features.privacy.steps import erase_due
 from notifications.features.sending.service import NotificationService
 from notifications.models import (
+    AuditQueued,
     Erasure,
     LegalHold,
     Notification,
@@ -25,6 +27,7 @@ from notifications.models import (
 from tests.integration.api.conftest import send_body
 from tests.integration.factories import make_template, make_user
 from vault.models import DataKey, ErasedKey
+from vault.store import erase_keys
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("template")]
 SECRETS = ("Zebulon", "Quagmire", "zebulon@example.org", "+4915112345678", "zebu-17", "token-of-z")
@@ -110,6 +113,23 @@ def test_what_is_sent_to_a_person_meanwhile_is_not_sent(person, frozen):
     erase_due(now=frozen.now)
     with pytest.raises(NotFound):
         NotificationService().send(body=send_body(person), caller=SYSTEM)
+
+
+def test_a_saved_row_whose_key_is_erased_shows_nothing(person, frozen):
+    erase_keys([person.key_id])
+    found = User.objects.get(pk=person.pk)
+    assert (found.email, found.first_name) == ("", "")
+    found.save()
+
+    found = User.objects.get(pk=person.pk)
+    assert (found.email, found.first_name, found.username) == ("", "", "")
+
+
+def test_the_audit_entry_of_a_deletion_is_sealed_under_the_persons_key(person):
+    key_id = person.key_id
+    UserService().delete(identifier=person.pk, caller=SYSTEM)
+    entry = AuditQueued.objects.get(action="user.deleted")
+    assert key_id.to_bytes(8, "big") in bytes(entry.data)
 
 
 def test_a_second_erasure_of_a_person_is_refused(person):

@@ -157,6 +157,16 @@ def people_behind(caller: Caller) -> set[int]:
     return {*key.holders, key.owner_id} - {None} if key else set()
 
 
+def require_scope(caller: Caller, scope: str) -> None:
+    """Checks that the caller has a scope.
+
+    Raises:
+        Refused: missing_scope.
+    """
+    if not caller.may(scope):
+        raise missing_scope(scope)
+
+
 def _require_scope(caller: Caller) -> None:
     if not caller.may(WRITE_SCOPE):
         raise missing_scope(WRITE_SCOPE)

@@ -13,7 +13,7 @@ from directory.models import Segment
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, NotFound
 from notifications.domain.identifiers import parse_identifier
-from notifications.features.access.service import missing_scope
+from notifications.features.access.service import require_scope
 from notifications.features.audiences.schemas import SegmentResponse
 from notifications.features.audiences.service import READ, invalid_audience
 from notifications.infra import clock
@@ -27,7 +27,7 @@ class SegmentService:
 
     def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> Sequence[SegmentResponse]:
         """Returns segments in ascending order of key."""
-        _require_scope(caller, READ)
+        require_scope(caller, READ)
         rows = Segment.objects.filter(pk__gt=after).order_by("pk")[:limit]
         return [_response(segment) for segment in rows]
 
@@ -37,7 +37,7 @@ class SegmentService:
         Raises:
             NotFound: unknown_segment.
         """
-        _require_scope(caller, READ)
+        require_scope(caller, READ)
         return _response(_find(identifier))
 
     def create(
@@ -49,7 +49,7 @@ class SegmentService:
             InvalidRequest: with every fault of the criteria.
             Conflict: segment_name_taken.
         """
-        _require_scope(caller, WRITE)
+        require_scope(caller, WRITE)
         _check(criteria)
         segment = Segment(name=name, description=description, criteria=criteria)
         _save(segment, caller, "segment.created")
@@ -71,7 +71,7 @@ class SegmentService:
             InvalidRequest: with every fault of the criteria.
             Conflict: segment_name_taken.
         """
-        _require_scope(caller, WRITE)
+        require_scope(caller, WRITE)
         segment = _find(identifier)
         _check(criteria)
         segment.name, segment.description, segment.criteria = name, description, criteria
@@ -84,16 +84,11 @@ class SegmentService:
         Raises:
             NotFound: unknown_segment.
         """
-        _require_scope(caller, WRITE)
+        require_scope(caller, WRITE)
         segment = _find(identifier)
         with transaction.atomic():
             _record_action(caller, "segment.deleted", segment, before=values_of(segment))
             segment.delete()
-
-
-def _require_scope(caller: Caller, scope: str) -> None:
-    if not caller.may(scope):
-        raise missing_scope(scope)
 
 
 def _find(identifier: object) -> Segment:

@@ -10,7 +10,7 @@ import msgspec
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound
 from notifications.domain.merkle import ProofError
-from notifications.features.access.service import missing_scope
+from notifications.features.access.service import require_scope
 from notifications.features.audit.proofs import (
     StoreBroken,
     consistency_proof,
@@ -52,7 +52,7 @@ class AuditService:
         Raises:
             Refused: missing_scope.
         """
-        _check(caller)
+        require_scope(caller, READ)
         return page_of_entries(wanted, after=after, limit=limit)
 
     def export(
@@ -63,7 +63,7 @@ class AuditService:
         Raises:
             Refused: missing_scope.
         """
-        _check(caller)
+        require_scope(caller, READ)
         return _ndjson(wanted) if form == "ndjson" else _csv(wanted)
 
     def proof(self, *, identifier: str, caller: Caller) -> AuditProofResponse:
@@ -73,7 +73,7 @@ class AuditService:
             NotFound: unknown_audit_entry. Refused: missing_scope.
             Conflict: not_sealed_yet, audit_damaged.
         """
-        _check(caller)
+        require_scope(caller, READ)
         leaf = _find(identifier)
         tree = signed_tree(leaf.number)
         return AuditProofResponse(
@@ -89,7 +89,7 @@ class AuditService:
         Raises:
             Refused: missing_scope. Conflict: not_sealed_yet, when nothing was sealed.
         """
-        _check(caller)
+        require_scope(caller, READ)
         row = AuditCheckpoint.objects.order_by("-pk").first()
         if row is None:
             raise not_sealed_yet()
@@ -110,7 +110,7 @@ class AuditService:
         Raises:
             InvalidRequest: invalid_tree_size. Refused: missing_scope. Conflict: audit_damaged.
         """
-        _check(caller)
+        require_scope(caller, READ)
         head = AuditHead.objects.first() or AuditHead()
         new = new or head.size
         if not 0 < old <= new <= head.size:
@@ -128,11 +128,6 @@ class AuditService:
             new_root=roots[1],
             hashes=[each.hex() for each in hashes],
         )
-
-
-def _check(caller: Caller) -> None:
-    if not caller.may(READ):
-        raise missing_scope(READ)
 
 
 def _find(identifier: str) -> AuditLeaf:

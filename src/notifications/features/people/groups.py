@@ -14,9 +14,10 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_identifier
 from notifications.features.access.persons import protected_staff_error
+from notifications.features.access.service import require_scope
 from notifications.features.people.relation_schemas import GroupResponse, MembersResponse
 from notifications.features.people.schemas import UserResponse
-from notifications.features.people.service import READ, WRITE, require_scope, user_responses
+from notifications.features.people.service import READ, WRITE, user_responses
 from notifications.infra import clock
 from notifications.models.audit.actions import Values, record_change, values_of
 

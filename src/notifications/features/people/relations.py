@@ -18,6 +18,7 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_key
 from notifications.features.access.persons import protected_staff_error
+from notifications.features.access.service import require_scope
 from notifications.features.people.groups import clean_name
 from notifications.features.people.relation_schemas import (
     LinkResponse,
@@ -25,7 +26,7 @@ from notifications.features.people.relation_schemas import (
     SubjectResponse,
     SuppressionResponse,
 )
-from notifications.features.people.service import READ, WRITE, require_scope
+from notifications.features.people.service import READ, WRITE
 from notifications.features.sending.schemas import RejectionResponse
 from notifications.infra import clock
 from notifications.models.audit.actions import Values, record_change, stored_values, values_of

@@ -23,7 +23,7 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest
 from notifications.features.access.callers import forget_callers
 from notifications.features.access.persons import person_for, protected_staff_error
-from notifications.features.access.service import missing_scope
+from notifications.features.access.service import require_scope
 from notifications.features.people.schemas import (
     ContactPointResponse,
     GroupName,
@@ -145,18 +145,16 @@ class UserService:
         """
         require_scope(caller, WRITE)
         user = person_for(caller, identifier, scope=WRITE)
-        key = user.pk
         with transaction.atomic():
-            before = person_values(user)
-            user.delete()
-            record_change(
+            record_change(  # before the person goes: their key seals the entry
                 actor=caller.name,
                 action="user.deleted",
-                target=f"user:{key}",
+                target=f"user:{user.pk}",
                 at=clock.now(),
-                subject_id=key,
-                before=before,
+                subject_id=user.pk,
+                before=person_values(user),
             )
+            user.delete()
         forget_callers()
 
 
@@ -356,12 +354,6 @@ def _response(
         contact_points=points,
         groups=groups,
     )
-
-
-def require_scope(caller: Caller, scope: str) -> None:
-    """Raises Refused (missing_scope) unless the caller has the scope."""
-    if not caller.may(scope):
-        raise missing_scope(scope)
 
 
 def _conflict(what: str) -> Conflict:

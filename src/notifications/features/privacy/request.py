@@ -56,7 +56,7 @@ def _begin(user: User, *, reason: str, actor: str, now: datetime) -> Erasure:
     erasure.in_flight = in_flight
     if not held:
         erasure.key_ids = _keys_of(user)
-        _list_addresses(user, now=now)
+        _list_addresses(user)
     erasure.save()
     record_erasure(user.pk, reason=reason, actor=actor, at=now)
     return erasure
@@ -68,13 +68,13 @@ def prepare_held(erasure: Erasure, *, now: datetime) -> None:
     if user is not None:
         with scope():
             erasure.key_ids = _keys_of(user)
-            _list_addresses(user, now=now)
+            _list_addresses(user)
     erasure.state, erasure.next_at = Erasure.State.REQUESTED, now
     erasure.save()
 
 
 def erase_address(kind: str, address: str, *, reason: str, actor: str, now: datetime) -> Erasure:
-    """Stops everything that waits for an address without a user, and stores the erasure."""
+    """Suppresses an address without a user, so that nothing is sent, and stores the erasure."""
     with transaction.atomic():
         keys = AddressKey.objects.filter(index=address_index(kind, address))
         erasure = Erasure.objects.create(
@@ -105,7 +105,7 @@ def _addresses_of(user: User) -> Iterable[tuple[str, str]]:
             yield point.kind, point.address
 
 
-def _list_addresses(user: User, *, now: datetime) -> None:
+def _list_addresses(user: User) -> None:
     for kind, address in _addresses_of(user):
         _list_address(kind, address)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
 from uuid import UUID
 
 from django.db import connection, transaction
 
 from directory.addresses import AddressFault, read_address
 from notifications.domain.callers import Caller
+from notifications.domain.channels import KIND_OF_ADDRESS
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound
+from notifications.domain.identifiers import parse_identifier
 from notifications.features.access.callers import forget_callers
 from notifications.features.access.persons import person_for
-from notifications.features.access.service import missing_scope
+from notifications.features.access.service import require_scope
 from notifications.features.privacy.request import erase_address, erase_person, prepare_held
 from notifications.features.privacy.schemas import (
     CertificateResponse,
@@ -23,8 +26,8 @@ from notifications.infra import clock
 from notifications.models import Erasure, LegalHold
 from notifications.models.audit.actions import record_change
 
+Row = TypeVar("Row", Erasure, LegalHold)
 ERASE, HOLD = "privacy:erase", "privacy:hold"
-_KINDS = {"email": "email", "phone": "phone", "telegram_id": "telegram"}
 _RESIDUES = [
     "backups: unreadable, because the keys are deleted; copies of the key store are to be deleted"
     " within 7 days",
@@ -32,18 +35,6 @@ _RESIDUES = [
     "suppressions: a keyed hash of each address, its kind and the date",
 ]
 _DEAD_ROWS = "PostgreSQL: dead rows until the next vacuum; their cells are unreadable"
-
-
-def _require(caller: Caller, scope: str) -> None:
-    if not caller.may(scope):
-        raise missing_scope(scope)
-
-
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        return UUID(int=0)  # no row has it
 
 
 class PrivacyService:
@@ -55,7 +46,7 @@ class PrivacyService:
         Raises:
             NotFound (unknown_user), Refused (missing_scope), Conflict (erasure_open).
         """
-        _require(caller, ERASE)
+        require_scope(caller, ERASE)
         user = person_for(caller, identifier, scope=ERASE)
         erasure = erase_person(user, reason=reason, actor=caller.name, now=clock.now())
         forget_callers()
@@ -67,19 +58,26 @@ class PrivacyService:
         Raises:
             InvalidRequest, Refused (missing_scope).
         """
-        _require(caller, ERASE)
-        given = {name: text for name in _KINDS if (text := getattr(body, name)) is not None}
+        require_scope(caller, ERASE)
+        given = {
+            name: text for name in KIND_OF_ADDRESS if (text := getattr(body, name)) is not None
+        }
         if len(given) != 1:
             detail = "name exactly one of email, phone and telegram_id"
             raise InvalidRequest([FieldError("email", "one_address", detail)])
         ((name, text),) = given.items()
+        kind = KIND_OF_ADDRESS[name]
         try:
-            address = read_address(_KINDS[name], text)
+            address = read_address(kind, text)
         except AddressFault as fault:
             raise InvalidRequest([FieldError(name, "invalid", fault.in_full)]) from fault
         return _erasure(
             erase_address(
-                _KINDS[name], address, reason=body.reason, actor=caller.name, now=clock.now()
+                KIND_OF_ADDRESS[name],
+                address,
+                reason=body.reason,
+                actor=caller.name,
+                now=clock.now(),
             )
         )
 
@@ -89,15 +87,15 @@ class PrivacyService:
         Raises:
             NotFound (unknown_certificate), Refused (missing_scope).
         """
-        _require(caller, ERASE)
-        erasure = Erasure.objects.filter(uuid=_uuid(identifier)).first()
+        require_scope(caller, ERASE)
+        erasure = _named(Erasure, identifier)
         if erasure is None:
             raise NotFound(f"there is no certificate {identifier}", code="unknown_certificate")
         return certificate_of(erasure)
 
     def holds(self, *, caller: Caller, after: int = 0, limit: int = 50) -> list[HoldResponse]:
         """Returns the legal holds, the oldest first."""
-        _require(caller, HOLD)
+        require_scope(caller, HOLD)
         rows = LegalHold.objects.filter(pk__gt=after).order_by("pk")
         return [_hold(row) for row in rows[: max(1, limit)]]
 
@@ -107,7 +105,7 @@ class PrivacyService:
         Raises:
             NotFound (unknown_user), Refused (missing_scope).
         """
-        _require(caller, HOLD)
+        require_scope(caller, HOLD)
         person, now = person_for(caller, user, scope=HOLD), clock.now()
         with transaction.atomic():
             hold = LegalHold.objects.create(
@@ -122,9 +120,9 @@ class PrivacyService:
         Raises:
             NotFound (unknown_hold), Refused (missing_scope).
         """
-        _require(caller, HOLD)
+        require_scope(caller, HOLD)
         with transaction.atomic():
-            hold = LegalHold.objects.filter(uuid=_uuid(identifier)).first()
+            hold = _named(LegalHold, identifier)
             if hold is None:
                 raise NotFound(f"there is no legal hold {identifier}", code="unknown_hold")
             user_id = hold.user_id
@@ -136,6 +134,12 @@ class PrivacyService:
                 )
                 for erasure in waiting:
                     prepare_held(erasure, now=clock.now())
+
+
+def _named(model: type[Row], identifier: str) -> Row | None:
+    """Returns the row with a public id; None where there is none."""
+    key = parse_identifier(identifier)
+    return model._default_manager.filter(uuid=key).first() if isinstance(key, UUID) else None
 
 
 def certificate_of(erasure: Erasure) -> CertificateResponse:

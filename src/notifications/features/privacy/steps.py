@@ -45,13 +45,6 @@ def erase_due(*, now: datetime, seconds: float = _ROUND_S) -> int:
     return done
 
 
-def erase_now(erasure: Erasure, *, now: datetime) -> Erasure:
-    """Runs an erasure to its end in the calling process; one under a hold stays as it is."""
-    while erasure.state in (Erasure.State.REQUESTED, Erasure.State.KEYS_ERASED):
-        _go_on(erasure, now=now, until=clock.monotonic() + _ROUND_S)
-    return erasure
-
-
 def _go_on(erasure: Erasure, *, now: datetime, until: float) -> int:
     if erasure.state == Erasure.State.REQUESTED:
         erase_keys(erasure.key_ids, at=now)

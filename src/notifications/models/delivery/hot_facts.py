@@ -12,10 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.conf import settings
 from django.db import connection
 
-from directory.keys import KeyRow, keys_of_people
+from directory.keys import KEY_COLUMNS, KeyRow, keys_of_people
 from directory.models.contact import (
     ADDRESSES,
     ContactAddress,
@@ -81,21 +80,15 @@ _COUNTS = (
     " UNION ALL SELECT 'count', user_id, scope || '|' || channel || '|' || window_s, entries"
     " FROM notifications_frequencycount WHERE user_id {users}"
 )
-_WRAPPED = (
-    "(SELECT k.wrapped FROM vault_datakey k WHERE k.id = u.key_id)"
-    if settings.KEYS_ALIAS == "default"
-    else "NULL"
-)
-"""The wrapped key of a person, where the main database contains the keys."""
 _USERS = (
-    f"SELECT {', '.join(USER_COLUMNS)}, is_active, sealed, key_id, {_WRAPPED}"  # noqa: S608 -- constant
+    f"SELECT {', '.join(USER_COLUMNS)}, is_active, sealed, {KEY_COLUMNS}"  # noqa: S608 -- constant
     " FROM directory_user AS u WHERE id {users}"
 )
 _HEADS = (
     f"SELECT {', '.join(HEAD_COLUMNS)} FROM notifications_notificationtemplate WHERE path {{texts}}"  # noqa: S608
 )
 _ADDRESSES = f"{ADDRESSES} WHERE point.user_id {{users}}"
-_KEYS = f"SELECT id, key_id, {_WRAPPED} FROM directory_user AS u WHERE id {{users}}"  # noqa: S608
+_KEYS = f"SELECT id, {KEY_COLUMNS} FROM directory_user AS u WHERE id {{users}}"  # noqa: S608
 _LISTED = (
     "EXISTS (SELECT 1 FROM directory_suppression s"
     " WHERE s.kind = point.kind AND s.address = point.address)"
@@ -192,11 +185,6 @@ def _opened(row: Row, key: Key | None) -> Row:
     texts = open_texts(sealed, user_about(row[1]), key) if key is not None else {}
     opened = [texts.get(name, "") for name in _SEALED_COLUMNS]
     return (*row[:_FIRST_SEALED], *opened, *row[_FIRST_SEALED + len(opened) : _SEALED])
-
-
-def load_keys_of_people(user_ids: Sequence[int]) -> dict[int, Key]:
-    """Returns the data keys of these users, by user. Unknown and erased users are left out."""
-    return keys_of_people(_key_rows(fetch(PlainQuery(_KEYS, (user_ids,)))))
 
 
 def _key_rows(rows: Iterable[Row]) -> list[KeyRow]:

@@ -54,7 +54,7 @@ class Erasure(models.Model):
     next_at = models.DateTimeField(db_index=True)
     #: The ids of the data keys.
     key_ids = models.JSONField(default=list)
-    #: The keys of messages that were in flight or sent when it was requested.
+    #: The keys of messages that were in flight when it was requested.
     in_flight = models.JSONField(default=list)
     #: How many rows were deleted, by table, and how many messages were cancelled.
     removed = models.JSONField(default=dict)
