@@ -125,7 +125,7 @@ SCENARIOS: dict[str, Scenario] = {
         before=_SERVICE
         + "set -a; . etc/carillon.env; set +a; carillon admin create ada\n"
         + _FILES.replace("nora", "ada")
-        + "mkdir -p var; touch var/secret-key; URL=$PAGE_URL",
+        + "mkdir -p var var-keys; touch var/secret-key; URL=$PAGE_URL",
         replaced={
             _POSTGRES.replace("db/carillon", "db/restored"): "'{restored}'",
             "CREATE DATABASE restored": "CREATE DATABASE {restored_name}",
