@@ -30,7 +30,7 @@ from directory.models import User
 from notifications.infra.links import *
 since = str(int((clock.now() - datetime(2000, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000))
 purpose = base64.urlsafe_b64encode(b"marketing").decode().rstrip("=")
-people = User.objects.filter(username__startswith="student").order_by("pk")[:40]
+people = User.objects.filter(role="student").order_by("pk")[:40]
 User.objects.filter(pk__in=[user.pk for user in people]).update(
     locale="en", timezone="Europe/Paris"
 )
@@ -38,6 +38,7 @@ links = {}
 for user in people:
     token = sign_link(LinkKind.CONFIRM, str(user.pk), address_mark(user.email), since, purpose)
     links[user.username] = [
+        user.pk,
         preferences_url(user.pk, user.email),
         unsubscribe_url(user.pk, "course", user.email),
         preferences_url(0).partition("/preferences/")[0] + "/confirm/" + token,
@@ -55,8 +56,8 @@ print(json.dumps(msgspec.to_builtins(preferences_of(User.objects.get(username="@
 class Person:
     """A user of a running installation, with the links of their mails."""
 
-    def __init__(self, place: Installation, name: str, links: list[str]) -> None:
-        self.place, self.name = place, name
+    def __init__(self, place: Installation, name: str, number: int, *links: str) -> None:
+        self.place, self.name, self.number = place, name, number
         self.preferences, self.unsubscribe, self.confirm = links
         self.home = self.preferences.partition("/preferences/")[0]
 
@@ -67,7 +68,7 @@ class Person:
         """Returns the categories with a choice, and whether mails are on."""
         return self.place.query(
             "SELECT category, email_enabled FROM notifications_notificationcategorypreference"
-            f" JOIN directory_user ON directory_user.id = user_id WHERE username = '{self.name}'"
+            f" WHERE user_id = {self.number}"
         )
 
 
@@ -85,7 +86,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 @pytest.fixture(scope="module")
 def people(place: Installation) -> Iterator[Person]:
     found = json.loads(place.python(LINKS))
-    return iter([Person(place, name, links) for name, links in found.items()])
+    return iter([Person(place, name, *rest) for name, rest in found.items()])
 
 
 @pytest.fixture
