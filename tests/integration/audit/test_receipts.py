@@ -131,7 +131,7 @@ def _flipped(text: str) -> str:
     "alter",
     [
         _set("opening.text", lambda text: text.replace("e", "a", 1)),
-        _set("opening.salt", lambda text: "00" + text[2:]),
+        _set("opening.salt", lambda text: f"{int(text[0], 16) ^ 1:x}{text[1:]}"),
         _set("leaf.at_ms", lambda number: number + 1),
         _set("leaf.actor", lambda _: "user:1"),
         _set("leaf.action", lambda _: "other"),
