@@ -7,7 +7,8 @@ A cell is: format byte 2, key id (8 bytes, big endian), nonce (12 bytes), cipher
 from __future__ import annotations
 
 import os
-import threading
+import struct
+from collections.abc import Iterator
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -16,6 +17,7 @@ FORMAT = b"\x02"
 _NONCE_BYTES = 12
 _HEAD = 9
 _BODY = _HEAD + _NONCE_BYTES
+_pack_head = struct.Struct(">cQ").pack
 
 
 class SealBroken(ValueError):
@@ -26,29 +28,34 @@ class KeyErased(SealBroken):
     """The key of a cell is not in the store: its person was erased."""
 
 
-class _Nonces(threading.local):
-    """Random nonces, read many at once: one system call for each would cost more than the sealing.
-
-    Each thread has its own, and a forked child reads new ones, so that none is ever used twice.
-    """
-
-    _drawn = b""
-    _at = 0
-    _pid = 0
-
-    def next(self) -> bytes:
-        if self._at == len(self._drawn) or self._pid != os.getpid():
-            self._drawn, self._at, self._pid = os.urandom(_NONCE_BYTES * 256), 0, os.getpid()
-        self._at += _NONCE_BYTES
-        return self._drawn[self._at - _NONCE_BYTES : self._at]
-
-
-_nonces = _Nonces()
+_DRAWN_AT_ONCE = 256
+_drawn: Iterator[tuple[bytes]] = iter(())
 
 
 def next_nonce() -> bytes:
-    """Returns 12 random bytes that no other call returns."""
-    return _nonces.next()
+    """Returns 12 random bytes that no other call returns.
+
+    They are drawn many at once: one system call for each would cost more than the sealing. Threads
+    share them, because `next` of an iterator in C is atomic. A forked child draws its own.
+    """
+    try:
+        return next(_drawn)[0]
+    except StopIteration:
+        return _draw()
+
+
+def _draw() -> bytes:
+    fresh = struct.iter_unpack(f"{_NONCE_BYTES}s", os.urandom(_NONCE_BYTES * _DRAWN_AT_ONCE))
+    (first,) = next(fresh)
+    globals()["_drawn"] = fresh
+    return bytes(first)
+
+
+def _forget_drawn() -> None:
+    globals()["_drawn"] = iter(())
+
+
+os.register_at_fork(after_in_child=_forget_drawn)
 
 
 class Key:
@@ -60,11 +67,11 @@ class Key:
         """Takes the id of a key, and its 32 bytes."""
         self.id = key_id
         self._cipher = AESGCM(secret)
-        self._head = FORMAT + key_id.to_bytes(8, "big")
+        self._head = _pack_head(FORMAT, key_id)
 
     def seal(self, plain: bytes, about: bytes = b"") -> bytes:
         """Returns a cell. `about` is authenticated and not stored: table, column and row."""
-        nonce, head = _nonces.next(), self._head
+        nonce, head = next_nonce(), self._head
         return head + nonce + self._cipher.encrypt(nonce, plain, head + about)
 
     def open(self, cell: bytes | memoryview, about: bytes = b"") -> bytes:
@@ -74,7 +81,7 @@ class Key:
             SealBroken: another key sealed it, it was altered, or it is of another row.
         """
         raw, head = bytes(cell), self._head
-        if raw[:_HEAD] != head:
+        if not raw.startswith(head):
             raise SealBroken("the cell belongs to another key")
         try:
             return self._cipher.decrypt(raw[_HEAD:_BODY], raw[_BODY:], head + about)

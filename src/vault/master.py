@@ -49,6 +49,7 @@ class MasterKeys:
     def __init__(self, keys: list[bytes]) -> None:
         """Keeps master keys of 32 bytes each; the first one wraps new data keys."""
         self._ciphers = {_id_of(key): AESGCM(key) for key in keys}
+        self._by_head = {_FORMAT + name: cipher for name, cipher in self._ciphers.items()}
         self.current = _id_of(keys[0])
 
     def wrap(self, key: bytes, key_id: int) -> bytes:
@@ -63,23 +64,21 @@ class MasterKeys:
 
         Raises:
             MasterKeyMissing: no master key of this process has wrapped it.
-        SealBroken: it was altered.
+            SealBroken: it was altered.
         """
         raw = bytes(wrapped)
         head = raw[:HEAD_BYTES]
-        cipher = self._ciphers.get(head[1:])
-        if head[:1] != _FORMAT:
-            raise SealBroken(f"the wrapped key {key_id} was altered")
-        if cipher is None:
-            raise MasterKeyMissing(
-                f"the master key {head[1:].hex()} is missing: list it in CARILLON_OLD_MASTER_KEYS"
-            )
+        cipher = self._by_head.get(head)
         try:
-            return cipher.decrypt(
-                raw[HEAD_BYTES:_BODY], raw[_BODY:], head + key_id.to_bytes(8, "big")
-            )
+            if cipher is not None:
+                return cipher.decrypt(raw[HEAD_BYTES:_BODY], raw[_BODY:], head + _packed(key_id))
         except InvalidTag as error:
             raise SealBroken(f"the wrapped key {key_id} was altered") from error
+        if head[:1] != _FORMAT:
+            raise SealBroken(f"the wrapped key {key_id} was altered")
+        raise MasterKeyMissing(
+            f"the master key {head[1:].hex()} is missing: list it in CARILLON_OLD_MASTER_KEYS"
+        )
 
     def is_current(self, wrapped: bytes | memoryview) -> bool:
         """Whether the first master key wrapped a data key."""

@@ -40,6 +40,7 @@ from notifications.rendering.render import (
 
 NO_HEADERS: Mapping[str, str] = {}
 _ADDRESSED = (Channel.EMAIL, Channel.SMS, Channel.TELEGRAM)
+_LOCALE = UserFacts._fields.index("locale")
 _ONE_CLICK = "List-Unsubscribe=One-Click"
 
 
@@ -102,7 +103,7 @@ def context_of(
     context = {
         **(job_context(message.job_id) if message.job_id else {}),
         **unseal_json(message.context, facts.keys),
-        "user": user_context(UserFacts._make(row)) if row else {},
+        "user": user_context(row) if row else {},
         "current_time": at,
         "app_name": settings.app_name,
         "app_url": settings.app_url,
@@ -137,7 +138,7 @@ def _free_text(text: Mapping[str, Any], channel: str) -> Content:
 def locale_of(message: PendingMessage, facts: SliceFacts) -> str:
     """Returns the locale of a message: the caller's, else the person's, else the service's."""
     row = facts.users.get(message.user_id or 0)
-    return message.locale or (UserFacts._make(row).locale if row else "") or environment().locale
+    return message.locale or (row[_LOCALE] if row else "") or environment().locale
 
 
 def links_back(user_id: int | None, category: CategoryFacts, address: str) -> dict[str, str]:

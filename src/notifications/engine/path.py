@@ -32,6 +32,8 @@ from notifications.recording.outcomes import Outcome
 from notifications.recording.poison import record_poison
 from notifications.recording.record import record
 
+_DELIVERED = SendResult(Verdict.DELIVERED)
+
 
 def prepare_for_providers(
     lease_of: dict[int, Lease], owner: str
@@ -138,9 +140,8 @@ def _record_rows(outcomes: Sequence[Outcome], *, owner: str) -> None:
 
 def row_outcome(item: Ready, *, at: datetime) -> Outcome:
     """Returns the outcome on a row channel: recording it delivers the message."""
-    result = simulated(item.outbound) if item.provider == "sandbox" else None
-    if result is not None:
-        return settle_safely(item, result, at=at)
-    verdict = Verdict.SENT if item.provider == "sandbox" else Verdict.DELIVERED
-    name = f"sandbox-{item.outbound.reference}" if item.provider == "sandbox" else ""
-    return settle_safely(item, SendResult(verdict, provider_message_id=name), at=at)
+    if item.provider != "sandbox":
+        return settle_safely(item, _DELIVERED, at=at)
+    name = f"sandbox-{item.outbound.reference}"
+    result = simulated(item.outbound) or SendResult(Verdict.SENT, provider_message_id=name)
+    return settle_safely(item, result, at=at)

@@ -5,6 +5,7 @@ No database connection is held during provider calls. See docs/life-of-a-notific
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -49,7 +50,7 @@ from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Folding, trails
 from notifications.rendering.guard.guard import GUARD, VersionStopped
 from notifications.rendering.render import CompiledVersion
-from notifications.rendering.usage import count_use
+from notifications.rendering.usage import count_uses
 from notifications.rendering.versions import versions_of
 
 
@@ -240,14 +241,16 @@ def _try_content(
 def _count_uses(work: Slice) -> None:
     """Counts uses of templates. It is the last step, because after an error the steps run again and
     would count twice."""
-    used = {item.message.template_version_id for item in work.ready}
-    versions = versions_of({version_id for version_id in used if version_id})
-    for item in work.ready:
-        message = item.message
-        version = versions.get(message.template_version_id or 0)
-        if version is not None and not message.is_test:
-            locale = locale_of(message, work.facts)
-            count_use(version, channel=message.channel, locale=locale, at=work.at)
+    messages = [item.message for item in work.ready]
+    used = Counter(
+        (message.template_version_id, message.channel, locale_of(message, work.facts))
+        for message in messages
+        if message.template_version_id and not message.is_test
+    )
+    versions = versions_of({version_id for version_id, _, _ in used if version_id})
+    for (version_id, channel, locale), count in used.items():
+        if version := versions.get(version_id or 0):
+            count_uses(version, count, channel=channel, locale=locale, at=work.at)
 
 
 def _fail_render(work: Slice, message: PendingMessage, fault: TemplateFault) -> None:

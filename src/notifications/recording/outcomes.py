@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -60,12 +61,18 @@ class Outcome:
 
 def trail_of(at: datetime, event: str, reason: str = "") -> str:
     """Returns one entry of a trail: `[ms, "event", "reason"]`."""
-    return json.dumps([epoch_ms(at), event, reason], ensure_ascii=False)
+    return _entry(epoch_ms(at), event, reason)
+
+
+@functools.lru_cache(maxsize=1024)
+def _entry(at_ms: int, event: str, reason: str) -> str:
+    """The messages of a slice have the same time, and mostly the same event and reason."""
+    return json.dumps([at_ms, event, reason], ensure_ascii=False)
 
 
 def trails(*entries: tuple[datetime, str, str]) -> str:
     """Returns several entries, as the trail column appends them."""
-    return ",".join(trail_of(*entry) for entry in entries)
+    return ",".join([trail_of(*entry) for entry in entries])
 
 
 def bare(outcome: Outcome) -> Outcome:

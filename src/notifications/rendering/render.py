@@ -63,8 +63,8 @@ class UserFacts(NamedTuple):
     role: str
 
 
-def user_context(row: UserFacts) -> dict[str, Any]:
-    """Returns the `user` of a template's context."""
+def user_context(row: tuple[Any, ...]) -> dict[str, Any]:
+    """Returns the `user` of a template's context. row: UserFacts, or a row in their order."""
     return {
         "id": str(row[0]),
         "uuid": str(row[1]),

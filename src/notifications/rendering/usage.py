@@ -17,12 +17,14 @@ _counts: Counter[UsageKey] = Counter()
 _lock = threading.Lock()
 
 
-def count_use(version: CompiledVersion, *, channel: str, locale: str, at: datetime) -> None:
-    """Counts one message. locale is the reader's; the counted locale is that of the text."""
+def count_uses(
+    version: CompiledVersion, count: int, *, channel: str, locale: str, at: datetime
+) -> None:
+    """Counts messages. locale is the readers'; the counted locale is that of the text."""
     shown_in = version.text_locale(channel, locale)
     key = UsageKey(version.version_id, channel, shown_in, at.date())
     with _lock:
-        _counts[key] += 1
+        _counts[key] += count
 
 
 def write_usage() -> int:
