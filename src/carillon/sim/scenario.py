@@ -7,11 +7,11 @@ continues without faults until nothing waits, and `checks` compares the outcome 
 
 from __future__ import annotations
 
-import functools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 from typing import Any
 
 from django.db import DatabaseError, connection
@@ -38,6 +38,7 @@ from notifications.models import (
     Notification,
     NotificationMessage,
 )
+from notifications.queue import takeover
 
 PEOPLE = 5
 CAP = 2
@@ -46,7 +47,8 @@ STARTED = datetime(2030, 5, 1, 9, 0, tzinfo=UTC)
 LEASE_S = 5.0
 _QUIET_S = 1.0
 _LONGEST_S = 900.0
-_JOINS_AT_S = LEASE_S + 1.0
+_OLD_S = LEASE_S + 1.0
+"""A lease that is as old as this has expired unless it was renewed."""
 _CATEGORIES = ("sim-plain", "sim-hold", "sim-capped")
 _BROKEN = (DatabaseError,)
 
@@ -66,8 +68,9 @@ class Plan:
     faults: dict[int, str]
     #: A client cancels at the moment when a worker leases something.
     prompt: bool
-    #: A third worker starts, and looks for the batches of all others, while no other is disturbed.
-    joins: bool
+    #: A scheduler looks for the abandoned batches of all workers when one has a lease that it must
+    #: have renewed. No worker is disturbed.
+    sweeps: bool
 
     @classmethod
     def of(cls, chance: random.Random) -> Plan:
@@ -83,7 +86,7 @@ class Plan:
             cancels=chance.random() < 0.6,
             faults={chance.randint(100, 1_500): chance.choice(kinds) for _ in range(count)},
             prompt=chance.random() < 0.5,
-            joins=quiet and slow,
+            sweeps=quiet and slow,
         )
 
 
@@ -104,6 +107,10 @@ class World:
     stuck: list[str] = field(default_factory=list)
     #: Kills that are due at a time: (time in s, the worker that is not killed).
     later: list[tuple[float, str]] = field(default_factory=list)
+    #: When the operator first saw a lease, by (batch, fence).
+    seen: dict[tuple[int, int], float] = field(default_factory=dict)
+    #: The next round of a scheduler looks for abandoned batches.
+    sweep_due: bool = False
     senders_left: int = 0
     over: bool = False
     #: A worker was killed or stopped.
@@ -268,7 +275,10 @@ def _run_rounds(world: World) -> None:
                 call()
             except _BROKEN:
                 connection.close()
-        world.baton.wait(lambda: world.over, 4.0, "beat")
+        world.baton.wait(lambda: world.over or world.sweep_due, 4.0, "beat")
+        if world.sweep_due:
+            world.sweep_due = False
+            rounds.append(partial(takeover.sweep, everywhere=True))
     connection.close()
 
 
@@ -316,9 +326,8 @@ def _watch(world: World) -> None:
         world.baton.wait(lambda: False, _QUIET_S, "operator")
         while world.count - len(world.ended) < 2:
             _start_worker(world)
-        if world.plan.joins and world.baton.now_s > _JOINS_AT_S:
-            world.plan.joins = False
-            _start_worker(world)
+        if world.plan.sweeps and _has_old_lease(world):
+            world.plan.sweeps, world.sweep_due = False, True
         late = world.baton.now_s > _LONGEST_S
         busy = world.senders_left or world.plan.faults or world.later
         if late or (not busy and _is_quiet()):
@@ -332,13 +341,26 @@ def _watch(world: World) -> None:
     connection.close()
 
 
+def _has_old_lease(world: World) -> bool:
+    """Whether a worker has a lease for longer than a lease is valid without a renewal."""
+    held = {
+        (lease.batch_id, lease.fence)
+        for _, worker in world.workers.values()
+        if hasattr(worker, "driver")
+        for lease in worker.driver.leases
+    }
+    now_s = world.baton.now_s
+    world.seen = {lease: world.seen.get(lease, now_s) for lease in held}
+    return any(now_s - since_s > _OLD_S for since_s in world.seen.values())
+
+
 def _is_quiet() -> bool:
     """Whether nothing waits. The operator asks once a second, so the statements are built once."""
     with connection.cursor() as cursor:
         return not any(_has_rows(cursor, *statement) for statement in _waiting())
 
 
-@functools.cache
+@cache
 def _waiting() -> list[tuple[str, Any]]:
     queries = (
         NotificationMessage.objects.filter(status=MessageStatus.PENDING),

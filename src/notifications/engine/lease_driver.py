@@ -79,6 +79,11 @@ class LeaseDriver:
         """How many batches this owner holds."""
         return len(self._leases)
 
+    @property
+    def leases(self) -> frozenset[Lease]:
+        """The leases that it has."""
+        return frozenset(self._leases)
+
     def add(self, leases: Iterable[Lease]) -> None:
         """Adds leases: they are renewed until they are given back."""
         self._leases.update(leases)
