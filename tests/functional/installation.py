@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,30 @@ def children(pid: int) -> dict[str, int]:
     return found
 
 
+def _wait_for_end(process: subprocess.Popen[bytes]) -> None:
+    """Waits until a process that got SIGTERM has ended.
+
+    One that does not end writes the stacks of its threads, and of its children, into its log.
+    """
+    try:
+        wait_until(lambda: process.poll() is not None, 60)
+    except AssertionError:
+        for pid in (*descendants(process.pid), process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGABRT)
+        process.wait(10)
+        raise
+
+
+def descendants(pid: int) -> list[int]:
+    """Returns the children of a process and theirs, the youngest first."""
+    try:
+        words = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:
+        return []
+    return [each for word in words for each in (*descendants(int(word)), int(word))]
+
+
 class Installation:
     """A data folder and an environment; `carillon(...)` runs a command in it."""
 
@@ -60,6 +85,7 @@ class Installation:
             "CARILLON_DATA_DIR": str(folder),
             "CARILLON_KEYS_DIR": str(folder / "keys"),
             "CARILLON_LOG_LEVEL": "ERROR",
+            "PYTHONFAULTHANDLER": "1",
             **{f"CARILLON_{name.upper()}": value for name, value in settings.items()},
         }
         self.folder = folder
@@ -79,7 +105,7 @@ class Installation:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=120 * max(pace(), crowd()),
             check=False,
         )
 
@@ -100,7 +126,7 @@ class Installation:
             finally:
                 if process.poll() is None:
                     process.terminate()
-                process.wait(60)
+                _wait_for_end(process)
 
     def python(self, script: str) -> str:
         """Runs a script in the installation, Django ready; returns what it printed."""
