@@ -19,8 +19,9 @@ from typing import IO, Literal
 import msgspec
 
 FORM = 1
-MAIN, KEYS = "main", "keys"
 Part = Literal["main", "keys"]
+MAIN: Literal["main"] = "main"
+KEYS: Literal["keys"] = "keys"
 DatabaseKind = Literal["sqlite", "postgresql"]
 _MANIFEST = "manifest.json"
 _CONTENT = "content"

@@ -103,7 +103,7 @@ def check_settled() -> None:
     from notifications.models.operations.installation import NotSettled
 
     try:
-        InstallationState.objects.check()
+        InstallationState.objects.check_settled()
     except NotSettled as error:
         raise click.ClickException(str(error)) from error
     except (DatabaseError, InterfaceError) as error:

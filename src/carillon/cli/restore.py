@@ -18,15 +18,14 @@ if TYPE_CHECKING:
     from notifications.features.restoring.service import RestoreSummary
 
 
-class _Moment(click.ParamType):
-    name = "time"
-
-    def convert(self, value: object, param: object, ctx: object) -> datetime:
-        try:
-            found = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value} is no time such as 2030-05-01T12:00:00Z")
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
+def _moment(_context: click.Context, _option: click.Parameter, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text} is no time such as 2030-05-01T12:00:00Z") from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 @click.command(
@@ -40,7 +39,9 @@ class _Moment(click.ParamType):
     help="What was erased since: a file of `carillon erasures export` or `carillon audit export`.",
 )
 @click.option(
-    "--none-since", type=_Moment(), help="You know that no one was erased since this time."
+    "--none-since",
+    callback=_moment,
+    help="You know that no one was erased since this time (RFC 3339).",
 )
 @click.option("--replace", is_flag=True, help="Replace databases that have rows.")
 @click.option(

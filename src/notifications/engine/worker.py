@@ -144,7 +144,7 @@ class Worker:
         self.heartbeat.start()
         try:
             await self._loop.run_in_executor(self._count_thread, self.heartbeat.wait_for_first_beat)
-            await self.database(InstallationState.objects.check)
+            await self.database(InstallationState.objects.check_settled)
             await self._work(once=once)
             await self._drain()
         finally:

@@ -120,16 +120,12 @@ def write_erasures(path: Path, *, now: datetime) -> int:
         OSError: the file exists, or cannot be written.
     """
     count = 0
-    with path.open("xb", opener=_private) as file:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(_encode(FileHead(_FORM, now)) + b"\n")
         for line in _lines():
             count += isinstance(line, KnownErasure)
             file.write(_encode(line) + b"\n")
     return count
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _lines() -> Iterator[_Line]:

@@ -24,6 +24,7 @@ from notifications.infra import clock
 from notifications.models import DigestItem, Erasure, LegalHold, NotificationMessage
 from notifications.models.people.erasure import OPEN
 from vault.models import ErasedKey
+from vault.sealed import INDEX, StoredValue
 from vault.store import erase_keys
 
 ACTOR = "cli"
@@ -163,8 +164,15 @@ def _begin(erasure: Erasure, user: User | None, *, held: bool, now: datetime) ->
 
 def _indexes_of(user: User) -> list[Listed]:
     """Returns the addresses of a person as indexes: their key may be gone."""
-    rows = ContactPoint.objects.filter(user=user).order_by("pk").indexes("kind", "address")
-    return [(kind, stored.text) for kind, stored in rows if stored]
+    points: QuerySet[ContactPoint] = QuerySet(ContactPoint)
+    rows = points.filter(user=user).order_by("pk")
+    found: list[Listed] = []
+    for kind, stored in rows.values_list("kind", "address"):
+        text = stored.text if isinstance(stored, StoredValue) else ""
+        if text:
+            form = text if INDEX.fullmatch(text) else next(iter(Suppression.address_forms([text])))
+            found.append((kind, form))
+    return found
 
 
 def _suppress(listed: Sequence[Listed]) -> list[Listed]:

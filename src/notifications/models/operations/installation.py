@@ -24,7 +24,7 @@ class NotSettled(Exception):
 class InstallationStateManager(models.Manager["InstallationState"]):
     """Reads and writes the one row."""
 
-    def check(self) -> None:
+    def check_settled(self) -> None:
         """Does nothing where the installation may send.
 
         Raises:
