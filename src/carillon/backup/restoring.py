@@ -39,10 +39,15 @@ from notifications.features.privacy.known import KnownErasures, read_erasures, w
 from notifications.features.restoring.service import RestoreSummary, settle_restored
 from notifications.infra import clock
 from notifications.infra.audit_keys import open_checkpoint
-from notifications.models import InstallationState
+from notifications.infra.database.time import database_time
+from notifications.models import InstallationState, WorkerProcess
 
 Report = Callable[[str], object]
 _SAVED = "erasures-before-restore-*.ndjson"
+
+
+class StillRunning(Exception):
+    """Workers use the database that is to be restored."""
 
 
 class UnknownErasures(Exception):
@@ -107,11 +112,13 @@ def restore(plan: RestorePlan, *, report: Report) -> RestoreSummary:
     """Restores archives, applies all known erasures and settles what was open.
 
     Raises:
-        InvalidArchive, NotEmpty, UnknownErasures, InvalidErasures: before anything is changed.
+        InvalidArchive, NotEmpty, StillRunning, UnknownErasures, InvalidErasures: before anything is
+            changed.
         ProgramFailed, NotFreed, ErasureFailed, OSError: no process starts until it is repeated.
     """
     _check_archives(plan)
     known = _read_known(plan)
+    _check_stopped()
     _check_empty(plan)
     if plan.archives:
         _save_present(plan, known)
@@ -183,6 +190,23 @@ def _read_known(plan: RestorePlan) -> KnownErasures:
             " them: give a file of `carillon erasures export`"
         )
     return known
+
+
+def _check_stopped() -> None:
+    """Checks that no worker has a valid lease in the present database."""
+    if Place(MAIN).kind == "sqlite" and not Place(MAIN).file.exists():
+        return
+    try:
+        running = WorkerProcess.objects.filter(lease_until__gt=database_time())
+        owner = running.values_list("owner", flat=True).first()
+    except DatabaseError:  # it has no tables
+        connections[Place(MAIN).alias].close()
+        return
+    if owner is not None:
+        raise StillRunning(
+            f"the worker {owner} uses the database: stop all processes; after a crash wait"
+            " CARILLON_LEASE_SECONDS"
+        )
 
 
 def _check_empty(plan: RestorePlan) -> None:

@@ -100,7 +100,7 @@ def _reported() -> Iterator[None]:
     from carillon.backup.archives import InvalidArchive
     from carillon.backup.databases import NotEmpty
     from carillon.backup.programs import ProgramFailed
-    from carillon.backup.restoring import UnknownErasures
+    from carillon.backup.restoring import StillRunning, UnknownErasures
     from notifications.features.audit.restores import OtherHistory
     from notifications.features.privacy.known import InvalidErasures
     from notifications.features.privacy.reapply import ErasureFailed
@@ -108,7 +108,7 @@ def _reported() -> Iterator[None]:
 
     try:
         yield
-    except (InvalidArchive, NotEmpty, UnknownErasures, InvalidErasures) as error:
+    except (InvalidArchive, NotEmpty, StillRunning, UnknownErasures, InvalidErasures) as error:
         raise click.ClickException(str(error)) from error
     except (ProgramFailed, OtherHistory, ErasureFailed, NotFreed, OSError) as error:
         raise click.ClickException(f"the restore is not finished: {error}") from error
