@@ -1,4 +1,4 @@
-"""A restore of a backup is told from a log that was cut off."""
+"""A restore of a backup is distinguished from a log that was cut off."""
 
 from __future__ import annotations
 
