@@ -107,7 +107,7 @@ def write_archive(path: Path, manifest: Manifest, content: Path) -> None:
         draft.rename(path)
     finally:
         draft.unlink(missing_ok=True)
-    _flush_folder(path.parent)
+    flush_folder(path.parent)
 
 
 @contextmanager
@@ -118,7 +118,8 @@ def _created(path: Path) -> Iterator[IO[bytes]]:
         os.fsync(file.fileno())
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Makes the names of files in a folder durable."""
     number = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(number)

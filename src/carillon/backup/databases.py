@@ -17,7 +17,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connections
 
-from carillon.backup.archives import DatabaseKind, InvalidArchive, Part
+from carillon.backup.archives import DatabaseKind, InvalidArchive, Part, flush_folder
 from carillon.backup.programs import run_program
 from notifications.models.operations.installation import TABLE as STATE_TABLE
 
@@ -162,6 +162,7 @@ def copy_in(place: Place, content: Path, programs: Programs) -> None:
         for ending in _BESIDE:
             Path(f"{place.file}{ending}").unlink(missing_ok=True)
         content.replace(place.file)
+        flush_folder(place.file.parent)
         return
     _drop_tables(place)
     words = ["--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction"]
@@ -172,7 +173,6 @@ def copy_in(place: Place, content: Path, programs: Programs) -> None:
         folder=programs.folder,
         seconds=programs.seconds,
     )
-    content.unlink()
     with connections[place.alias].cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
         cursor.execute("ANALYZE")

@@ -238,30 +238,39 @@ def _save_present(plan: RestorePlan, known: KnownErasures) -> None:
     """Writes the erasures of the present databases to a file, and adds them."""
     now = clock.now()
     path = plan.folder / _SAVED.replace("*", f"{now:%Y%m%dT%H%M%S%f}")
-    if not (row_count(Place(MAIN)) or row_count(Place(KEYS))):
+    main, keys = (bool(row_count(Place(part))) for part in (MAIN, KEYS))
+    if not main and not keys:
         return
+    plan.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        write_erasures(path, now=now)
-    except DatabaseError:
-        path.unlink(missing_ok=True)  # the tables are of an older release, or not all there
-        return
+        write_erasures(path, now=now, main=main, keys=keys)
+    except DatabaseError as error:
+        path.unlink(missing_ok=True)
+        raise UnknownErasures(
+            f"the erasures of the present databases cannot be read ({error}): run `carillon"
+            " migrate` there first, or restore into other databases"
+        ) from error
     until = known.until
     read_erasures(path, known)
     known.until = until
 
 
 def _load(plan: RestorePlan, report: Report) -> None:
-    copies = []
-    for place, path in plan.archives:
-        report(f"reading {path.name}")
-        content = plan.folder / f".{place.part}.restoring"
-        content.unlink(missing_ok=True)
-        extract(path, content)
-        check_copy(place.kind, content)
-        copies.append((place, content))
-    connections.close_all()
-    for place, content in copies:
-        report(f"replacing the {place.part} database")
-        if place.kind == "sqlite":
-            place.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        copy_in(place, content, plan.programs)
+    copies: list[tuple[Place, Path]] = []
+    try:
+        for place, path in plan.archives:
+            report(f"reading {path.name}")
+            folder = place.file.parent if place.kind == "sqlite" else plan.folder
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            content = folder / f".{place.part}.restoring"
+            content.unlink(missing_ok=True)
+            copies.append((place, content))
+            extract(path, content)
+            check_copy(place.kind, content)
+        connections.close_all()
+        for place, content in copies:
+            report(f"replacing the {place.part} database")
+            copy_in(place, content, plan.programs)
+    finally:
+        for _, content in copies:
+            content.unlink(missing_ok=True)

@@ -113,8 +113,10 @@ class KnownErasures:
             self.erasures[name] = found
 
 
-def write_erasures(path: Path, *, now: datetime) -> int:
+def write_erasures(path: Path, *, now: datetime, main: bool = True, keys: bool = True) -> int:
     """Writes all erasures of this installation to a new file; returns how many.
+
+    main, keys: whether the main database and the key store are read.
 
     Raises:
         OSError: the file exists, or cannot be written.
@@ -122,18 +124,20 @@ def write_erasures(path: Path, *, now: datetime) -> int:
     count = 0
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(_encode(FileHead(_FORM, now)) + b"\n")
-        for line in _lines():
+        for line in _lines(main=main, keys=keys):
             count += isinstance(line, KnownErasure)
             file.write(_encode(line) + b"\n")
     return count
 
 
-def _lines() -> Iterator[_Line]:
-    for erasure in _paged(Erasure.objects):
-        yield _known(erasure)
-    yield from _suppressions()
-    for key in _paged(ErasedKey.objects):
-        yield KnownKey(key.pk, key.kind, key.erased_at)
+def _lines(*, main: bool, keys: bool) -> Iterator[_Line]:
+    if main:
+        for erasure in _paged(Erasure.objects):
+            yield _known(erasure)
+        yield from _suppressions()
+    if keys:
+        for key in _paged(ErasedKey.objects):
+            yield KnownKey(key.pk, key.kind, key.erased_at)
 
 
 def _suppressions() -> Iterator[KnownSuppression]:
