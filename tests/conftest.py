@@ -32,6 +32,7 @@ settings.register_profile("proof", max_examples=5_000, deadline=None)
 PROOF = bool(os.environ.get("CARILLON_PROOF"))
 settings.load_profile("proof" if PROOF else "seeded")
 _seed = importlib.import_module("notifications.migrations.0002_ground")
+_installed = importlib.import_module("notifications.migrations.0048_installation_state")
 
 
 @receiver(post_migrate)
@@ -39,6 +40,7 @@ def restore_seeded_rows(sender: Any, using: str, **_: Any) -> None:
     """Inserts the seeded rows again: the flush after a transactional test removes them, too."""
     if sender.name == "notifications" and using == "default":
         _seed.lay_ground(apps, connection.schema_editor())
+        _installed.settle(apps, connection.schema_editor())
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -31,7 +31,8 @@ if TYPE_CHECKING:  # Django's fields take type arguments in the stubs only
 else:
     CharBase, BinaryBase, QuerySetBase = models.CharField, models.BinaryField, models.QuerySet
 INDEX_LENGTH = 40
-_INDEX = re.compile(r"[0-9a-f]{40}")
+INDEX = re.compile(r"[0-9a-f]{40}")
+"""The form of a blind index. A column of a row of an older release has the text itself."""
 _LOOKUPS = frozenset({"exact", "in", "isnull"})
 
 
@@ -116,7 +117,7 @@ class SealedText(CharBase):
         """Returns what the column may have for a text: the index, or the text of an older row."""
         found = self.get_prep_value(value)
         text = "" if isinstance(value, StoredValue) else value
-        is_plain = isinstance(text, str) and text and not _INDEX.fullmatch(text)
+        is_plain = isinstance(text, str) and text and not INDEX.fullmatch(text)
         return [found, text] if is_plain else [found]
 
 

@@ -82,6 +82,11 @@ def _first_id() -> int:
     return (time.time_ns() // 1_000_000) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS - 1)
 
 
+def first_id_at(at: datetime) -> int:
+    """Returns the lowest id that a key of this time can have."""
+    return int(at.timestamp() * 1000) << _RANDOM_BITS
+
+
 def load_data_keys(ids: Iterable[int | None]) -> dict[int, Key]:
     """Returns the data keys with these ids, by id. Erased ones are left out.
 

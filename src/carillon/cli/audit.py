@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from notifications.features.audit.verify import Report
 
 
+_ONLY_RESTORES = 3
+
+
 @click.group(epilog="Example: carillon audit verify --checkpoint last-month.txt")
 def command() -> None:
     """The audit log: who changed what, and the proof that nothing was changed since."""
@@ -34,7 +37,11 @@ def command() -> None:
 )
 @as_json
 def verify(files: tuple[Path, ...], as_json: bool) -> None:
-    """Verify every leaf, node and checkpoint. Exit code 1 names the first bad row."""
+    """Verify every leaf, node and checkpoint. Exit code 1 names the first bad row.
+
+    Exit code 3: only leaves are missing that the restore of a backup lost. Compare its time with
+    your own record of restores.
+    """
     from notifications.features.audit.verify import verify_store
     from notifications.models import AuditHead
 
@@ -47,6 +54,8 @@ def verify(files: tuple[Path, ...], as_json: bool) -> None:
     _print_report(report, as_json)
     if report.count:
         raise SystemExit(1)
+    if report.lost:
+        raise SystemExit(_ONLY_RESTORES)
 
 
 def _read_checkpoint(path: Path) -> Checkpoint:
@@ -75,11 +84,15 @@ def _print_report(report: Report, as_json: bool) -> None:
             "root": report.root.hex(),
             "first_bad": first and {"leaf": first.number, "row": first.row},
             "faults": report.count,
+            "restores": [
+                {"leaves": each.size, "at": each.at.isoformat()} for each in report.restores
+            ],
+            "lost": [{"row": each.row, "problem": each.problem} for each in report.lost],
             "problems": found,
         }
         click.echo(json.dumps(values))
         return
-    for fault in report.faults:
+    for fault in (*report.lost, *report.faults):
         click.echo(f"{fault.row}: {fault.problem}")
     if report.first is not None:
         click.echo(f"{report.count} faults; the first bad row is {report.first.row}")
@@ -88,6 +101,8 @@ def _print_report(report: Report, as_json: bool) -> None:
         f"{report.leaves} leaves and {report.checkpoints} checkpoints are as they were sealed;"
         f" {report.let_go} contents were let go lawfully"
     )
+    for each in report.restores:
+        click.echo(f"a backup of {each.size} leaves was restored at {each.at:%Y-%m-%d %H:%M:%S}")
 
 
 @command.command("checkpoint", epilog="Example: carillon audit checkpoint > checkpoint.txt")

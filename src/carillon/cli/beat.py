@@ -6,7 +6,7 @@ import click
 
 from carillon.cli import setup_django
 from carillon.cli.doctor_settings import warn_of_misspelt
-from carillon.cli.processes import follow_supervisor
+from carillon.cli.processes import check_settled, follow_supervisor
 
 
 @click.command(epilog="Example: carillon beat")
@@ -21,5 +21,6 @@ def command() -> None:
         raise click.ClickException(
             "without Redis the worker runs the schedule itself: set CARILLON_REDIS_URL to use beat"
         )
+    check_settled()
     follow_supervisor()
     app.Beat(loglevel="WARNING", quiet=True).run()

@@ -96,6 +96,34 @@ def _time_outs() -> DoctorFinding:
     return DoctorFinding("time-outs", not missing, detail, fix)
 
 
+def _key_store() -> DoctorFinding:
+    """Checks that a backup of the main database's server does not contain the keys."""
+    from django.conf import settings as chosen
+    from django.db import connections
+
+    keys = connections[chosen.KEYS_ALIAS]
+    if keys.vendor == "sqlite":
+        return DoctorFinding("key store", True, str(keys.settings_dict["NAME"]))
+    fix = "set CARILLON_KEYS_DATABASE_URL to a database of another cluster, with its own backups"
+    if chosen.KEYS_ALIAS == "default":
+        detail = "the keys of people are in the main database: each of its backups has them"
+        return DoctorFinding("key store", True, detail, fix, warns=True)
+    same = connections["default"].vendor == "postgresql" and _cluster("default") == _cluster(
+        chosen.KEYS_ALIAS
+    )
+    detail = "the keys are in the main database's server: its physical backups have them"
+    return DoctorFinding("key store", True, detail if same else "its own server", fix, warns=same)
+
+
+def _cluster(alias: str) -> str:
+    """Returns the identifier of a PostgreSQL cluster, which its replicas share."""
+    from django.db import connections
+
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT system_identifier FROM pg_control_system()")
+        return str(cursor.fetchone()[0])
+
+
 def _email() -> DoctorFinding:
     from notifications.delivery.accounts import environment_settings
     from notifications.delivery.vendors.smtp.settings import Settings
@@ -179,6 +207,7 @@ def _examine() -> Iterator[DoctorFinding]:
     try:
         yield _durability()
         yield _time_outs()
+        yield _key_store()
         yield _set_aside()
         yield from _providers()
     except (DatabaseError, InterfaceError) as error:
@@ -192,7 +221,14 @@ def _shown(finding: DoctorFinding) -> dict[str, object]:
         "well": finding.well,
         "detail": finding.detail,
         "fix": finding.fix,
+        "warns": finding.warns,
     }
+
+
+def _label(finding: DoctorFinding) -> str:
+    if not finding.well:
+        return "FAULT"
+    return "warn " if finding.warns else "ok   "
 
 
 @click.command(epilog="Example: carillon doctor --json")
@@ -205,8 +241,8 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps({"findings": [_shown(each) for each in findings]}))
     else:
         for each in findings:
-            click.echo(f"{'ok   ' if each.well else 'FAULT'}  {each.name:<13} {each.detail}")
-            if not each.well:
+            click.echo(f"{_label(each)}  {each.name:<13} {each.detail}")
+            if each.warns or not each.well:
                 click.echo(f"       fix: {each.fix}")
     if not all(each.well for each in findings):
         raise SystemExit(1)

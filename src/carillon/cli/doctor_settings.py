@@ -30,8 +30,10 @@ class DoctorFinding:
     name: str
     well: bool
     detail: str
-    #: What to do when the check failed.
+    #: What to do when the check failed, or warns.
     fix: str = ""
+    #: The service works; still something should be changed.
+    warns: bool = False
 
 
 def variables_given() -> dict[str, str]:

@@ -89,6 +89,29 @@ def _opened(host: str, port: int, opened: Callable[[], socket.socket]) -> socket
         ) from error
 
 
+def check_settled() -> None:
+    """Checks that the database was not restored without `carillon restore`.
+
+    A database that is away is no error here: the processes wait for it, and a worker checks again.
+
+    Raises:
+        click.ClickException: what was open in the backup is not settled.
+    """
+    from django.db import DatabaseError, InterfaceError, connections
+
+    from notifications.models import InstallationState
+    from notifications.models.operations.installation import NotSettled
+
+    try:
+        InstallationState.objects.check_settled()
+    except NotSettled as error:
+        raise click.ClickException(str(error)) from error
+    except (DatabaseError, InterfaceError) as error:
+        log.info("start.state_unknown", reason=" ".join(str(error).split()))
+    finally:
+        connections.close_all()
+
+
 def clear_metrics(folder: Path) -> None:
     """Deletes the counters of ended processes; `serve` starts with empty metrics."""
     for path in folder.glob("*.db"):

@@ -25,6 +25,7 @@ from carillon.cli.processes import (
     PORT,
     SUPERVISED,
     address,
+    check_settled,
     clear_metrics,
     listen_anew,
     publish_address,
@@ -213,6 +214,7 @@ def command(host: str, port: int, demo: bool, force: bool) -> None:
     listener = listen_anew(host, port)
     clear_metrics(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
     call_command("migrate", verbosity=0, interactive=False)
+    check_settled()
     ensure_digest_template()
     if demo:
         load_demo(quiet=True)  # after the port is bound: a password shown now can be used

@@ -15,6 +15,7 @@ from carillon.cli.doctor_settings import warn_of_misspelt
 from carillon.cli.processes import (
     PORT,
     SUPERVISED,
+    check_settled,
     follow_supervisor,
     listen,
     publish_address,
@@ -44,6 +45,7 @@ def command(host: str, port: int) -> None:
     from notifications.infra.conf import environment
     from notifications.infra.process.interpreter import tune_interpreter
 
+    check_settled()
     listener = listen(host, port)
     place = place_of(host, port, environment().data_dir.resolve())
     handoff = None if os.environ.get(SUPERVISED) else SocketHandoff(listener, place)

@@ -9,7 +9,7 @@ import click
 
 from carillon.cli import setup_django
 from carillon.cli.doctor_settings import warn_of_misspelt
-from carillon.cli.processes import follow_supervisor, leave_pid_one
+from carillon.cli.processes import check_settled, follow_supervisor, leave_pid_one
 from carillon.processes import store_metrics_in_files
 from notifications.domain.channels import Lane
 
@@ -35,6 +35,7 @@ def command(lanes: str, concurrency: int) -> None:
     unknown = [word for word in chosen if word not in list(Lane)]
     if unknown:
         raise click.ClickException(f"no lane {unknown[0]!r}; known: {', '.join(Lane)}")
+    check_settled()
     follow_supervisor()
     if environment().redis_url:
         _run_celery(chosen, concurrency)

@@ -109,7 +109,7 @@ def database_settings(
             "init_command": (
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
                 " PRAGMA cache_size=-64000; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=268435456;"
-                " PRAGMA wal_autocheckpoint=4000"
+                " PRAGMA wal_autocheckpoint=4000; PRAGMA secure_delete=ON"
             ),
         },
     }

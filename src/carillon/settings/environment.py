@@ -133,6 +133,8 @@ class _Own:
     key_service: str = setting("", text, "A key management service, as `module:Class`. It has the methods `wrap` and `unwrap`, and is called once when a process starts. Empty: none.")
     keys_dir: Path = setting(Path(), _path, "The folder of the key store of an embedded service. Empty: a folder beside `CARILLON_DATA_DIR`, with its name and `-keys`.")
     keys_database_url: str = setting("", _database_url, "The URL of the PostgreSQL database with the keys of people. It should be another cluster with backups of its own. Empty: the main database.")
+    backup_keys_days: int = setting(7, integer(1, 7), "After how many days `carillon backup` deletes the archives of keys in its folder. A person who was erased since is readable with them.")
+    postgres_programs: str = setting("", text, "The folder of `pg_dump` and `pg_restore`, of the server's version or a newer one. Empty: they are on `PATH`.")
     jwt_secret: str = setting("", text, "The secret that verifies HS256 tokens of the platform. Empty: derived from the secret key.")
     jwt_jwks_url: str = setting("", text, "The URL at which the platform publishes its RS256 and ES256 keys. Empty: only HS256.")
     allowed_hosts: tuple[str, ...] = setting(("*",), words, "The host names that the web tier serves. Production refuses `*`; its default is the host of `CARILLON_PUBLIC_URL` and loopback.")

@@ -29,6 +29,7 @@ from notifications.infra.database.clock_bridge import database_now
 from notifications.infra.process import identity as processes
 from notifications.infra.process.interpreter import tune_interpreter
 from notifications.infra.process.wakeup_listener import WakeupListener
+from notifications.models import InstallationState
 from notifications.queue import batches, quiet, takeover
 from notifications.queue.heartbeat import Heartbeat, run_logged
 from notifications.rendering.guard.guard import GUARD
@@ -143,6 +144,7 @@ class Worker:
         self.heartbeat.start()
         try:
             await self._loop.run_in_executor(self._count_thread, self.heartbeat.wait_for_first_beat)
+            await self.database(InstallationState.objects.check_settled)
             await self._work(once=once)
             await self._drain()
         finally:

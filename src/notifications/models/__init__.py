@@ -43,6 +43,7 @@ from notifications.models.delivery.notification import (
     change_scheduled,
 )
 from notifications.models.keys import KeyCounter, reserve_keys
+from notifications.models.operations.installation import InstallationState
 from notifications.models.operations.item_fault import ItemFault, Work
 from notifications.models.operations.loop import KnownLoop, LoopReport, PeriodicLoop
 from notifications.models.operations.operators import (
@@ -122,6 +123,7 @@ __all__ = [
     "FrequencyCount",
     "IdempotencyKey",
     "InboundSms",
+    "InstallationState",
     "ItemFault",
     "Job",
     "KeyCounter",

@@ -124,13 +124,10 @@ SCENARIOS: dict[str, Scenario] = {
         production=True,
         before=_SERVICE
         + "set -a; . etc/carillon.env; set +a; carillon admin create ada\n"
-        + _FILES.replace("nora", "ada")
-        + "mkdir -p var var-keys; touch var/secret-key; URL=$PAGE_URL",
+        + _FILES.replace("nora", "ada"),
         replaced={
             _POSTGRES.replace("db/carillon", "db/restored"): "'{restored}'",
             "CREATE DATABASE restored": "CREATE DATABASE {restored_name}",
-            "TOKEN=$(carillon token ada)": "TOKEN=$(carillon token ada)"
-            " URL=http://127.0.0.1:$(cat port)",
         },
     ),
     "docs/howto/deploy.md": Scenario(

@@ -170,3 +170,20 @@ def test_weak_durability_is_reported() -> None:
         "sqlite, synchronous=NORMAL" if sqlite else "postgresql, synchronous_commit=off"
     )
     assert found.fix == ("set synchronous=FULL" if sqlite else "set synchronous_commit=on")
+
+
+@pytest.mark.django_db
+def test_keys_in_the_main_database_are_a_warning(settings: Any) -> None:
+    found = doctor._key_store()
+    in_main = settings.KEYS_ALIAS == "default" and connection.vendor == "postgresql"
+    assert (found.well, found.warns) == (True, in_main)
+
+
+@pytest.mark.django_db
+def test_keys_in_the_same_cluster_are_a_warning(settings: Any, monkeypatch: Any) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("an embedded service has a file of its own")
+    settings.KEYS_ALIAS = "keys"
+    monkeypatch.setattr("django.db.connections", {"default": connection, "keys": connection})
+    found = doctor._key_store()
+    assert (found.warns, "server" in found.detail) == (True, True)

@@ -17,6 +17,7 @@ from notifications.domain.audit_leaves import LeafHeader
 from notifications.domain.checkpoints import Checkpoint, InvalidCheckpoint
 from notifications.domain.merkle import EMPTY_ROOT, GrowingTree, ProofError
 from notifications.features.audit.lawful import lawful_gaps, letting_go
+from notifications.features.audit.restores import RestorePoint, restore_points
 from notifications.features.audit.store_pages import (
     PAGE,
     StoredNodes,
@@ -58,6 +59,10 @@ class Report:
     faults: list[Fault] = field(default_factory=list)
     #: How many faults there are.
     count: int = 0
+    #: What restores of a backup explain: checkpoints of leaves that are not in it.
+    lost: list[Fault] = field(default_factory=list)
+    #: Restores that the log names.
+    restores: list[RestorePoint] = field(default_factory=list)
     _first: Fault | None = None
 
     @property
@@ -95,6 +100,7 @@ class _Verifier:
         # It is read before the leaves: what is sealed meanwhile is not verified.
         self._head = AuditHead.objects.first() or AuditHead()
         self._gaps = lawful_gaps(self._is_ours)
+        self._report.restores = restore_points()
         self._external = sorted(external, key=lambda each: each.size)
         self._agreed = 0
         self._checkpoints = self._read_checkpoints()
@@ -203,7 +209,10 @@ class _Verifier:
             self._report.checkpoints += 1
             self._pending = next(self._checkpoints, None)
         while self._external and self._external[0].size <= size:
-            if self._differs(self._external.pop(0)):
+            checkpoint = self._external.pop(0)
+            if self._differs(checkpoint):
+                if self._is_lost(checkpoint):
+                    continue
                 row = f"leaves {self._agreed} to {size - 1}"
                 problem = "they are not those of the checkpoint that was stored elsewhere"
                 self._report.add(self._agreed, row, problem)
@@ -213,6 +222,16 @@ class _Verifier:
     def _differs(self, checkpoint: Checkpoint) -> bool:
         """Whether a checkpoint has another root; below a bad leaf it proves nothing more."""
         return self._bad < 0 and checkpoint.root != self._tree.root()
+
+    def _is_lost(self, checkpoint: Checkpoint) -> bool:
+        """Whether a restore explains why a checkpoint that was stored elsewhere differs."""
+        for point in self._report.restores:
+            if point.explains(checkpoint.size, checkpoint.at) and self._bad < 0:
+                row = f"leaves {point.size} to {checkpoint.size - 1}"
+                problem = f"lost by the restore of {point.at:%Y-%m-%dT%H:%M:%SZ}"
+                self._report.lost.append(Fault(point.size, row, problem))
+                return True
+        return False
 
     def _read_checkpoints(self) -> Iterator[Checkpoint]:
         """Yields the stored checkpoints; reports those that were changed."""
@@ -236,7 +255,7 @@ class _Verifier:
         now = AuditHead.objects.first() or AuditHead()
         late = [each for each in (self._pending, *self._checkpoints) if each is not None]
         for each in (*late, *self._external):
-            if each.size <= max(size, now.size):
+            if each.size <= max(size, now.size) or (each in self._external and self._is_lost(each)):
                 continue
             problem = f"missing: a checkpoint covers {each.size} leaves, the store has {size}"
             self._report.add(size, f"leaf {size}", problem)

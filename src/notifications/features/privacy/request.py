@@ -6,7 +6,7 @@ named before is in flight and is listed in the certificate; no later journal nam
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
@@ -22,6 +22,8 @@ from vault.store import scope
 
 SOURCE = "erasure"
 REASON = "erased"
+Listed = tuple[str, str]
+"""A suppressed address: its kind and its index."""
 
 
 def erase_person(user: User, *, reason: str, actor: str, now: datetime) -> Erasure:
@@ -54,23 +56,25 @@ def _begin(user: User, *, reason: str, actor: str, now: datetime) -> Erasure:
     DigestItem.objects.filter(bucket__user_id=user.pk, bucket__closed_at=None).delete()
     erasure.removed = {"messages_cancelled": cancelled}
     erasure.in_flight = in_flight
+    listed: list[Listed] = []
     if not held:
         erasure.key_ids = _keys_of(user)
-        _list_addresses(user)
+        listed = _list_addresses(user)
     erasure.save()
-    record_erasure(user.pk, reason=reason, actor=actor, at=now)
+    record(erasure, listed, at=now)
     return erasure
 
 
 def prepare_held(erasure: Erasure, *, now: datetime) -> None:
     """Lets an erasure go on whose hold has ended. The caller is in a transaction."""
-    user = User.objects.filter(pk=erasure.user_id or 0).first()
+    user, listed = User.objects.filter(pk=erasure.user_id or 0).first(), []
     if user is not None:
         with scope():
             erasure.key_ids = _keys_of(user)
-            _list_addresses(user)
+            listed = _list_addresses(user)
     erasure.state, erasure.next_at = Erasure.State.REQUESTED, now
     erasure.save()
+    record(erasure, listed, at=now)
 
 
 def erase_address(kind: str, address: str, *, reason: str, actor: str, now: datetime) -> Erasure:
@@ -86,9 +90,24 @@ def erase_address(kind: str, address: str, *, reason: str, actor: str, now: date
             next_at=now,
             key_ids=sorted(set(keys.values_list("key_id", flat=True))),
         )
-        _list_address(kind, address)
-        record_erasure(0, reason=reason, actor=actor, at=now)
+        record(erasure, [_list_address(kind, address)], at=now)
     return erasure
+
+
+def record(erasure: Erasure, listed: Sequence[Listed], *, at: datetime) -> None:
+    """Records an erasure in the audit log, with what is needed to erase again in a backup."""
+    after = {
+        "certificate": str(erasure.uuid),
+        "state": erasure.state,
+        "person": None if erasure.person is None else str(erasure.person),
+        "kind": erasure.kind,
+        "keys": erasure.key_ids,
+        "in_flight": erasure.in_flight,
+        "suppressions": [list(each) for each in listed],
+    }
+    record_erasure(
+        erasure.user_id or 0, reason=erasure.reason, actor=erasure.actor, at=at, after=after
+    )
 
 
 def _keys_of(user: User) -> list[int]:
@@ -105,12 +124,12 @@ def _addresses_of(user: User) -> Iterable[tuple[str, str]]:
             yield point.kind, point.address
 
 
-def _list_addresses(user: User) -> None:
-    for kind, address in _addresses_of(user):
-        _list_address(kind, address)
+def _list_addresses(user: User) -> list[Listed]:
+    return [_list_address(kind, address) for kind, address in _addresses_of(user)]
 
 
-def _list_address(kind: str, address: str) -> None:
+def _list_address(kind: str, address: str) -> Listed:
     """Suppresses an address by its index alone: an import of it must not reach the person."""
     (form, *older) = Suppression.address_forms([address])
     Suppression.objects.list_index(kind, form, older, reason=REASON, source=SOURCE)
+    return kind, form

@@ -34,7 +34,11 @@ _RESIDUES = [
     "consent records: the number of the person, the purpose and the time, as evidence",
     "suppressions: a keyed hash of each address, its kind and the date",
 ]
-_DEAD_ROWS = "PostgreSQL: dead rows until the next vacuum; their cells are unreadable"
+_DEAD_ROWS = (
+    "PostgreSQL: dead rows until the next vacuum, and their bytes until the page is used again and"
+    " the write-ahead log is recycled; without the keys, which the master key wraps, unreadable"
+)
+_LOGS = "SQLite: earlier pages in the write-ahead log, for an hour at most while a reader uses it"
 
 
 class PrivacyService:
@@ -144,7 +148,7 @@ def _named(model: type[Row], identifier: str) -> Row | None:
 
 def certificate_of(erasure: Erasure) -> CertificateResponse:
     """Returns the certificate of an erasure."""
-    dead_rows = [_DEAD_ROWS] if connection.vendor == "postgresql" else []
+    in_files = _DEAD_ROWS if connection.vendor == "postgresql" else _LOGS
     return CertificateResponse(
         certificate_id=erasure.uuid,
         state=erasure.state,
@@ -159,7 +163,7 @@ def certificate_of(erasure: Erasure) -> CertificateResponse:
         keys=[str(key) for key in erasure.key_ids],
         in_flight=[str(key) for key in erasure.in_flight],
         removed=erasure.removed,
-        residues=[*_RESIDUES, *dead_rows],
+        residues=[*_RESIDUES, in_files],
     )
 
 

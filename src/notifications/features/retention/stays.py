@@ -45,6 +45,7 @@ STAYS: Mapping[str, str] = {
     "notifications.TemplatePin": _CONFIGURATION,
     "notifications.KillSwitch": _CONFIGURATION,
     "notifications.WriteProbe": _STATE,
+    "notifications.InstallationState": _STATE,
     "notifications.ReceiptPollCursor": _STATE,
     "notifications.OperatorAlert": _STATE,
     "notifications.OperatorAction": _EVIDENCE,

@@ -14,6 +14,7 @@ from notifications.features.audit.retention import (
 from notifications.features.background.items import Items
 from notifications.features.broadcasts.delivery.upkeep import check_counts
 from notifications.features.dead_letters.service import update_alert
+from notifications.features.privacy.orphans import SWEEP
 from notifications.features.retention.service import RetentionService
 from notifications.features.upkeep.digests import close_due
 from notifications.infra import clock
@@ -40,6 +41,7 @@ def maintain(*, seconds: float = _ROUND_S) -> dict[str, int]:
         "broadcasts_miscounted": partial(check_counts, now=now),
         "audit_ranges_proposed": partial(propose_ranges, now=now),
         "audit_checkpoints_deleted": partial(delete_surplus_checkpoints, now=now),
+        "orphan_keys_deleted": partial(SWEEP.step, now=now),
         "audit_contents_let_go": partial(empty_contents_until, until),
     }
     done = {

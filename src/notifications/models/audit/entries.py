@@ -46,6 +46,7 @@ _INSERT = (
 """Plain SQL: it runs with each record, and Django would need longer to compile it."""
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _LONGEST_AGENT = 300
+Values = Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,12 +157,20 @@ def open_slice(data: bytes) -> OpenedSlice:
     return OpenedSlice(payload[:SALT_BYTES], struct.unpack(f">{count}q", payload[SALT_BYTES:]))
 
 
-def write_letting_go(kind: LeafKind, *, target: str, reason: str, actor: str, at: datetime) -> None:
+def write_letting_go(
+    kind: LeafKind,
+    *,
+    target: str,
+    reason: str,
+    actor: str,
+    at: datetime,
+    after: Values = None,
+) -> None:
     """Writes an entry that allows contents of earlier leaves to be let go.
 
     target: `leaves:<first>-<last>` for a range by age, `user:<id>` for a person.
     """
-    details = {"reason": reason, "before": None, "after": None, "ip": None, "user_agent": None}
+    details = {"reason": reason, "before": None, "after": after, "ip": None, "user_agent": None}
     AuditQueued.objects.create(
         kind=kind,
         at_ms=clock.epoch_ms(at),
@@ -172,9 +181,21 @@ def write_letting_go(kind: LeafKind, *, target: str, reason: str, actor: str, at
     )
 
 
-def record_erasure(user_id: int, *, reason: str, actor: str, at: datetime) -> None:
-    """Records that a person is erased. Once it is sealed, the contents about them are emptied."""
-    write_letting_go(LeafKind.ERASURE, target=f"user:{user_id}", reason=reason, actor=actor, at=at)
+def record_erasure(
+    user_id: int, *, reason: str, actor: str, at: datetime, after: Values = None
+) -> None:
+    """Records that a person is erased. Once it is sealed, the contents about them are emptied.
+
+    after: what is needed to erase again in a restored backup: keys, indexes and the certificate.
+    """
+    write_letting_go(
+        LeafKind.ERASURE,
+        target=f"user:{user_id}",
+        reason=reason,
+        actor=actor,
+        at=at,
+        after=after,
+    )
 
 
 def contents_of(leaf: AuditLeaf) -> bytes | None:

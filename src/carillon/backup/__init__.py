@@ -1,0 +1,1 @@
+"""Backups: two archives, of the main database and of the key store, and their restore."""

@@ -1,0 +1,191 @@
+"""Archives: a tar file with a manifest and the copy of one database.
+
+The manifest is the first member, so that it is read without the rest. An archive gets its name
+only when it is complete and on the disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Literal
+
+import msgspec
+
+FORM = 1
+Part = Literal["main", "keys"]
+MAIN: Literal["main"] = "main"
+KEYS: Literal["keys"] = "keys"
+DatabaseKind = Literal["sqlite", "postgresql"]
+_MANIFEST = "manifest.json"
+_CONTENT = "content"
+_STAMP = "%Y%m%dT%H%M%SZ"
+_LONGEST_MANIFEST = 1_000_000
+_BLOCK = 1 << 20
+
+
+class InvalidArchive(Exception):
+    """A file is no archive of `carillon backup`, or was changed."""
+
+
+class Manifest(msgspec.Struct, kw_only=True):
+    """What an archive says about itself."""
+
+    form: int = FORM
+    part: Part
+    #: The same in the two archives of one backup.
+    backup: str
+    version: str
+    database: DatabaseKind
+    #: Whether the keys were tables of the main database.
+    keys_in_main: bool
+    #: When the copy began.
+    at: datetime
+    #: The applied migrations, as `app.name`.
+    migrations: list[str]
+    sha256: str
+    bytes: int
+    #: The newest signed checkpoint of the audit tree; empty where nothing was signed.
+    checkpoint: str = ""
+
+
+def archive_name(part: Part, at: datetime) -> str:
+    """Returns the file name of an archive. It has the date, by which old ones are deleted."""
+    return f"carillon-{part}-{at.astimezone(UTC):{_STAMP}}.tar"
+
+
+def time_of(path: Path) -> datetime | None:
+    """Returns the time in the name of an archive; None for another file."""
+    text = path.name.removesuffix(".tar").rpartition("-")[2]
+    try:
+        found = datetime.strptime(text, _STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return (
+        found if path.name in (archive_name("main", found), archive_name("keys", found)) else None
+    )
+
+
+def archives_in(folder: Path, part: Part) -> list[Path]:
+    """Returns the archives of one part in a folder, the oldest first."""
+    found = folder.glob(f"carillon-{part}-*.tar")
+    return sorted(path for path in found if time_of(path) is not None)
+
+
+def digest_of(path: Path) -> tuple[str, int]:
+    """Returns the SHA-256 hash (hexadecimal) and the size of a file."""
+    found, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            found.update(block)
+            size += len(block)
+    return found.hexdigest(), size
+
+
+def write_archive(path: Path, manifest: Manifest, content: Path) -> None:
+    """Writes an archive that only its owner may read.
+
+    Raises:
+        OSError: it exists, or the disk is full.
+    """
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    try:
+        with _created(draft) as file, tarfile.open(fileobj=file, mode="w") as tar:
+            text = msgspec.json.format(msgspec.json.encode(manifest))
+            tar.addfile(_entry(_MANIFEST, len(text)), io.BytesIO(text))
+            with content.open("rb") as copy:
+                tar.addfile(_entry(_CONTENT, manifest.bytes), copy)
+        if path.exists():
+            raise FileExistsError(f"{path} exists: a backup is made at most once a second")
+        draft.rename(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    flush_folder(path.parent)
+
+
+@contextmanager
+def _created(path: Path) -> Iterator[IO[bytes]]:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def flush_folder(folder: Path) -> None:
+    """Makes the names of files in a folder durable."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _entry(name: str, size: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = size, 0o600
+    return entry
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Returns the manifest of an archive.
+
+    Raises:
+        InvalidArchive: it is no archive, or of a later form. OSError: it cannot be read.
+    """
+    try:
+        with tarfile.open(path, "r:") as tar:
+            return _manifest_of(tar, path)
+    except tarfile.TarError as error:
+        raise InvalidArchive(f"{path} is no archive of `carillon backup`: {error}") from error
+
+
+def _manifest_of(tar: tarfile.TarFile, path: Path) -> Manifest:
+    entry = tar.next()
+    file = tar.extractfile(entry) if entry is not None and entry.name == _MANIFEST else None
+    if file is None or entry is None or entry.size > _LONGEST_MANIFEST:
+        raise InvalidArchive(f"{path} has no manifest: it is no archive of `carillon backup`")
+    raw = file.read()
+    try:
+        found = msgspec.json.decode(raw, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise InvalidArchive(f"the manifest of {path} cannot be read: {error}") from error
+    if found.form != FORM:
+        raise InvalidArchive(f"{path} has the form {found.form}, and this release knows {FORM}")
+    return found
+
+
+def extract(path: Path, target: Path) -> None:
+    """Writes the content of an archive to a new file, and compares its hash.
+
+    Raises:
+        InvalidArchive: the content is not that of the manifest. OSError: the disk is full.
+    """
+    try:
+        with tarfile.open(path, "r:") as tar:
+            manifest = _manifest_of(tar, path)
+            entry = tar.next()
+            file = tar.extractfile(entry) if entry is not None and entry.name == _CONTENT else None
+            if file is None:
+                raise InvalidArchive(f"{path} is incomplete: it has no content")
+            found = _copy(file, target)
+    except (tarfile.TarError, EOFError) as error:
+        raise InvalidArchive(f"{path} is incomplete: {error}") from error
+    if found != (manifest.sha256, manifest.bytes):
+        raise InvalidArchive(f"{path} was changed: its content has another hash than its manifest")
+
+
+def _copy(file: IO[bytes], target: Path) -> tuple[str, int]:
+    found, size = hashlib.sha256(), 0
+    with _created(target) as out:
+        while block := file.read(_BLOCK):
+            out.write(block)
+            found.update(block)
+            size += len(block)
+    return found.hexdigest(), size

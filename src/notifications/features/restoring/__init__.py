@@ -1,0 +1,1 @@
+"""What a restored database needs before it may send: nothing is repeated without a decision."""

@@ -1,0 +1,157 @@
+"""Settles what was open when a backup was made.
+
+The service went on after the backup. What waited then may have been sent since, and the restored
+database does not know. So what is due by now becomes uncertain, with a dead letter `restored`: a
+late receipt settles it, an operator replays or discards it. What is due later was not sent yet.
+
+Channels that are rows of this database are delivered: their messages were lost with the old rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.db import transaction
+
+from notifications.domain.broadcast_lifecycle import BroadcastStatus
+from notifications.domain.channels import ROW_CHANNELS
+from notifications.domain.lifecycle import MessageStatus
+from notifications.features.scheduling.recurring import create_due_occurrences
+from notifications.features.upkeep.digests import close_due
+from notifications.models import (
+    Broadcast,
+    BroadcastChange,
+    DeadLetter,
+    DeliveryBatch,
+    NotificationMessage,
+    QueuedTask,
+    WorkerProcess,
+    change_broadcast_status,
+    change_status,
+    unpack_keys,
+)
+from notifications.models.delivery.origin import origins_of
+from notifications.queue import batches, takeover
+
+CODE = "restored"
+"""The error code of dead letters of messages that were open in a backup."""
+_ERROR = "it waited when the backup was made, and may have been sent since"
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+_AT_ONCE = 200
+_SWEEPS = 1_000
+_S = BroadcastStatus
+
+
+class NotFreed(Exception):
+    """Batches still have owners after many sweeps: another process works on the database."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettledWork:
+    """What was open, and is not any more."""
+
+    #: Messages that wait for a decision, as dead letters `restored`.
+    messages: int
+    #: Broadcasts that were being sent: paused.
+    paused: int
+    #: Scheduled broadcasts whose time has passed: drafts.
+    drafts: int
+    #: Tasks that waited in the database: failed.
+    tasks: int
+
+
+def free_batches() -> None:
+    """Takes over all batches, as after a crash. What was in flight is uncertain, or sent again by
+    the crash policy of its category.
+
+    Raises:
+        NotFreed: another process works on the database.
+    """
+    WorkerProcess.objects.all().delete()
+    owned = DeliveryBatch.objects.exclude(owner=None)
+    for _ in range(_SWEEPS):
+        if not owned.exists():
+            return
+        owned.update(lease_until=_LONG_AGO)
+        if not takeover.sweep(everywhere=True).batches:
+            break
+    raise NotFreed("another process works on the restored database: stop it, and repeat")
+
+
+def hold_open(*, now: datetime) -> SettledWork:
+    """Holds what is due by now and was not sent according to the rows.
+
+    Digests and series whose time has come are made first, so that they are held, too.
+    """
+    paused, drafts = _stop_broadcasts(now)
+    create_due_occurrences(now=now)
+    close_due(now=now)
+    return SettledWork(
+        messages=_hold_messages(now), paused=paused, drafts=drafts, tasks=_end_tasks(now)
+    )
+
+
+def _stop_broadcasts(now: datetime) -> tuple[int, int]:
+    sending = Broadcast.objects.filter(status=_S.SENDING.value)
+    due = Broadcast.objects.filter(status=_S.SCHEDULED.value, scheduled_at__lte=now)
+    paused = drafts = 0
+    with transaction.atomic():
+        for key in list(sending.values_list("pk", flat=True)):
+            paused += bool(change_broadcast_status(key, _S.PAUSED, values={"pace": []}))
+        for key in list(due.values_list("pk", flat=True)):
+            drafts += bool(change_broadcast_status(key, _S.DRAFT, values={}))
+    return paused, drafts
+
+
+def _hold_messages(now: datetime) -> int:
+    """Holds the waiting messages of due batches, some batches in one transaction."""
+    paused = Broadcast.objects.filter(status=_S.PAUSED.value).values_list("pk", flat=True)
+    spared = {f"broadcast:{key}" for key in paused}
+    held = last = 0
+    due = DeliveryBatch.objects.filter(due_at__lte=now).exclude(channel__in=ROW_CHANNELS)
+    while page := list(
+        due.filter(pk__gt=last).order_by("pk").values_list("pk", "source", "members")[:_AT_ONCE]
+    ):
+        last = page[-1][0]
+        for batch_id, source, members in page:
+            if source not in spared:
+                held += _hold_batch(batch_id, source, unpack_keys(members), now)
+    return held
+
+
+def _hold_batch(batch_id: int, source: str, members: Sequence[int], now: datetime) -> int:
+    with transaction.atomic():
+        batches.lock(batch_id)
+        rows = NotificationMessage.objects.filter(
+            pk__in=members, batch_id=batch_id, status=MessageStatus.PENDING
+        )
+        keys = sorted(rows.values_list("pk", flat=True))
+        moved = change_status(keys, MessageStatus.UNCERTAIN, reason=CODE, at=now)
+        origins = origins_of(moved)
+        DeadLetter.objects.bulk_create(
+            DeadLetter(
+                message_id=each.message_id,
+                notification_id=each.notification_id,
+                channel=each.channel,
+                provider=each.provider,
+                category=each.category,
+                template_version_id=each.template_version_id,
+                code=CODE,
+                last_error=_ERROR,
+                attempts=each.attempts,
+                failed_at=now,
+            )
+            for each in origins.values()
+        )
+        BroadcastChange.objects.append((source, each.notification_id) for each in origins.values())
+        batches.statements().delete([batch_id])
+    return len(moved)
+
+
+def _end_tasks(now: datetime) -> int:
+    waiting = QueuedTask.objects.filter(state=QueuedTask.State.WAITING)
+    return waiting.update(
+        state=QueuedTask.State.FAILED, ended_at=now, last_error=f"{CODE}: request it again"
+    )

@@ -1,0 +1,129 @@
+"""What was open in a backup is held, and sent only by a person's decision."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from notifications.domain.callers import SYSTEM
+from notifications.features.dead_letters.service import DeadLetterFilter, DeadLetterService
+from notifications.features.privacy.known import KnownErasures
+from notifications.features.restoring.service import settle_restored
+from notifications.features.restoring.settle import CODE, NotFreed, free_batches, hold_open
+from notifications.infra import clock
+from notifications.models import (
+    AuditLeaf,
+    Broadcast,
+    Category,
+    DeadLetter,
+    DeliveryBatch,
+    InstallationState,
+    NotificationMessage,
+    QueuedTask,
+    WorkerProcess,
+)
+from notifications.models.operations.installation import NotSettled
+from notifications.queue import takeover
+from tests.integration.broadcasts.factories import launch, make_broadcast, make_people
+from tests.integration.factories import make_messages
+
+pytestmark = pytest.mark.django_db
+SOON = timedelta(seconds=5)
+
+
+def now():
+    return clock.now() + SOON  # messages are due by the clock of the database
+
+
+def statuses():
+    return sorted(NotificationMessage.objects.values_list("status", flat=True))
+
+
+def lease(batch_id, *journalled):
+    until = clock.now() + timedelta(days=900)
+    WorkerProcess.objects.create(owner="w@gone", started_at=clock.now(), lease_until=until)
+    DeliveryBatch.objects.filter(pk=batch_id).update(
+        owner="w@gone", lease_until=until, journal=",".join(map(str, journalled))
+    )
+
+
+def test_a_message_that_was_due_waits_for_a_decision_and_is_replayed_by_one_call():
+    due, later = make_messages(2)[0], make_messages(1)[0]
+    DeliveryBatch.objects.filter(pk=later.batch_id).update(due_at=now() + timedelta(days=3))
+    held = hold_open(now=now())
+    assert held.messages == 2
+    assert statuses() == ["pending", "uncertain", "uncertain"]
+    assert set(DeadLetter.objects.values_list("code", flat=True)) == {CODE}
+    assert not DeliveryBatch.objects.filter(pk=due.batch_id).exists()
+
+    done = DeadLetterService().replay_matching(wanted=DeadLetterFilter(code=CODE), caller=SYSTEM)
+    assert (done.done, done.left) == (2, 0)
+    assert statuses() == ["pending"] * 3
+
+
+def test_a_channel_that_is_a_row_of_the_database_is_delivered():
+    make_messages(1, channel="in_app")
+    assert hold_open(now=now()).messages == 0
+    assert statuses() == ["pending"]
+
+
+@pytest.mark.parametrize("policy", ["hold", "resend"])
+def test_what_was_in_flight_is_uncertain_and_never_sent_again_silently(policy):
+    Category.objects.filter(key="payment").update(crash_policy=policy)
+    first, second = make_messages(2)
+    lease(first.batch_id, first.pk)
+    free_batches()
+    hold_open(now=now())
+    assert statuses() == ["uncertain", "uncertain"]
+    codes = dict(DeadLetter.objects.values_list("message_id", "code"))
+    assert codes == {first.pk: "uncertain" if policy == "hold" else CODE, second.pk: CODE}
+    assert not WorkerProcess.objects.exists()
+
+
+def test_batches_that_cannot_be_taken_over_are_an_error(monkeypatch):
+    (message,) = make_messages(1)
+    lease(message.batch_id)
+    monkeypatch.setattr(takeover, "sweep", lambda **_: takeover.TakeoverReport())
+    with pytest.raises(NotFreed):
+        free_batches()
+
+
+def test_a_broadcast_is_paused_with_its_messages_and_a_due_one_is_a_draft():
+    make_people(3)
+    sending = launch(make_broadcast(target_group="all_students", channels=["email"]))
+    due = make_broadcast(status="scheduled", scheduled_at=clock.now() - timedelta(hours=1))
+    future = make_broadcast(status="scheduled", scheduled_at=now() + timedelta(hours=1))
+    waiting = NotificationMessage.objects.filter(status="pending").count()
+    held = hold_open(now=now())
+    assert (held.paused, held.drafts, held.messages) == (1, 1, 0)
+    states = dict(Broadcast.objects.values_list("pk", "status"))
+    assert states == {sending.pk: "paused", due.pk: "draft", future.pk: "scheduled"}
+    assert NotificationMessage.objects.filter(status="pending").count() == waiting == 3
+
+
+def test_a_task_that_waited_is_ended():
+    QueuedTask.objects.create(
+        task_id="t", name="x", call=[[], {}], due_at=clock.now(), created_at=clock.now()
+    )
+    assert hold_open(now=now()).tasks == 1
+    found = QueuedTask.objects.get()
+    assert (found.state, found.last_error.partition(":")[0]) == ("failed", CODE)
+
+
+@pytest.mark.parametrize("send_open", [False, True])
+def test_an_installation_may_send_only_when_all_is_settled(send_open):
+    make_messages(1)
+    DeliveryBatch.objects.update(due_at=clock.now() - timedelta(hours=1))
+    InstallationState.objects.unsettle()
+    with pytest.raises(NotSettled):
+        InstallationState.objects.check_settled()
+    lines: list[str] = []
+    at = clock.now() - timedelta(hours=2)
+    done = settle_restored(KnownErasures(), backup_at=at, send_open=send_open, report=lines.append)
+    InstallationState.objects.check_settled()
+    assert InstallationState.objects.get().backup_at == at
+    assert statuses() == (["pending"] if send_open else ["uncertain"])
+    assert (done.held is None) is send_open
+    assert AuditLeaf.objects.filter(action="installation.restored").count() == 1
+    assert lines

@@ -1,0 +1,193 @@
+"""Archives: an incomplete or changed one is an error, and old archives of keys are deleted."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from carillon.backup import restoring
+from carillon.backup.archives import (
+    InvalidArchive,
+    Manifest,
+    archive_name,
+    archives_in,
+    digest_of,
+    extract,
+    read_manifest,
+    time_of,
+    write_archive,
+)
+from carillon.backup.databases import Programs
+from carillon.backup.making import delete_old_keys
+from carillon.backup.programs import ProgramFailed, program, run_program
+from carillon.backup.restoring import RestorePlan, UnknownErasures, choose_archives
+
+AT = datetime(2030, 5, 1, 12, 0, tzinfo=UTC)
+SETTINGS = {"NAME": "n", "USER": "u", "PASSWORD": "p", "HOST": "h", "PORT": "", "OPTIONS": {}}
+
+
+def make(folder, part="main", at=AT, content=b"rows" * 5_000):
+    copy = folder / "copy"
+    copy.write_bytes(content)
+    digest, size = digest_of(copy)
+    path = folder / archive_name(part, at)
+    manifest = Manifest(
+        part=part,
+        backup="b",
+        version="1",
+        database="sqlite",
+        keys_in_main=False,
+        at=at,
+        migrations=[],
+        sha256=digest,
+        bytes=size,
+    )
+    write_archive(path, manifest, copy)
+    return path
+
+
+def plan(folder, main=None, **values):
+    given = {
+        "main": main,
+        "keys": None,
+        "erasures": [],
+        "none_since": None,
+        "replaces": False,
+        "send_open": False,
+        "folder": folder,
+        "programs": Programs("", 1.0),
+        "manifests": {} if main is None else {main: read_manifest(main)},
+        **values,
+    }
+    return RestorePlan(**given)
+
+
+def erasures(folder, at):
+    path = folder / f"erasures-{at:%H}"
+    path.write_text(f'{{"line": "head", "form": 1, "at": "{at.isoformat()}"}}\n')
+    return path
+
+
+def test_an_archive_returns_its_content_and_only_its_owner_may_read_it(tmp_path):
+    path = make(tmp_path)
+    extract(path, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == b"rows" * 5_000
+    assert (path.stat().st_mode & 0o777, read_manifest(path).at) == (0o600, AT)
+    with pytest.raises(FileExistsError):
+        make(tmp_path)
+    assert not list(tmp_path.glob("*.new"))
+
+
+@pytest.mark.parametrize("damage", ["changed", "short", "no archive", "empty", "no content"])
+def test_a_damaged_archive_is_an_error(damage, tmp_path):
+    path = make(tmp_path)
+    raw = bytearray(path.read_bytes())
+    if damage == "changed":
+        raw[6_000] ^= 1
+    texts = {
+        "short": raw[:9_000],
+        "no archive": b"x" * 2_000,
+        "empty": b"",
+        "no content": raw[:1536],
+    }
+    path.write_bytes(texts.get(damage, raw))
+    with pytest.raises(InvalidArchive):
+        extract(path, tmp_path / "back")
+
+
+def test_a_manifest_of_a_later_form_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr("carillon.backup.archives.FORM", 2)
+    with pytest.raises(InvalidArchive, match="this release knows 2"):
+        read_manifest(make(tmp_path).rename(tmp_path / "x.tar"))
+
+
+def test_only_archives_of_keys_that_are_too_old_are_deleted(tmp_path):
+    old = [make(tmp_path, part, AT - timedelta(days=8)) for part in ("main", "keys")]
+    young = make(tmp_path, "keys", AT - timedelta(days=6))
+    other = tmp_path / "carillon-keys-notes.tar"
+    other.write_text("x")
+    assert delete_old_keys(tmp_path, now=AT, days=7) == [old[1]]
+    assert old[0].exists()
+    assert archives_in(tmp_path, "keys") == [young]
+    assert other.exists()
+    assert time_of(other) is None
+
+
+def test_the_newest_archives_of_a_folder_are_chosen(tmp_path):
+    main = [make(tmp_path, at=AT + timedelta(hours=n)) for n in range(2)]
+    assert choose_archives([tmp_path]) == (main[1], None)
+    keys = make(tmp_path, "keys")
+    assert choose_archives([tmp_path]) == (main[1], keys)
+    assert choose_archives([keys, main[0]]) == (main[0], keys)
+    for wrong in ([keys], main):
+        with pytest.raises(InvalidArchive):
+            choose_archives(wrong)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InvalidArchive):
+        choose_archives([tmp_path / "none"])
+
+
+@pytest.mark.parametrize(
+    ("hours", "none_since", "well"),
+    [
+        (None, None, False),
+        (None, AT, True),
+        (None, AT + timedelta(hours=1), False),
+        (-1, None, False),
+        (-1, AT, True),
+        (1, None, True),
+        (1, AT + timedelta(hours=1), True),
+        (1, AT + timedelta(hours=2), False),
+    ],
+)
+def test_a_restore_requires_to_know_the_erasures_since_the_backup(
+    hours, none_since, well, tmp_path
+):
+    files = [] if hours is None else [erasures(tmp_path, AT + timedelta(hours=hours))]
+    made = plan(tmp_path, make(tmp_path), erasures=files, none_since=none_since)
+    if well:
+        restoring._read_known(made)
+        return
+    with pytest.raises(UnknownErasures):
+        restoring._read_known(made)
+
+
+def test_erasures_of_an_interrupted_restore_are_read_again(tmp_path):
+    main = make(tmp_path)
+    (tmp_path / "erasures-before-restore-1.ndjson").write_text(
+        '{"line": "key", "key": 7, "kind": "person", "at": "2030-05-01T12:00:00Z"}\n'
+    )
+    known = restoring._read_known(plan(tmp_path, main, none_since=AT))
+    assert set(known.keys) == {7}
+
+
+def test_a_missing_program_is_an_error_that_names_the_setting(tmp_path):
+    with pytest.raises(ProgramFailed, match="CARILLON_POSTGRES_PROGRAMS"):
+        program("pg_dump", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("echo 'server version mismatch' >&2; exit 1", "CARILLON_POSTGRES_PROGRAMS"),
+        ("exit 1", "it said nothing"),
+        ("exec tail -f /dev/null", "did not end"),
+    ],
+)
+def test_a_program_that_fails_is_an_error(script, words, tmp_path):
+    path = tmp_path / "pg_dump"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    with pytest.raises(ProgramFailed, match=words):
+        run_program("pg_dump", [], SETTINGS, folder=str(tmp_path), seconds=0.3)
+
+
+def test_the_password_is_not_among_the_words_of_a_program(tmp_path):
+    path = tmp_path / "pg_dump"
+    path.write_text(f'#!/bin/sh\necho "$@ $PGPASSWORD" > {tmp_path}/seen\n')
+    path.chmod(0o755)
+    run_program("pg_dump", ["--x"], SETTINGS, folder=str(tmp_path), seconds=60)
+    assert (
+        tmp_path / "seen"
+    ).read_text() == "--dbname=dbname=n user=u host=h --no-password --x p\n"
