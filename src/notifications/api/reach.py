@@ -146,7 +146,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
     ),
     "users:write": ScopeReach(
         (
-            "Make, change and remove users who are not staff, their contact points, devices, "
+            "Make and change users who are not staff, their contact points, devices, "
             "groups and relations; suppress addresses."
         ),
         (
@@ -155,7 +155,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         ),
         _named(
             """
-            put_users put_user delete_user register_device forget_device
+            put_users put_user register_device forget_device
             begin_verification confirm_verification telegram_link create_group
             change_group delete_group change_members set_members create_subject
             change_subject delete_subject add_enrollments delete_enrollments
@@ -226,9 +226,17 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         ),
     ),
     "privacy:erase": ScopeReach(
-        "Erase users and addresses, and read certificates.",
+        "Erase users who are not staff, and addresses, and read certificates.",
         "The loss of any user's data and of their waiting messages, which nothing restores.",
-        _named("erase_user erase_address get_certificate"),
+        _named("erase_user delete_user erase_address get_certificate"),
+    ),
+    "privacy:export": ScopeReach(
+        "Export everything that is stored about a user, and download it.",
+        (
+            "Any user's data: names, addresses, messages. Never a token, a code, a signed link or"
+            " the text of a security message, so no sign-in as the user."
+        ),
+        _named("request_export get_export export_json export_html"),
     ),
     "privacy:hold": ScopeReach(
         "Place and end legal holds.",
@@ -271,6 +279,7 @@ USER_ROUTES = _named(
     record_consent ask_for_consent get_user list_devices register_device forget_device
     begin_verification confirm_verification telegram_link list_categories get_category
     notification_receipt consent_receipt
+    request_export get_export export_json export_html
     """
 )
 """The routes that a user reaches with their own token, for themselves alone."""

@@ -67,6 +67,7 @@ from notifications.models.people.consent import (
     LedgerError,
 )
 from notifications.models.people.erasure import Erasure, ErasureState, LegalHold
+from notifications.models.people.export import DataExport, DataExportPart, ExportState
 from notifications.models.people.preference import (
     NotificationCategoryPreference,
     UserNotificationPreference,
@@ -112,6 +113,8 @@ __all__ = [
     "ChatFlow",
     "ConsentRecord",
     "CrashPolicy",
+    "DataExport",
+    "DataExportPart",
     "DeadLetter",
     "DeliveryAttempt",
     "DeliveryBatch",
@@ -119,6 +122,7 @@ __all__ = [
     "DigestItem",
     "Erasure",
     "ErasureState",
+    "ExportState",
     "FrequencyCount",
     "IdempotencyKey",
     "InboundSms",

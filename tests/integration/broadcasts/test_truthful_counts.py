@@ -17,7 +17,8 @@ from notifications.features.broadcasts.delivery import launch as broadcast_launc
 from notifications.features.broadcasts.delivery.fold import reconcile
 from notifications.features.broadcasts.delivery.progress import Progress, progress
 from notifications.features.broadcasts.queries import recipient_page
-from notifications.features.people.service import UserService
+from notifications.features.privacy.service import PrivacyService
+from notifications.features.privacy.steps import erase_due
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
@@ -33,6 +34,7 @@ from tests.integration.broadcasts.factories import (
     make_people,
     settle_messages,
 )
+from tests.integration.factories import delete_row
 
 pytestmark = pytest.mark.django_db
 
@@ -58,15 +60,16 @@ def shown(broadcast: Broadcast) -> Progress:
 
 
 def by_api(key: int) -> None:
-    UserService().delete(identifier=key, caller=SYSTEM)
+    PrivacyService().erase_user(identifier=key, reason="asked", caller=SYSTEM)
+    erase_due(now=clock.now())
 
 
 def by_row(key: int) -> None:
-    User.objects.get(pk=key).delete()
+    delete_row(key)
 
 
 def by_query(key: int) -> None:
-    User.objects.filter(pk=key).delete()
+    delete_row(key)
 
 
 @pytest.mark.parametrize("delete", [by_api, by_row, by_query], ids=lambda each: each.__name__)
