@@ -35,6 +35,7 @@ _RESIDUES = [
     "suppressions: a keyed hash of each address, its kind and the date",
     "raw receipts of vendors, and stored responses of other callers: sealed under the service's own"
     " key, until their retention ends",
+    "memory of processes: values used last, until others replace them or the process ends",
 ]
 _DEAD_ROWS = "PostgreSQL: dead rows until the next vacuum; their cells are unreadable"
 
