@@ -177,8 +177,8 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         "See accounts without their secrets, store others, send a test, close breakers.",
         (
             "Messages as the vendor's account sees them: another account's owner reads what it "
-            "carries, and sends receipts for it, where the environment has no secret for "
-            "callbacks. Never code, a host, a file, a safeguard, or a secret of the environment."
+            "carries, links to a user's data among it, and sends receipts for it, where the "
+            "environment has no secret for callbacks. Never code, a host, a file, a safeguard, or a secret of the environment."
         ),
         _named(
             """
@@ -305,6 +305,8 @@ OTHER_URLS: dict[str, str] = {
     "outbox/<int:number>/html": "the same",
     "preferences": "a signed-in user, for themselves",
     "preferences/<str:token>": "anyone with the signed link",
+    "your-data/<str:token>": "anyone with the signed link, which only the verified address gets",
+    "your-data/<str:token>/<str:form>": "the same",
     "confirm/<str:token>": "anyone with the signed link",
     "inbound/<str:provider>": "the vendor, by its signature",
     "sms/twilio": "Twilio, by its signature",
