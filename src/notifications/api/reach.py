@@ -178,7 +178,8 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         (
             "Messages as the vendor's account sees them: another account's owner reads what it "
             "carries, links to a user's data among it, and sends receipts for it, where the "
-            "environment has no secret for callbacks. Never code, a host, a file, a safeguard, or a secret of the environment."
+            "environment has no secret for callbacks. Never code, a host, a file, a safeguard, or "
+            "a secret of the environment."
         ),
         _named(
             """
@@ -221,7 +222,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         ),
         _named(
             """
-            list_audit export_audit audit_proof audit_checkpoint audit_consistency
+            list_audit export_audit export_audit_csv audit_proof audit_checkpoint audit_consistency
             """
         ),
     ),

@@ -199,6 +199,18 @@ def test_an_entry_by_the_api_has_the_clients_address(
     assert row["after"]["scope"] == "channel"
 
 
+def test_entries_are_exported_as_csv_without_formulas(
+    frozen: FrozenClock, as_staff: APIClient
+) -> None:
+    write_entry(NewEntry(actor="user:1", action="a", target="t", reason="=1+1"), at=frozen.now)
+    seal_due(now=frozen.now)
+    response = as_staff.get(f"{URL}/export.csv?action=a")
+    assert response["Content-Type"] == "text/csv; charset=utf-8"
+    text = b"".join(response.streaming_content).decode()
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert (row["actor"], row["reason"]) == ("user:1", "'=1+1")
+
+
 def test_an_erased_users_entries_are_found_by_integer_id(
     frozen: FrozenClock, as_staff: APIClient
 ) -> None:
