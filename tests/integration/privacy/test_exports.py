@@ -107,17 +107,17 @@ def test_the_export_of_another_has_no_code_and_no_signed_link(frozen):
     user = make_user()
     (plain,) = make_messages(1, user=user)
     (secret,) = make_messages(1, user=user, category="security")
-    for message, text in ((plain, preferences_url(user.pk, user.email)), (secret, "code 4711")):
+    for message, text in ((plain, preferences_url(user.pk, user.email)), (secret, "code Quagmire")):
         message.content = {"body": text}
         message.save()
     token = preferences_url(user.pk, user.email).rpartition("/")[2]
     assert Category.objects.filter(key="security").exists()
 
     by_key = content(finished(user, EXPORTER), EXPORTER)
-    assert "4711" not in by_key
+    assert "Quagmire" not in by_key
     assert token not in by_key
     by_person = content(finished(user, own(user)), own(user))
-    assert "code 4711" in by_person
+    assert "code Quagmire" in by_person
     assert token not in by_person
 
 

@@ -22,10 +22,10 @@ CACHES: Mapping[str, str] = {
     "notifications.delivery.registry.inbound_reader": _CODE,
     "notifications.delivery.registry.provider_class": _CODE,
     "notifications.delivery.services._rates": _SETTINGS,
-    "notifications.delivery.vendors.ses.sns.certificate_key": _SETTINGS,
-    "notifications.delivery.vendors.vonage.tokens.read_key": _SETTINGS,
-    "notifications.delivery.vendors.webpush.crypto.derived_key": _SETTINGS,
-    "notifications.delivery.vendors.webpush.crypto.private_key": _SETTINGS,
+    "vendors.certificate_key": _SETTINGS,
+    "vendors.read_key": _SETTINGS,
+    "vendors.derived_key": _SETTINGS,
+    "vendors.private_key": _SETTINGS,
     "notifications.domain.limits.caps_of": _SETTINGS,
     "notifications.domain.wall_clock.zone_named": _LOCALE,
     "notifications.domain.weights._order": _SETTINGS,
@@ -79,7 +79,8 @@ CACHES: Mapping[str, str] = {
     "notifications.infra.telemetry._template_names": _ROWS,
     "notifications.rendering.versions._versions": _ROWS,
 }
-"""What each cache in memory holds, by its place. None outlives its process."""
+"""What each cache in memory holds, by its place; `vendors` stands for the folder of a vendor. None
+outlives its process."""
 
 REDIS: Mapping[str, str] = {
     "carillon.celery": "names of tasks, with the numbers of rows",

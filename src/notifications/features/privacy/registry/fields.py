@@ -45,7 +45,7 @@ class PersonalField(NamedTuple):
     keys: tuple[str, ...] = ()
 
 
-class Entry(NamedTuple):
+class Column(NamedTuple):
     """A column as a table of the registry lists it; what is left out is said of the table."""
 
     what: str
@@ -64,7 +64,7 @@ def table(
     protection: Protection,
     erasure: OnErasure,
     section: str,
-    columns: Mapping[str, Entry | str],
+    columns: Mapping[str, Column | str],
     reason: str = "",
 ) -> tuple[PersonalField, ...]:
     """Returns the fields of one table.
@@ -79,7 +79,7 @@ def table(
     """
     found = []
     for column, given in columns.items():
-        entry = Entry(given) if isinstance(given, str) else given
+        entry = Column(given) if isinstance(given, str) else given
         found.append(
             PersonalField(
                 label=label,

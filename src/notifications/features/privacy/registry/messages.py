@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from notifications.features.privacy.registry.fields import (
-    Entry,
+    Column,
     OnErasure,
     PersonalField,
     Protection,
@@ -29,16 +29,16 @@ MESSAGES: tuple[PersonalField, ...] = (
         columns={
             "user_id": _NUMBER,
             "uuid": "the public id of the notification",
-            "address": Entry(
+            "address": Column(
                 "the address, where there is no user",
                 Protection.ADDRESS_KEY,
                 left_out="it belongs to no user",
                 erasure=OnErasure.UNREADABLE,
                 keys="email phone telegram_id",
             ),
-            "text": Entry("the text of the caller", _SEALED, keys="title message data"),
-            "context": Entry("the values of the template", _SEALED, keys="*"),
-            "options": Entry("how to send", keys=_OPTIONS),
+            "text": Column("the text of the caller", _SEALED, keys="title message data"),
+            "context": Column("the values of the template", _SEALED, keys="*"),
+            "options": Column("how to send", keys=_OPTIONS),
             "locale": "the language of the text",
             "collapse_key": "the caller's key of a replaced notification",
             "ordering_key": "the caller's key of an order",
@@ -54,8 +54,8 @@ MESSAGES: tuple[PersonalField, ...] = (
         erasure=_DELETED,
         section="notifications",
         columns={
-            "user_id": Entry(_NUMBER),
-            "content": Entry("what was shown", _SEALED, keys="*"),
+            "user_id": Column(_NUMBER),
+            "content": Column("what was shown", _SEALED, keys="*"),
             "trail": "decisions and results",
             "last_error": _VENDORS,
             "provider_message_id": "the vendor's id",
@@ -67,7 +67,7 @@ MESSAGES: tuple[PersonalField, ...] = (
         erasure=_DELETED,
         section="notifications",
         columns={
-            "response": Entry("the vendor's response", _SEALED, keys="*"),
+            "response": Column("the vendor's response", _SEALED, keys="*"),
             "error": _VENDORS,
             "error_code": "the vendor's code",
             "provider_message_id": "the vendor's id",
@@ -94,9 +94,9 @@ MESSAGES: tuple[PersonalField, ...] = (
         section="notifications",
         columns={
             "last_error": _VENDORS,
-            "last_result": Entry("the vendor's response", _SEALED, keys="*"),
+            "last_result": Column("the vendor's response", _SEALED, keys="*"),
             "resolution_reason": "why it was resolved",
-            "resolved_by": Entry("who resolved it", left_out="it names a member of staff"),
+            "resolved_by": Column("who resolved it", left_out="it names a member of staff"),
         },
     ),
     *table(
@@ -104,7 +104,7 @@ MESSAGES: tuple[PersonalField, ...] = (
         protection=_SEALED,
         erasure=_DELETED,
         section="notifications",
-        columns={"content": Entry("what would have been sent", keys="*")},
+        columns={"content": Column("what would have been sent", keys="*")},
     ),
     *table(
         "notifications.RefusedSend",
@@ -114,8 +114,8 @@ MESSAGES: tuple[PersonalField, ...] = (
         columns={
             "user_id": _NUMBER,
             "uuid": "the public id of the refused send",
-            "reasons": Entry("why nothing was sent, by channel", keys="*"),
-            "actor": Entry("who requested it", left_out="it names another caller"),
+            "reasons": Column("why nothing was sent, by channel", keys="*"),
+            "actor": Column("who requested it", left_out="it names another caller"),
         },
     ),
     *table(
@@ -130,7 +130,7 @@ MESSAGES: tuple[PersonalField, ...] = (
         protection=_SEALED,
         erasure=_DELETED,
         section="digests",
-        columns={"summary": Entry("title and text of an item", keys="title body")},
+        columns={"summary": Column("title and text of an item", keys="title body")},
     ),
     *table(
         "notifications.FrequencyCount",
@@ -145,9 +145,9 @@ MESSAGES: tuple[PersonalField, ...] = (
         erasure=_DELETED,
         section="received_texts",
         columns={
-            "content": Entry("a text from the person", keys="from to text"),
-            "provider_message_id": Entry("the vendor's id", _READ),
-            "users": Entry(
+            "content": Column("a text from the person", keys="from to text"),
+            "provider_message_id": Column("the vendor's id", _READ),
+            "users": Column(
                 "the numbers of who had the phone number",
                 _READ,
                 left_out="it may name others",
@@ -168,8 +168,8 @@ MESSAGES: tuple[PersonalField, ...] = (
         erasure=_DELETED,
         section="series",
         columns={
-            "owner_id": Entry(_NUMBER, stays="a series for other people goes on"),
-            "text": Entry("the text of the series", _SERVICE, keys="title message data"),
+            "owner_id": Column(_NUMBER, stays="a series for other people goes on"),
+            "text": Column("the text of the series", _SERVICE, keys="title message data"),
         },
     ),
     *table(
@@ -186,10 +186,10 @@ MESSAGES: tuple[PersonalField, ...] = (
         erasure=OnErasure.EMPTIED,
         section="broadcasts_received",
         columns={
-            "recipient_id": Entry(
+            "recipient_id": Column(
                 _NUMBER, erasure=OnErasure.EVIDENCE, stays="the counts of the broadcast need it"
             ),
-            "channel_states": Entry(
+            "channel_states": Column(
                 "the status by channel",
                 erasure=OnErasure.EVIDENCE,
                 stays="it holds statuses only",
@@ -207,22 +207,24 @@ MESSAGES: tuple[PersonalField, ...] = (
         section="broadcasts_written",
         reason="what was sent to others",
         columns={
-            "created_by_id": Entry("the number of its author", erasure=OnErasure.EMPTIED),
-            "approved_by_id": Entry(
+            "created_by_id": Column("the number of its author", erasure=OnErasure.EMPTIED),
+            "approved_by_id": Column(
                 "the number of who approved it", left_out="a record", erasure=OnErasure.EMPTIED
             ),
-            "involved_user_ids": Entry("who worked on it", left_out="it names others", keys="[]"),
+            "involved_user_ids": Column("who worked on it", left_out="it names others", keys="[]"),
             "title": "a title that the person wrote",
             "message": "a text that the person wrote",
             "review_note": "the note of a review",
-            "target_filter": Entry("the audience", keys="*"),
-            "error_log": Entry(
+            "target_filter": Column("the audience", keys="*"),
+            "error_log": Column(
                 _VENDORS,
                 left_out=_SHARED,
                 erasure=OnErasure.EMPTIED,
                 keys="recipient_id error timestamp",
             ),
-            "error_reasons": Entry(_VENDORS, left_out=_SHARED, erasure=OnErasure.EMPTIED, keys="*"),
+            "error_reasons": Column(
+                _VENDORS, left_out=_SHARED, erasure=OnErasure.EMPTIED, keys="*"
+            ),
         },
     ),
     *table(
@@ -232,9 +234,9 @@ MESSAGES: tuple[PersonalField, ...] = (
         section="",
         reason=_SHARED,
         columns={
-            "context": Entry("the shared values of a bulk call", keys="*"),
-            "rejected": Entry("refused entries", _READ, keys="index code detail"),
-            "actor": Entry("who made the call", _READ),
+            "context": Column("the shared values of a bulk call", keys="*"),
+            "rejected": Column("refused entries", _READ, keys="index code detail"),
+            "actor": Column("who made the call", _READ),
         },
     ),
     *table(
@@ -251,7 +253,7 @@ MESSAGES: tuple[PersonalField, ...] = (
         erasure=OnErasure.EXPIRES,
         section="",
         reason="no index finds the person in it, and its results are in the notifications",
-        columns={"call": Entry("a raw receipt", keys="*")},
+        columns={"call": Column("a raw receipt", keys="*")},
     ),
     *table(
         "notifications.QueuedTask",
@@ -260,8 +262,8 @@ MESSAGES: tuple[PersonalField, ...] = (
         section="",
         reason="it repeats a call of the service's own code",
         columns={
-            "call": Entry("the arguments of a task", keys="*"),
-            "result": Entry("what a task returned", keys="*"),
+            "call": Column("the arguments of a task", keys="*"),
+            "result": Column("what a task returned", keys="*"),
         },
     ),
     *table(

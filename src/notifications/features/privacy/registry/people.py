@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from notifications.features.privacy.registry.fields import (
-    Entry,
+    Column,
     OnErasure,
     PersonalField,
     Protection,
@@ -18,9 +18,9 @@ _SEALED, _HASHED = Protection.PERSON_KEY, Protection.KEYED_HASH
 _EVIDENCE = OnErasure.EVIDENCE
 
 
-def _index(what: str) -> Entry:
+def _index(what: str) -> Column:
     """Returns the entry of a blind index; the export has the text itself."""
-    return Entry(f"index of {what}", _HASHED)
+    return Column(f"index of {what}", _HASHED)
 
 
 DIRECTORY: tuple[PersonalField, ...] = (
@@ -30,7 +30,7 @@ DIRECTORY: tuple[PersonalField, ...] = (
         erasure=_DELETED,
         section="profile",
         columns={
-            "sealed": Entry("the texts of the profile, and the private attributes", _SEALED),
+            "sealed": Column("the texts of the profile, and the private attributes", _SEALED),
             "username": _index("the username"),
             "email": _index("the email address"),
             "first_name": _index("the first name"),
@@ -39,13 +39,13 @@ DIRECTORY: tuple[PersonalField, ...] = (
             "telegram_id": _index("the Telegram id"),
             "external_id": "the number of the person on the platform",
             "uuid": "the public id of the person",
-            "password": Entry("the password of staff", Protection.HASH, left_out=_CREDENTIAL),
+            "password": Column("the password of staff", Protection.HASH, left_out=_CREDENTIAL),
             "role": "the role on the platform",
             "locale": "the language",
             "timezone": "the time zone",
             "avatar_url": "the picture's address",
             "subscription_tier": "what the person pays for",
-            "attributes": Entry("what the platform says, for segments", keys="*"),
+            "attributes": Column("what the platform says, for segments", keys="*"),
         },
     ),
     *table(
@@ -55,7 +55,7 @@ DIRECTORY: tuple[PersonalField, ...] = (
         section="contact_points",
         columns={
             "user_id": _NUMBER,
-            "sealed": Entry("the address and its spelling", _SEALED),
+            "sealed": Column("the address and its spelling", _SEALED),
             "address": _index("the address"),
             "spelling": _index("the spelling"),
             "state_reason": "why the address was closed",
@@ -69,7 +69,7 @@ DIRECTORY: tuple[PersonalField, ...] = (
         columns={
             "user_id": _NUMBER,
             "address": "the address that waits for its code",
-            "code_hash": Entry("the code", _HASHED, left_out=_CREDENTIAL),
+            "code_hash": Column("the code", _HASHED, left_out=_CREDENTIAL),
         },
     ),
     *table(
@@ -79,10 +79,10 @@ DIRECTORY: tuple[PersonalField, ...] = (
         section="devices",
         columns={
             "user_id": _NUMBER,
-            "sealed": Entry("the push token; the export masks it", _SEALED, left_out=_CREDENTIAL),
-            "token": Entry("index of the push token", _HASHED, left_out=_INDEX),
+            "sealed": Column("the push token; the export masks it", _SEALED, left_out=_CREDENTIAL),
+            "token": Column("index of the push token", _HASHED, left_out=_INDEX),
             "platform": "the system of the device",
-            "keys": Entry("the keys of a browser", left_out=_CREDENTIAL, keys="p256dh auth"),
+            "keys": Column("the keys of a browser", left_out=_CREDENTIAL, keys="p256dh auth"),
         },
     ),
     *table(
@@ -107,12 +107,12 @@ DIRECTORY: tuple[PersonalField, ...] = (
         erasure=_EVIDENCE,
         section="suppressions",
         columns={
-            "sealed": Entry("the address", Protection.ADDRESS_KEY, erasure=OnErasure.EMPTIED),
-            "address": Entry(
+            "sealed": Column("the address", Protection.ADDRESS_KEY, erasure=OnErasure.EMPTIED),
+            "address": Column(
                 "index of the address", _HASHED, stays="an import must not reach the person again"
             ),
-            "reason": Entry("why nothing is sent; erased", erasure=OnErasure.EMPTIED),
-            "source": Entry("who suppressed it; erased", erasure=OnErasure.EMPTIED),
+            "reason": Column("why nothing is sent; erased", erasure=OnErasure.EMPTIED),
+            "source": Column("who suppressed it; erased", erasure=OnErasure.EMPTIED),
         },
     ),
     *table(
@@ -191,12 +191,12 @@ RECORDS: tuple[PersonalField, ...] = (
         erasure=_EVIDENCE,
         section="consents",
         columns={
-            "user_id": Entry(_NUMBER, stays="it proves whose consent it was"),
-            "purpose": Entry("what the consent is for", stays="it proves the consent"),
-            "wording": Entry("what the person was shown, or wrote", stays="it proves the consent"),
-            "source": Entry("where it was given", stays="it proves the consent"),
-            "actor": Entry("who recorded it", stays="it proves the consent"),
-            "ip": Entry("the address of the request", erasure=OnErasure.EMPTIED),
+            "user_id": Column(_NUMBER, stays="it proves whose consent it was"),
+            "purpose": Column("what the consent is for", stays="it proves the consent"),
+            "wording": Column("what the person was shown, or wrote", stays="it proves the consent"),
+            "source": Column("where it was given", stays="it proves the consent"),
+            "actor": Column("who recorded it", stays="it proves the consent"),
+            "ip": Column("the address of the request", erasure=OnErasure.EMPTIED),
         },
     ),
     *table(
@@ -205,10 +205,12 @@ RECORDS: tuple[PersonalField, ...] = (
         erasure=_EVIDENCE,
         section="audit_entries",
         columns={
-            "data": Entry("values before and after, addresses", _SEALED, erasure=OnErasure.EMPTIED),
-            "actor": Entry("the number of who did it", stays="the tree proves who did what"),
-            "target": Entry("the number of what was changed", stays="the tree proves it"),
-            "subject_id": Entry(_NUMBER, stays="it allows the content to be missing"),
+            "data": Column(
+                "values before and after, addresses", _SEALED, erasure=OnErasure.EMPTIED
+            ),
+            "actor": Column("the number of who did it", stays="the tree proves who did what"),
+            "target": Column("the number of what was changed", stays="the tree proves it"),
+            "subject_id": Column(_NUMBER, stays="it allows the content to be missing"),
         },
     ),
     *table(
@@ -218,7 +220,7 @@ RECORDS: tuple[PersonalField, ...] = (
         section="",
         reason="it is in the audit log a second later",
         columns={
-            "data": Entry("values before and after", _SEALED, erasure=OnErasure.UNREADABLE),
+            "data": Column("values before and after", _SEALED, erasure=OnErasure.UNREADABLE),
             "actor": "the number of who did it",
             "target": "the number of what was changed",
             "subject_id": _NUMBER,
@@ -231,7 +233,7 @@ RECORDS: tuple[PersonalField, ...] = (
         section="tokens",
         columns={
             "user_id": _NUMBER,
-            "key_hash": Entry("the token", Protection.HASH, left_out=_CREDENTIAL),
+            "key_hash": Column("the token", Protection.HASH, left_out=_CREDENTIAL),
         },
     ),
     *table(
@@ -243,9 +245,9 @@ RECORDS: tuple[PersonalField, ...] = (
         columns={
             "name": "the name of a key that the person issued",
             "prefix": "the visible part of the key",
-            "key_hash": Entry("the key", Protection.HASH, left_out=_CREDENTIAL),
-            "owner_id": Entry(_NUMBER, erasure=OnErasure.EMPTIED),
-            "holders": Entry(
+            "key_hash": Column("the key", Protection.HASH, left_out=_CREDENTIAL),
+            "owner_id": Column(_NUMBER, erasure=OnErasure.EMPTIED),
+            "holders": Column(
                 "the numbers of who saw the key", left_out="it names others", keys="[]"
             ),
         },
@@ -256,8 +258,8 @@ RECORDS: tuple[PersonalField, ...] = (
         erasure=_DELETED,
         section="sessions",
         columns={
-            "session_key": Entry("the session", left_out=_CREDENTIAL),
-            "session_data": Entry("the number of the person, signed", left_out=_CREDENTIAL),
+            "session_key": Column("the session", left_out=_CREDENTIAL),
+            "session_data": Column("the number of the person, signed", left_out=_CREDENTIAL),
         },
     ),
     *table(
@@ -282,10 +284,10 @@ RECORDS: tuple[PersonalField, ...] = (
         erasure=_EVIDENCE,
         section="admin_log",
         columns={
-            "user_id": Entry("who changed a row", erasure=_DELETED),
-            "object_id": Entry("the number of the row", stays="it proves what staff changed"),
-            "object_repr": Entry("a name, in rows of older releases", erasure=OnErasure.EMPTIED),
-            "change_message": Entry("the names of changed fields", stays="it has no values"),
+            "user_id": Column("who changed a row", erasure=_DELETED),
+            "object_id": Column("the number of the row", stays="it proves what staff changed"),
+            "object_repr": Column("a name, in rows of older releases", erasure=OnErasure.EMPTIED),
+            "change_message": Column("the names of changed fields", stays="it has no values"),
         },
     ),
     *table(
@@ -296,8 +298,8 @@ RECORDS: tuple[PersonalField, ...] = (
         columns={
             "principal": "the number of the person",
             "key": "the key that the person sent",
-            "body_hash": Entry("the body", Protection.HASH, left_out=_INDEX),
-            "answer": Entry("the response", Protection.SERVICE_KEY, keys="*"),
+            "body_hash": Column("the body", Protection.HASH, left_out=_INDEX),
+            "answer": Column("the response", Protection.SERVICE_KEY, keys="*"),
         },
     ),
     *table(
@@ -310,9 +312,9 @@ RECORDS: tuple[PersonalField, ...] = (
             "user_id": _NUMBER,
             "person": "the public id of the person",
             "reason": "why the person is erased",
-            "key_ids": Entry("the ids of the deleted keys", left_out="it is of no use", keys="[]"),
-            "in_flight": Entry("keys of messages", left_out="it is of no use", keys="[]"),
-            "removed": Entry("counts by table", left_out="it is of no use", keys="*"),
+            "key_ids": Column("the ids of the deleted keys", left_out="it is of no use", keys="[]"),
+            "in_flight": Column("keys of messages", left_out="it is of no use", keys="[]"),
+            "removed": Column("counts by table", left_out="it is of no use", keys="*"),
         },
     ),
     *table(
