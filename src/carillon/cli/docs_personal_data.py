@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,10 @@ def personal_data_page(note: str) -> str:
     head = "| table and column | what | protected | at an erasure | exported in | why |"
     found += ["## In tables", "", head, "| --- | --- | --- | --- | --- | --- |"]
     for label, fields in groupby(PERSONAL, key=lambda field: field.label):
-        found += [_row(label, field) for field in fields]
+        alike: dict[tuple[str, ...], list[PersonalField]] = defaultdict(list)
+        for field in fields:
+            alike[field.protection, field.erasure, field.section, field.reason].append(field)
+        found += [_row(label, some) for some in alike.values()]
     held = {place: what for place, what in CACHES.items() if what.startswith("personal: ")}
     found += ["", "## In the memory of processes", ""]
     found += ["No table and no file has it. A restart of the processes empties it.", ""]
@@ -41,14 +45,19 @@ def personal_data_page(note: str) -> str:
     return "\n".join([*found, ""])
 
 
-def _row(label: str, field: PersonalField) -> str:
-    section = f"`{field.section}`" if field.section else "no"
-    keys = f" Keys: {', '.join(f'`{key}`' for key in field.keys)}." if field.keys else ""
-    name = f"`{label.rpartition('.')[2]}.{field.column}`"
-    what = f"{field.what}{'.' if keys else ''}{keys}"
-    return (
-        f"| {name} | {what} | {field.protection} | {field.erasure} | {section} | {field.reason} |"
-    )
+def _row(label: str, fields: list[PersonalField]) -> str:
+    """Returns the line of some columns of a table of which the same is said."""
+    first, name = fields[0], label.rpartition(".")[2]
+    section = f"`{first.section}`" if first.section else "no"
+    columns = ", ".join(f"`{name}.{field.column}`" for field in fields)
+    what = "; ".join(dict.fromkeys(_what(field) for field in fields))
+    said = (columns, what, first.protection, first.erasure, section, first.reason)
+    return f"| {' | '.join(said)} |"
+
+
+def _what(field: PersonalField) -> str:
+    keys = f" (keys {', '.join(f'`{key}`' for key in field.keys)})" if field.keys else ""
+    return f"{field.what}{keys}"
 
 
 def _names(names: str) -> str:
