@@ -19,6 +19,8 @@ from notifications.features.privacy.export.record_sections import is_session_of
 from notifications.features.retention.messages import delete_notifications
 from notifications.infra import clock
 from notifications.models import (
+    BroadcastChange,
+    BroadcastRecipient,
     ConsentRecord,
     DataExport,
     DataExportPart,
@@ -61,7 +63,7 @@ def _go_on(erasure: Erasure, *, now: datetime, until: float) -> int:
         erasure.state, erasure.keys_erased_at = Erasure.State.KEYS_ERASED, now
         erasure.save(update_fields=["state", "keys_erased_at"])
     removed = Counter(erasure.removed)
-    finished = _delete_rows(erasure, removed, until)
+    finished = not _is_uncounted(erasure.user_id) and _delete_rows(erasure, removed, until)
     erasure.removed = dict(removed)
     if finished:
         erasure.state, erasure.finished_at = Erasure.State.DONE, now
@@ -69,6 +71,14 @@ def _go_on(erasure: Erasure, *, now: datetime, until: float) -> int:
         erasure.next_at = now
     erasure.save(update_fields=["state", "finished_at", "removed", "next_at"])
     return int(finished)
+
+
+def _is_uncounted(user_id: int | None) -> bool:
+    """Whether a broadcast to the person has messages to count: without them it never ends."""
+    if user_id is None:
+        return False
+    theirs = BroadcastRecipient.objects.filter(recipient_id=user_id).values("broadcast_id")
+    return BroadcastChange.objects.filter(broadcast_id__in=theirs).exists()
 
 
 def _delete_rows(erasure: Erasure, removed: Counter[str], until: float) -> bool:
