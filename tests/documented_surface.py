@@ -136,6 +136,10 @@ NAMES: dict[str, dict[str, str | None]] = {
         "NotificationScheduler.get_schedule_status": "notification_id",
     },
     "notifications.privacy": {
+        "SecureNotificationData": "",
+        "SecureNotificationData.encrypt_pii": "data",
+        "SecureNotificationData.decrypt_pii": "data",
+        "SecureNotificationData.sanitize_logs": "message",
         "SecureAuditLogger": "",
         "SecureAuditLogger.log_notification_sent": "notification, result, request_user",
         "SecureAuditLogger.log_preference_change": "user, changes, request_ip",
@@ -167,7 +171,6 @@ LATER: dict[str, list[str]] = {
         "NotificationAnalyticsService",
         "ABTestingService",
     ],
-    "notifications.privacy": ["SecureNotificationData"],
 }
 
 TASKS: dict[str, str] = {

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from directory.addresses import normalise_address
 from directory.imports.csv_records import Cell
-from directory.imports.import_rows import Line
+from directory.imports.import_rows import MAX_PRIVATE_BYTES, Line, private_size
 from directory.memberships import (
     UnknownGroup,
     groups_of_names,
@@ -186,6 +186,7 @@ def upsert_people(
             try:
                 _check_groups(line, groups)
                 person = known.find(line)
+                _check_private(person, line)
             except ValueError as error:
                 done.errors.append((line.number, str(error)))
                 done.protected |= {line.number} if isinstance(error, StaffProtected) else set()
@@ -265,12 +266,28 @@ def _apply(user: User, values: dict[str, Any]) -> bool:
     for name, value in values.items():
         if name == "uuid":
             continue  # the uuid identifies a person and never changes
-        if name == "attributes":
-            value = {**user.attributes, **_typed(value, user.attributes)}
+        if name in ("attributes", "attributes_private"):
+            held = getattr(user, name)
+            value = {**held, **_typed(value, held)}
         if getattr(user, name) != value:
             setattr(user, name, value)
             changed = True
     return changed
+
+
+def _check_private(person: User | None, line: Line) -> None:
+    """Checks the size of the private attributes that a line is merged with.
+
+    Raises:
+        ValueError: they would be too large.
+    """
+    given = line.values.get("attributes_private")
+    if given and person is not None:
+        size = private_size({**person.attributes_private, **given})
+        if size > MAX_PRIVATE_BYTES:
+            raise ValueError(
+                f"attributes_private must be at most {MAX_PRIVATE_BYTES:,} bytes with those stored"
+            )
 
 
 def _typed(given: Mapping[str, Any], held: Mapping[str, Any]) -> dict[str, Any]:

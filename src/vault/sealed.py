@@ -1,8 +1,9 @@
 """Model fields whose texts are sealed together in one column of their row.
 
 A `SealedText` reads and writes as a text. Its own column has a blind index, to which the lookups
-`exact`, `in` and `isnull` go; no other lookup, `values()` or `order_by()` can use it. The texts of
-all such fields of a row are in its column `sealed`, under the data key of the row's person.
+`exact`, `in` and `isnull` go; no other lookup, `values()` or `order_by()` can use it. A field with
+normal forms has the lookup `iexact`, too. The texts of all such fields of a row are in its column
+`sealed`, under the data key of the row's person.
 
 A row of an older release has readable texts in its columns, and nothing in `sealed`.
 """
@@ -10,19 +11,20 @@ A row of an older release has readable texts in its columns, and nothing in `sea
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
 from django.core.exceptions import FieldError
 from django.db import models
 from django.db.models.functions import Cast
-from django.db.models.lookups import Exact, In, IsNull
+from django.db.models.lookups import Exact, IExact, In, IsNull
 from django.db.models.query_utils import DeferredAttribute
 
 from vault.cells import Key, KeyErased, key_id_of
 from vault.indexes import blind_index
 from vault.store import load_data_keys, open_cell
+from vault.values import StoredValue
 
 if TYPE_CHECKING:  # Django's fields take type arguments in the stubs only
     CharBase = models.CharField[Any, Any]
@@ -33,22 +35,9 @@ else:
 INDEX_LENGTH = 40
 INDEX = re.compile(r"[0-9a-f]{40}")
 """The form of a blind index. A column of a row of an older release has the text itself."""
+FindNormal = Callable[[str, str], tuple[str, list[Any]]]
+"""Takes the name of a field and a text."""
 _LOOKUPS = frozenset({"exact", "in", "isnull"})
-
-
-class StoredValue:
-    """What the column of a sealed text has. Load the object to read the text itself."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __repr__(self) -> str:
-        return "<a sealed text: load its object to read it>"
-
-    def __str__(self) -> str:
-        raise TypeError("values() cannot read a sealed text: load the objects")
 
 
 class SealedAttribute(DeferredAttribute):
@@ -72,10 +61,23 @@ class SealedText(CharBase):
 
     descriptor_class = SealedAttribute
 
-    def __init__(self, *args: Any, purpose: str = "", **kwargs: Any) -> None:
-        """Takes the arguments of a CharField. Indexes of the same purpose can be compared."""
+    def __init__(
+        self,
+        *args: Any,
+        purpose: str = "",
+        find_normal: FindNormal | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Takes the arguments of a CharField.
+
+        Args:
+            purpose: indexes of the same purpose can be compared.
+            find_normal: enables the lookup `iexact`. It returns SQL that selects the primary keys
+                of the rows whose text has the same normal form as a text, and its parameters.
+        """
         super().__init__(*args, **kwargs)
         self.purpose = purpose
+        self.find_normal = find_normal
 
     def deconstruct(self) -> Any:
         name, path, args, kwargs = super().deconstruct()
@@ -108,7 +110,8 @@ class SealedText(CharBase):
 
     def get_lookup(self, lookup_name: str) -> Any:
         """Returns a lookup of the index; None for all others, which Django reports as an error."""
-        return super().get_lookup(lookup_name) if lookup_name in _LOOKUPS else None
+        is_known = lookup_name in _LOOKUPS or (lookup_name == "iexact" and self.find_normal)
+        return super().get_lookup(lookup_name) if is_known else None
 
     def get_transform(self, lookup_name: str) -> None:
         return None
@@ -149,6 +152,21 @@ class SealedExact(Exact):
         column, params = self.process_lhs(compiler, connection)
         marks = ", ".join(["%s"] * len(self.rhs))
         return f"{column} IN ({marks})", (*params, *self.rhs)
+
+
+@SealedText.register_lookup
+class SealedIExact(IExact):
+    """Compares normal forms, which an index beside the row has."""
+
+    def get_prep_lookup(self) -> Any:
+        return self.rhs
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        field: Any = self.lhs.target
+        select, params = field.find_normal(field.name, str(self.rhs))
+        alias = compiler.quote_name_unless_alias(self.lhs.alias)
+        column = connection.ops.quote_name(field.model._meta.pk.column)
+        return f"{alias}.{column} IN ({select})", tuple(params)
 
 
 @SealedText.register_lookup
@@ -255,6 +273,8 @@ class SealedModel(models.Model):
     #: A cell with the texts of all sealed fields, as a JSON object.
     sealed = SealedColumn(null=True, editable=False)
 
+    #: The names of the row's properties of the type SealedObject.
+    sealed_objects: ClassVar[tuple[str, ...]] = ()
     _names: ClassVar[dict[type, frozenset[str]]] = {}
 
     class Meta:
@@ -287,18 +307,24 @@ class SealedModel(models.Model):
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
         names = None if update_fields is None else set(update_fields)
-        if names is not None and not self.sealed_names().isdisjoint(names):
-            names.add("sealed")
+        if names is not None and not names.isdisjoint({*self.sealed_names(), *self.sealed_objects}):
+            names = {*names, "sealed"}.difference(self.sealed_objects)
         super().save(*args, update_fields=names, **kwargs)
+
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        super().refresh_from_db(*args, **kwargs)
+        for name in self.sealed_objects:
+            self.__dict__.pop(name, None)
 
     def seal_texts(self) -> bytes:
         """Returns the cell of the texts as they are now. An unread cell stays as it is."""
         held = self.__dict__
         if "sealed" in held and held["sealed"] is not None:
-            changed = [name for name in self.sealed_names() if _is_read(held, name)]
-            if not changed:
+            names = (*self.sealed_names(), *self.sealed_objects)
+            if not any(_is_read(held, name) for name in names):
                 return bytes(held["sealed"])
         texts = {name: text for name in self.sealed_names() if (text := getattr(self, name))}
+        texts |= {name: value for name in self.sealed_objects if (value := getattr(self, name))}
         key = self.data_key()
         # Of an erased person only the indexes remain: no cell at all means readable columns.
         cell = b"" if key is None else key.seal(msgspec.json.encode(texts), self.sealed_about())
@@ -310,26 +336,35 @@ class SealedModel(models.Model):
         cell = self.sealed
         if cell is None:
             return stored.text  # a row of an older release
+        text: str = self._values_of(cell).get(name, "")
+        return text
+
+    def open_object(self, name: str) -> dict[str, Any]:
+        """Returns one object; empty where there is none, or where the key was erased."""
+        found: dict[str, Any] = self._values_of(self.sealed).get(name, {})
+        return found
+
+    def _values_of(self, cell: bytes | memoryview | None) -> dict[str, Any]:
         if not cell:
-            return ""  # only the index remains
+            return {}  # only the indexes remain
         opened = self.__dict__.get("_opened")
         if opened is None or opened[0] is not cell:
             page = self.__dict__.get("_page")
             key = page.key_of(cell) if page is not None else None
             opened = self.__dict__["_opened"] = (cell, open_texts(cell, self.sealed_about(), key))
-        text: str = opened[1].get(name, "")
-        return text
+        values: dict[str, Any] = opened[1]
+        return values
 
 
 def _is_read(held: dict[str, Any], name: str) -> bool:
     return name in held and not isinstance(held[name], StoredValue)
 
 
-def open_texts(cell: bytes | memoryview, about: bytes, key: Key | None = None) -> dict[str, str]:
-    """Returns the texts in a cell, by field; empty where the key was erased."""
+def open_texts(cell: bytes | memoryview, about: bytes, key: Key | None = None) -> dict[str, Any]:
+    """Returns the texts and objects in a cell, by field; empty where the key was erased."""
     try:
         plain = open_cell(cell, about) if key is None else key.open(cell, about)
     except KeyErased:
         return {}
-    texts: dict[str, str] = msgspec.json.decode(plain)
+    texts: dict[str, Any] = msgspec.json.decode(plain)
     return texts

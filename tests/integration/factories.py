@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from django.db.models import QuerySet
+
 from directory.models import User
 from notifications.models import (
     Category,
@@ -25,6 +27,11 @@ def make_user(**values: Any) -> User:
     values.setdefault("email", f"person{number}@example.com")
     values.setdefault("first_name", "Ada")
     return User.objects.create(**values)
+
+
+def delete_row(user_id: int) -> None:
+    """Deletes the row of a person, as the last step of an erasure does."""
+    QuerySet.delete(User.objects.filter(pk=user_id))
 
 
 def make_willing_user(**values: Any) -> User:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from carillon.cli import setup_django
+from carillon.cli.docs_personal_data import personal_data_page
 from carillon.cli.docs_retention import retention_page
 
 ROOT = Path(__file__).parents[3]
@@ -218,6 +219,10 @@ def _mail_receipts() -> str:
     )
 
 
+def _personal_data() -> str:
+    return personal_data_page(_NOTE)
+
+
 def _retention() -> str:
     return retention_page(_NOTE)
 
@@ -227,6 +232,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/chat-services.md": _chat_services,
     "docs/state-machine.md": _state_machine,
     "docs/retention.md": _retention,
+    "docs/reference/personal-data.md": _personal_data,
     "docs/reference/settings.md": _settings,
     "docs/reference/faults.md": _faults,
     "docs/reference/provider-matrix.md": _providers,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -35,14 +37,23 @@ def groups() -> None:
     _lines("groups")
 
 
-@command.command("user", epilog="Example: carillon export user 17 > ada.json")
+@command.command("user", epilog="Example: carillon export user 17 --format html --out ada.html")
 @click.argument("identifier")
-def user(identifier: str) -> None:
-    """Export all data about one person (id or UUID), as one JSON object."""
+@click.option("--format", "form", type=click.Choice(["json", "html"]), default="json")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="The file; without it, the standard output.",
+)
+def user(identifier: str, form: str, out: Path | None) -> None:
+    """Export all data about one person (id, UUID or ext:ID), as JSON or as one page."""
     setup_django()
-    import msgspec
+    from notifications.features.privacy.export.service import ExportService
 
-    from notifications.features.people.bundle import collect_person_data
-
-    bundle = msgspec.json.encode(collect_person_data(identifier, caller=CALLER))
-    click.echo(msgspec.json.format(bundle, indent=2).decode())
+    parts = ExportService().print(identifier=identifier, form=form, caller=CALLER)
+    if out is None:
+        sys.stdout.buffer.writelines(parts)
+        return
+    # Only the owner may read it, from its first byte on.
+    with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.writelines(parts)

@@ -33,12 +33,14 @@ def rotate() -> None:
 
 @command.command("seal", epilog="Example: carillon keys seal")
 def seal() -> None:
-    """Seal the texts of people that an older release stored readably, while the service runs.
+    """Seal what an older release stored readably, and renew its search tokens.
+
+    It runs while the service runs.
 
     It may be interrupted and repeated.
     """
     from notifications.features.privacy import keys
 
-    with click.progressbar(length=keys.count_readable(), label="rows") as bar:
+    with click.progressbar(length=keys.count_rows(), label="rows") as bar:
         sealed = keys.seal_rows(bar.update)
-    click.echo(f"{sealed:,} rows were sealed")
+    click.echo(f"{sealed:,} rows were sealed or renewed")

@@ -19,6 +19,8 @@ from directory.related_fields import flattened, read_contact_points, read_device
 from directory.texts import find_unstorable
 
 _MAX_ATTRIBUTES = 20_000
+MAX_PRIVATE_BYTES = 16_384
+"""The most bytes of `attributes_private` as JSON."""
 MAX_USERNAME = 150
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,2}")
 _USERNAME = re.compile(r"[\w.@+-]+")
@@ -165,6 +167,18 @@ def _attributes(value: Any) -> dict[str, Any]:
     return value
 
 
+def private_size(value: dict[str, Any]) -> int:
+    """Returns the bytes of private attributes as JSON."""
+    return len(json.dumps(value, ensure_ascii=False).encode())
+
+
+def _private_attributes(value: Any) -> dict[str, Any]:
+    found = _attributes(value)
+    if private_size(found) > MAX_PRIVATE_BYTES:
+        raise ValueError(f"must be at most {MAX_PRIVATE_BYTES:,} bytes of JSON")
+    return found
+
+
 _READERS: dict[str, Callable[[Any], Any]] = {
     "uuid": _uuid,
     "external_id": _text(100),
@@ -180,6 +194,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "avatar_url": _url,
     "subscription_tier": _text(30),
     "attributes": _attributes,
+    "attributes_private": _private_attributes,
     "is_active": _flag,
     "contact_points": read_contact_points,
     "groups": read_groups,
@@ -196,6 +211,7 @@ _UNCHANGED_WHEN_BLANK = frozenset(
         "is_active",
         "subscription_tier",
         "attributes",
+        "attributes_private",
         "contact_points",
         "groups",
         "devices",

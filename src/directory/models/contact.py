@@ -143,7 +143,7 @@ def written_to(
     if sealed is None:
         return columns[1] or columns[0]
     texts = open_texts(sealed, point_about(*point), key) if key is not None else {}
-    return texts.get("spelling") or texts.get("address", "")
+    return str(texts.get("spelling") or texts.get("address", ""))
 
 
 def addresses_by_user(

@@ -11,7 +11,7 @@ import hmac
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models
@@ -73,6 +73,49 @@ def people_matching(text: str) -> models.Q | None:
     return found
 
 
+def select_normal(name: str, text: str) -> tuple[str, list[Any]]:
+    """Returns SQL for the ids of people whose field has the normal form of a text.
+
+    Addresses have the form in which they are compared, other texts NFKC in one case.
+    """
+    token = _normal_token(name, text)
+    if token is None:
+        return "SELECT user_id FROM directory_searchtoken WHERE 1 = 0", []
+    return "SELECT user_id FROM directory_searchtoken WHERE token = %s", [token]
+
+
+def _normal_token(name: str, text: str) -> int | None:
+    """Returns the token of a field's whole text; None where it has none."""
+    if not text.strip():
+        return None
+    kind = _KINDS.get(name)
+    normal = _folded(text.strip()) if kind is None else normalise_address(kind, text)
+    return _token(_PURPOSES.get(name, name), normal)
+
+
+_KINDS = {
+    "email": ContactKind.EMAIL,
+    "phone_number": ContactKind.PHONE,
+    "telegram_id": ContactKind.TELEGRAM,
+}
+_PURPOSES = {"phone_number": "phone"}
+NORMAL_FIELDS = ("username", "email", "phone_number", "telegram_id", "first_name", "last_name")
+"""The fields of a person that are found by their normal form."""
+
+
+def refresh_tokens(people: Sequence[User]) -> int:
+    """Writes the tokens of people whose stored ones differ; returns how many they are."""
+    stored: dict[int, set[int]] = {user.pk: set() for user in people}
+    for key, token in SearchToken.objects.filter(user_id__in=stored).values_list(
+        "user_id", "token"
+    ):
+        stored[key].add(token)
+    stale = [user for user in people if stored[user.pk] != _tokens_of(user)]
+    if stale:
+        save_tokens(stale)
+    return len(stale)
+
+
 def _users_with(tokens: Iterable[int]) -> models.QuerySet[SearchToken, int]:
     return SearchToken.objects.filter(token__in=list(tokens)).values_list("user_id", flat=True)
 
@@ -88,11 +131,8 @@ def _address_tokens(text: str) -> list[int]:
 
 
 def _tokens_of(user: User) -> set[int]:
-    found = {_token("username", _folded(user.username))}
-    if user.email:
-        found.add(_token("email", normalise_address(ContactKind.EMAIL, user.email)))
-    if user.phone_number:
-        found.add(_token("phone", normalise_address(ContactKind.PHONE, user.phone_number)))
+    normal = [_normal_token(name, getattr(user, name)) for name in NORMAL_FIELDS]
+    found = {token for token in normal if token is not None}
     for word in _words(f"{user.first_name} {user.last_name}")[:_MOST_WORDS]:
         word = word[:_LONGEST]
         found.update(_token("word", word[:end]) for end in range(SHORTEST, len(word) + 1))
@@ -105,7 +145,7 @@ def _words(text: str) -> list[str]:
 
 
 def _folded(text: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", text).casefold())
 
 
 def _token(kind: str, text: str) -> int:

@@ -11,7 +11,8 @@ from directory.addresses import normalise_address
 from directory.models.address_key import AddressKey
 from directory.models.contact import ContactKind
 from vault.cells import Key
-from vault.sealed import SealedModel, SealedQuerySet, SealedText, StoredValue
+from vault.sealed import SealedModel, SealedQuerySet, SealedText
+from vault.values import StoredValue
 
 
 class SuppressionQuerySet(SealedQuerySet):
@@ -40,7 +41,9 @@ class SuppressionQuerySet(SealedQuerySet):
             kind=kind,
         )
         if rows.exists():
-            models.QuerySet.update(rows, address=StoredValue(form), sealed=b"", reason=reason)
+            models.QuerySet.update(
+                rows, address=StoredValue(form), sealed=b"", reason=reason, source=source
+            )
             return
         row = self.model(kind=kind, address=StoredValue(form), reason=reason, source=source)
         row.sealed = b""

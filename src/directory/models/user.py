@@ -15,11 +15,12 @@ from django.db import connection, models, transaction
 
 from directory.keys import keys_of_people
 from directory.models.contact import ContactKind, ContactPoint, Device
-from directory.models.search_token import save_tokens
+from directory.models.search_token import NORMAL_FIELDS, save_tokens, select_normal
 from directory.references import ExternalId, PersonKey
 from vault.cells import Key
 from vault.sealed import SealedModel, SealedQuerySet, SealedText
 from vault.store import create_keys
+from vault.values import SealedObject
 
 T = TypeVar("T")
 _AT_ONCE = 1_000  # values in one IN list
@@ -43,10 +44,27 @@ class Role(models.TextChoices):
     ADMIN = "admin", "Administrator"
 
 
+class DeletionRefused(TypeError):
+    """A person is erased, and not deleted: see `PrivacyService.erase_user`.
+
+    A deletion would leave their notifications, and their key.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("erase the person instead: POST /api/v1/privacy/users/{id}/erase")
+
+
+class PersonQuerySet(SealedQuerySet):
+    """People, whom a query cannot delete."""
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise DeletionRefused
+
+
 if TYPE_CHECKING:  # the stubs do not know what from_queryset returns
     ManagerBase = UserManager["User"]
 else:
-    ManagerBase = UserManager.from_queryset(SealedQuerySet)
+    ManagerBase = UserManager.from_queryset(PersonQuerySet)
 
 
 class PersonManager(ManagerBase):
@@ -109,7 +127,7 @@ def user_about(uuid: UUID) -> bytes:
     return b"directory_user.sealed:" + uuid.bytes
 
 
-_SEARCHED = frozenset({"username", "email", "phone_number", "first_name", "last_name"})
+_SEARCHED = frozenset(NORMAL_FIELDS)
 
 
 def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -126,19 +144,33 @@ class User(SealedModel, AbstractUser):
     """
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    username = SealedText(max_length=150, unique=True, blank=True, purpose="username")
-    email = SealedText(max_length=254, blank=True, purpose="email", validators=[validate_email])
-    first_name = SealedText(max_length=150, blank=True, purpose="name")
-    last_name = SealedText(max_length=150, blank=True, purpose="name")
+    username = SealedText(
+        max_length=150, unique=True, blank=True, purpose="username", find_normal=select_normal
+    )
+    email = SealedText(
+        max_length=254,
+        blank=True,
+        purpose="email",
+        validators=[validate_email],
+        find_normal=select_normal,
+    )
+    first_name = SealedText(max_length=150, blank=True, purpose="name", find_normal=select_normal)
+    last_name = SealedText(max_length=150, blank=True, purpose="name", find_normal=select_normal)
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.STUDENT)
     locale = models.CharField(max_length=20, default="en")
     timezone = models.CharField(max_length=50, default="UTC", validators=[validate_timezone])
-    phone_number = SealedText(max_length=20, blank=True, purpose="phone")
-    telegram_id = SealedText(max_length=32, blank=True, purpose="telegram")
+    phone_number = SealedText(max_length=20, blank=True, purpose="phone", find_normal=select_normal)
+    telegram_id = SealedText(
+        max_length=32, blank=True, purpose="telegram", find_normal=select_normal
+    )
     external_id = models.CharField(max_length=100, null=True, blank=True, unique=True)
     avatar_url = models.URLField(max_length=500, blank=True)
     subscription_tier = models.CharField(max_length=30, default="free")
+    #: Readable: segments select by them.
     attributes = models.JSONField(default=dict, blank=True)
+    #: Sealed: no segment selects by them.
+    attributes_private = SealedObject("attributes_private")
+    sealed_objects = ("attributes_private",)
     email_verified_at = models.DateTimeField(null=True, blank=True)
     #: The data key in the key store that seals what is stored about the person; none until needed.
     key_id = models.BigIntegerField(null=True, editable=False, unique=True)
@@ -150,6 +182,12 @@ class User(SealedModel, AbstractUser):
             models.Index(fields=["role", "is_active", "id"]),
             models.Index(fields=["email"]),
         ]
+
+    def __str__(self) -> str:
+        return f"user {self.pk}"  # Django's admin stores it in its log, readably
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise DeletionRefused
 
     @property
     def fcm_token(self) -> str:

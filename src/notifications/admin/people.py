@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.core.exceptions import ValidationError
 from django.db.models import DateTimeField, Field, QuerySet
@@ -18,8 +18,11 @@ from directory.models import ContactPoint, Device, User
 from directory.models.search_token import people_matching
 from directory.moments import MomentOutOfRange, check_moment
 from notifications.admin.readonly import ReadOnlyAdmin
+from notifications.domain.callers import Caller
+from notifications.domain.errors import Conflict
 from notifications.features.access.callers import forget_callers
 from notifications.features.people.admin_changes import record_user_change, user_values
+from notifications.features.privacy.service import PrivacyService
 from notifications.models import (
     ConsentRecord,
     NotificationCategoryPreference,
@@ -27,6 +30,7 @@ from notifications.models import (
 )
 from notifications.models.audit.actions import Values
 
+_REASON = "deleted in the admin"
 admin.site.unregister(TokenProxy)  # its table is empty: tokens are hashes in PersonToken
 
 
@@ -79,12 +83,17 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # takes none at run tim
         forget_callers()
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
-        super().delete_model(request, obj)
-        forget_callers()
+        """Begins an erasure: it deletes the row within a minute."""
+        _erase(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        super().delete_queryset(request, queryset)
-        forget_callers()
+        for user in queryset:
+            _erase(request, user)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, Any, Any]:
+        """Returns what the page of confirmation names: an erasure deletes all that is theirs."""
+        names = [str(user) for user in objs]
+        return names, {"users": len(names)}, set(), []
 
     def log_addition(self, request: HttpRequest, obj: User, message: Any) -> Any:
         _record(request, obj, "user.created", after=user_values(obj))
@@ -99,12 +108,6 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # takes none at run tim
             _record(request, obj, "user.changed", before=before, after=user_values(obj))
         return super().log_change(request, obj, message)
 
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        users = list(queryset)
-        for user in users:
-            _record(request, user, "user.deleted", before=user_values(user))
-        return super().log_deletions(request, queryset)
-
     def formfield_for_dbfield(
         self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> FormField | None:
@@ -113,6 +116,15 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # takes none at run tim
         if isinstance(db_field, DateTimeField) and field is not None:
             field.validators = [*field.validators, validate_moment]
         return field
+
+
+def _erase(request: HttpRequest, user: User) -> None:
+    """Begins an erasure; one that is open already goes on."""
+    by = Caller(name=f"user:{request.user.pk}", user_id=request.user.pk, is_staff=True)
+    try:
+        PrivacyService().erase_user(identifier=user.pk, reason=_REASON, caller=by)
+    except Conflict as error:
+        messages.warning(request, error.detail)
 
 
 def _record(

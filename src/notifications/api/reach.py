@@ -146,7 +146,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
     ),
     "users:write": ScopeReach(
         (
-            "Make, change and remove users who are not staff, their contact points, devices, "
+            "Make and change users who are not staff, their contact points, devices, "
             "groups and relations; suppress addresses."
         ),
         (
@@ -155,7 +155,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         ),
         _named(
             """
-            put_users put_user delete_user register_device forget_device
+            put_users put_user register_device forget_device
             begin_verification confirm_verification telegram_link create_group
             change_group delete_group change_members set_members create_subject
             change_subject delete_subject add_enrollments delete_enrollments
@@ -177,8 +177,9 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         "See accounts without their secrets, store others, send a test, close breakers.",
         (
             "Messages as the vendor's account sees them: another account's owner reads what it "
-            "carries, and sends receipts for it, where the environment has no secret for "
-            "callbacks. Never code, a host, a file, a safeguard, or a secret of the environment."
+            "carries, links to a user's data among it, and sends receipts for it, where the "
+            "environment has no secret for callbacks. Never code, a host, a file, a safeguard, or "
+            "a secret of the environment."
         ),
         _named(
             """
@@ -221,14 +222,22 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         ),
         _named(
             """
-            list_audit export_audit audit_proof audit_checkpoint audit_consistency
+            list_audit export_audit export_audit_csv audit_proof audit_checkpoint audit_consistency
             """
         ),
     ),
     "privacy:erase": ScopeReach(
-        "Erase users and addresses, and read certificates.",
+        "Erase users who are not staff, and addresses, and read certificates.",
         "The loss of any user's data and of their waiting messages, which nothing restores.",
-        _named("erase_user erase_address get_certificate"),
+        _named("erase_user delete_user erase_address get_certificate"),
+    ),
+    "privacy:export": ScopeReach(
+        "Export everything that is stored about a user, and download it.",
+        (
+            "Any user's data: names, addresses, messages. Never a token, a code, a signed link or"
+            " the text of a security message, so no sign-in as the user."
+        ),
+        _named("request_export get_export export_json export_html"),
     ),
     "privacy:hold": ScopeReach(
         "Place and end legal holds.",
@@ -271,6 +280,7 @@ USER_ROUTES = _named(
     record_consent ask_for_consent get_user list_devices register_device forget_device
     begin_verification confirm_verification telegram_link list_categories get_category
     notification_receipt consent_receipt
+    request_export get_export export_json export_html
     """
 )
 """The routes that a user reaches with their own token, for themselves alone."""
@@ -296,6 +306,8 @@ OTHER_URLS: dict[str, str] = {
     "outbox/<int:number>/html": "the same",
     "preferences": "a signed-in user, for themselves",
     "preferences/<str:token>": "anyone with the signed link",
+    "your-data/<str:token>": "anyone with the signed link, which only the verified address gets",
+    "your-data/<str:token>/<str:form>": "the same",
     "confirm/<str:token>": "anyone with the signed link",
     "inbound/<str:provider>": "the vendor, by its signature",
     "sms/twilio": "Twilio, by its signature",

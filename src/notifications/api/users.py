@@ -20,6 +20,8 @@ from notifications.features.people.schemas import (
     UsersResponse,
 )
 from notifications.features.people.service import READ, WRITE, UserService
+from notifications.features.privacy.schemas import ErasureResponse
+from notifications.features.privacy.service import ERASE, PrivacyService
 
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
@@ -48,9 +50,10 @@ def put_users(request: ApiRequest) -> UsersResponse:
     return UserService().upsert_many(records=_records(request.http), caller=request.caller)
 
 
-def delete_user(request: ApiRequest) -> tuple[int, None]:
-    UserService().delete(identifier=request.params["id"], caller=request.caller)
-    return 204, None
+def delete_user(request: ApiRequest) -> ErasureResponse:
+    return PrivacyService().erase_user(
+        identifier=request.params["id"], reason=request.query["reason"], caller=request.caller
+    )
 
 
 def _records(http: HttpRequest) -> Iterator[tuple[int, dict[str, Any] | str]]:
@@ -149,9 +152,17 @@ ROUTES: tuple[Route, ...] = (
         method="DELETE",
         path="/api/v1/users/{id}",
         handler=delete_user,
-        summary="Remove a user with their contact points, devices and memberships.",
-        scope=WRITE,
-        responses={204: None},
-        errors=(400, 404),
+        summary="Erase a user, as `POST /api/v1/privacy/users/{id}/erase` does.",
+        scope=ERASE,
+        query=(
+            Query(
+                name="reason",
+                about="Why; it is in the certificate and in the audit log.",
+                default="DELETE of the user",
+                longest=200,
+            ),
+        ),
+        responses={202: ErasureResponse},
+        errors=(400, 404, 409),
     ),
 )

@@ -30,6 +30,7 @@ ERROR_CODES = (
     "erasure_open",
     "error",
     "expired_token",
+    "export_not_ready",
     "fallback_needed",
     "headers_too_large",
     "idempotency_in_progress",

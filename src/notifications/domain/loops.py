@@ -36,6 +36,7 @@ EXPIRY = LoopSpec("expiring messages", every_s=1, period_s=10, by_beat=False)
 DIGESTS = LoopSpec("digests", every_s=10, period_s=20)
 PROOFS = LoopSpec("template proofs", every_s=30, period_s=60)
 ERASURES = LoopSpec("erasures", every_s=1, period_s=30, by_beat=False)
+EXPORTS = LoopSpec("exports", every_s=1, period_s=30, by_beat=False)
 UPKEEP = LoopSpec("upkeep", every_s=60, period_s=60)
 RETENTION = LoopSpec("storage by age", every_s=1, period_s=60, by_beat=False)
 SCHEDULED = LoopSpec("scheduled notifications", every_s=1, period_s=60)
@@ -54,6 +55,7 @@ LOOPS = (
     DIGESTS,
     PROOFS,
     ERASURES,
+    EXPORTS,
     UPKEEP,
     RETENTION,
     SCHEDULED,

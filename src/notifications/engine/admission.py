@@ -18,6 +18,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError
 
 from notifications.delivery.registry import is_row_provider
@@ -60,6 +61,7 @@ log = structlog.get_logger("carillon.admission")
 _spending_log = structlog.get_logger("carillon.spending")
 
 _REFRESH_S = 0.5
+_HASH_KEY_BYTES = 64  # the longest key of BLAKE2b
 _SUCCESS_REPORT_S = 10.0  # how often the successes of a healthy service are reported
 _REPORT_GATHER_S = 0.05
 _LOCKED_US = US  # how long calls to a service wait whose row another transaction has locked
@@ -265,7 +267,8 @@ def _chat(provider: str, recipient: str) -> str:
     """Returns the key of a recipient's limit: the domain of a mail, or a hash of the chat."""
     if chat_rate_for(provider) is None:
         return limited_domain(provider, recipient)
-    return hashlib.blake2b(recipient.encode(), digest_size=16).hexdigest()
+    key = settings.PEPPER.encode()[:_HASH_KEY_BYTES]  # a phone number could be guessed
+    return hashlib.blake2b(recipient.encode(), key=key, digest_size=16).hexdigest()
 
 
 WAITS, NEVER, NO_PRICE = "sms_daily_spend", "sms_over_daily_spend", "sms_price_unknown"

@@ -31,6 +31,7 @@ class LinkKind(StrEnum):
     PREFERENCES = "p"
     CONFIRM = "c"
     UNDO = "b"
+    DATA = "d"
 
 
 @functools.cache

@@ -68,6 +68,7 @@ from notifications.models.people.consent import (
     LedgerError,
 )
 from notifications.models.people.erasure import Erasure, ErasureState, LegalHold
+from notifications.models.people.export import DataExport, DataExportPart, ExportState
 from notifications.models.people.preference import (
     NotificationCategoryPreference,
     UserNotificationPreference,
@@ -113,6 +114,8 @@ __all__ = [
     "ChatFlow",
     "ConsentRecord",
     "CrashPolicy",
+    "DataExport",
+    "DataExportPart",
     "DeadLetter",
     "DeliveryAttempt",
     "DeliveryBatch",
@@ -120,6 +123,7 @@ __all__ = [
     "DigestItem",
     "Erasure",
     "ErasureState",
+    "ExportState",
     "FrequencyCount",
     "IdempotencyKey",
     "InboundSms",

@@ -26,6 +26,7 @@ from notifications.features.preferences.centre import CentreState, PreferenceCen
 from notifications.features.preferences.schemas import CONSENT
 from notifications.features.preferences.service import PreferenceService
 from notifications.features.preferences.unsubscribe import link_caller
+from notifications.features.privacy.export.by_link import send_link
 from notifications.infra import clock
 from notifications.web import preference_words as words
 from notifications.web.public_page import address_of_client, language_of, page
@@ -62,6 +63,9 @@ def _centre(request: HttpRequest, user: User, caller: Caller, address: str) -> H
     language = language_of(request, user.locale)
     by_token = caller.name == "link"
     errors: dict[str, str] = {}
+    if request.method == "POST" and "your_data" in request.POST:
+        result = send_link(user)
+        return HttpResponseRedirect(f"{request.path}?data={result}&lang={language}#your-data")
     if request.method == "POST":
         with translation.override(language):
             changes = changes_of(request.POST)
@@ -80,6 +84,7 @@ def _centre(request: HttpRequest, user: User, caller: Caller, address: str) -> H
     state = PreferenceCentre().state(user=user)
     with translation.override(language):
         context = _context(request, state, errors) | {"by_link": by_token, "address": address}
+    context["data_link"] = request.GET.get("data", "")
     status = 400 if errors else 200
     return page(
         request,

@@ -22,6 +22,7 @@ from notifications.infra.csv_text import csv_lines
 from notifications.models import Broadcast, BroadcastRecipient
 from notifications.models.sources.recipients import insert_recipients
 from tests.integration.broadcasts.factories import make_broadcast, make_people
+from tests.integration.factories import delete_row
 
 pytestmark = pytest.mark.django_db
 URL = "/api/admin/broadcasts"
@@ -117,7 +118,7 @@ def test_no_part_of_a_cell_is_run_by_a_spreadsheet_that_splits_elsewhere(mark: s
 def test_of_a_person_who_was_erased_only_the_id_is_left(as_staff: APIClient) -> None:
     (person,) = make_people(1)
     made = made_for([person])
-    User.objects.filter(pk=person).delete()
+    delete_row(person)
 
     (row,) = rows_of(as_staff, made)
 

@@ -14,8 +14,10 @@ from directory.lookup import find_people
 from directory.models import User
 from directory.references import ExternalId, read_person
 from notifications.api.routes import ROUTES
+from notifications.features.privacy.steps import erase_due
+from notifications.infra import clock
 from notifications.models import Notification
-from tests.integration.factories import make_template, make_user
+from tests.integration.factories import delete_row, make_template, make_user
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1"
@@ -111,7 +113,8 @@ def test_a_person_is_made_read_and_removed_by_the_platforms_id(platform: APIClie
 
     assert (made.status_code, again.status_code, other.status_code) == (201, 200, 400)
     assert platform.get(address).json()["external_id"] == "p-7"
-    assert platform.delete(address).status_code == 204
+    assert platform.delete(address).status_code == 202
+    erase_due(now=clock.now())
     assert platform.get(address).json()["code"] == "unknown_user"
 
 
@@ -138,7 +141,7 @@ def test_a_value_that_says_no_kind_of_id_is_refused_at_every_body(
     value: Any, platform: APIClient
 ) -> None:
     make_template()
-    User.objects.filter(pk=7).delete()
+    delete_row(7)
     make_user(pk=7, external_id="12")
     send = platform.post(f"{API}/notifications/send", {**SEND, "user_id": value}, format="json")
     body = {**SEND, "recipients": [{"user_id": value}]}

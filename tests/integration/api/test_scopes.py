@@ -38,7 +38,9 @@ pytestmark = [pytest.mark.django_db, pytest.mark.once]
 CODE = "4938-1726-code"
 ABSENT = "999999"
 V1 = "/api/v1"
-OPENS = r"/(unsubscribe|preferences|confirm)/[A-Za-z0-9]"
+OWN = ("get_user", "request_export")
+"""Routes of a user that name the user in the path."""
+OPENS = r"/(unsubscribe|preferences|confirm|your-data)/[A-Za-z0-9]"
 
 
 def plain(token: str) -> APIClient:
@@ -99,7 +101,7 @@ def test_people_reach_what_is_for_themselves_and_staff_everything(user: User, st
     admin = plain(issue_access(staff, now=clock.now()))
     for route in ROUTES:
         if route.auth is Auth.CALLER:
-            answer = call(person, route, id=str(user.pk) if route.name == "get_user" else ABSENT)
+            answer = call(person, route, id=str(user.pk) if route.name in OWN else ABSENT)
             assert (answer.status_code not in (401, 403)) is (route.name in USER_ROUTES), route.name
             assert call(admin, route).status_code not in (401, 403), route.name
 

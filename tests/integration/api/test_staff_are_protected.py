@@ -117,8 +117,6 @@ def test_no_record_of_a_bulk_reaches_staff_and_the_others_go_in(
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
-        ("delete", "/users/{id}", None),
-        ("delete", "/users/{uuid}", None),
         ("post", "/devices", {"user_id": "ext:S1", "token": "mine"}),
         ("post", "/devices", {"user_id": "{other_uuid}", "token": "admin-phone"}),
         (

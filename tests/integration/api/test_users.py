@@ -10,7 +10,9 @@ from uuid import UUID, uuid4
 import pytest
 from rest_framework.test import APIClient
 
-from directory.models import ContactPoint, Device, Group, User
+from directory.models import Device, Group, User
+from notifications.features.privacy.steps import erase_due
+from notifications.infra import clock
 from notifications.models import ConsentRecord, NotificationMessage
 from tests.integration.factories import make_messages, make_user
 
@@ -232,17 +234,27 @@ class TestReading:
 
 
 class TestDelete:
-    def test_a_person_goes_and_what_was_sent_stays(self, sync: APIClient) -> None:
+    def test_it_is_an_erasure_under_its_scope(
+        self, sync: APIClient, with_key: Callable[..., APIClient]
+    ) -> None:
         (message,) = make_messages(1)
         user = message.user
+        assert sync.delete(f"{USERS}/{user.uuid}").data["code"] == "missing_scope"
 
-        assert sync.delete(f"{USERS}/{user.uuid}").status_code == 204
+        eraser = with_key("privacy:erase")
+        answer = eraser.delete(f"{USERS}/{user.uuid}?reason=asked")
+        assert (answer.status_code, answer.data["state"]) == (202, "requested")
+        assert eraser.delete(f"{USERS}/{user.uuid}").data["code"] == "erasure_open"
 
-        assert not ContactPoint.objects.filter(user_id=user.pk).exists()
-        assert NotificationMessage.objects.filter(pk=message.pk).exists()
+        erase_due(now=clock.now())
+        assert not NotificationMessage.objects.filter(pk=message.pk).exists()
+        certificate = eraser.get(f"/api/v1/privacy/certificates/{answer.data['certificate_id']}")
+        assert (certificate.data["state"], certificate.data["reason"]) == ("done", "asked")
         assert sync.get(f"{USERS}/{user.uuid}").status_code == 404
 
-    def test_staff_are_removed_by_staff_only(self, sync: APIClient, staff: User) -> None:
-        answer = sync.delete(f"{USERS}/{staff.uuid}")
+    def test_staff_are_erased_by_staff_only(
+        self, with_key: Callable[..., APIClient], staff: User
+    ) -> None:
+        answer = with_key("privacy:erase").delete(f"{USERS}/{staff.uuid}")
 
         assert (answer.status_code, answer.data["code"]) == (403, "staff_protected")

@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import F
 
 from notifications.domain.merkle import GrowingTree
+from notifications.features.audit.numbering import checkpoint_tag
 from notifications.features.audit.receipts import header_of
 from notifications.infra.audit_keys import audit_keys, open_checkpoint
 from notifications.models import AuditCheckpoint, AuditHead, AuditLeaf, AuditNode
@@ -160,7 +161,9 @@ def split_view(rng: random.Random) -> Named:
             tree.append(bytes(hashes[at]))
             at += 1
         was = open_checkpoint(row.note)
-        row.note = audit_keys()[0].sign(type(was)(was.origin, row.size, tree.root(), was.at))
+        key = audit_keys()[0]
+        row.note = key.sign(type(was)(was.origin, row.size, tree.root(), was.at))
+        row.tag = checkpoint_tag(key, row.sequence, row.previous_hourly, row.hourly, row.note)
         row.save()
     return Named(within=leaf.pk)
 

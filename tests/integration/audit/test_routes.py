@@ -16,6 +16,7 @@ from carillon.cli import carillon
 from notifications.domain.merkle import check_consistency, root_of_inclusion
 from notifications.features.audit.proofs import public_key_line
 from notifications.features.audit.sealer import seal_due
+from notifications.features.privacy.steps import erase_due
 from notifications.infra.audit_keys import open_checkpoint
 from notifications.models import AuditCheckpoint, AuditLeaf
 from notifications.models.audit.entries import NewEntry, write_entry, write_slice
@@ -198,13 +199,27 @@ def test_an_entry_by_the_api_has_the_clients_address(
     assert row["after"]["scope"] == "channel"
 
 
-def test_a_deleted_users_entries_are_found_by_integer_id(
+def test_entries_are_exported_as_csv_without_formulas(
+    frozen: FrozenClock, as_staff: APIClient
+) -> None:
+    write_entry(NewEntry(actor="user:1", action="a", target="t", reason="=1+1"), at=frozen.now)
+    seal_due(now=frozen.now)
+    response = as_staff.get(f"{URL}/export.csv?action=a")
+    assert response["Content-Type"] == "text/csv; charset=utf-8"
+    text = b"".join(response.streaming_content).decode()
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert (row["actor"], row["reason"]) == ("user:1", "'=1+1")
+
+
+def test_an_erased_users_entries_are_found_by_integer_id(
     frozen: FrozenClock, as_staff: APIClient
 ) -> None:
     user = make_user(external_id="p-7")
     key = user.pk
-    assert as_staff.delete(f"/api/v1/users/{key}").status_code == 204
+    as_staff.post(f"/api/v1/privacy/users/{key}/export")
+    assert as_staff.delete(f"/api/v1/users/{key}").status_code == 202
+    erase_due(now=frozen.now)
     seal_due(now=frozen.now)
     (row,) = as_staff.get(f"{URL}?user_id={key}").json()["results"]
-    assert (row["action"], row["before"]["external_id"]) == ("user.deleted", "p-7")
+    assert row["action"] == "export.requested"
     assert as_staff.get(f"{URL}?external_id=p-7").json()["results"] == []

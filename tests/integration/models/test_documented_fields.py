@@ -12,7 +12,7 @@ from notifications.infra import clock
 from notifications.models import Notification, NotificationMessage
 from notifications.scheduler import NotificationScheduler
 from notifications.services import NotificationService
-from tests.integration.factories import make_messages, make_template, make_user
+from tests.integration.factories import delete_row, make_messages, make_template, make_user
 
 pytestmark = pytest.mark.django_db
 rows = Notification.objects
@@ -44,7 +44,7 @@ def test_users_are_found_by_both_field_names() -> None:
     assert rows.get(pk=his.pk).user == user
     his.recipient_id = other.pk
     assert his.user == other
-    user.delete()
+    delete_row(user.pk)
     assert rows.count() == 2  # the sent message stays
 
 

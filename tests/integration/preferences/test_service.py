@@ -17,7 +17,7 @@ from notifications.models import (
     NotificationCategoryPreference,
     UserNotificationPreference,
 )
-from tests.integration.factories import make_user
+from tests.integration.factories import delete_row, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -299,7 +299,7 @@ def test_the_database_refuses_changes_of_the_ledger():
 def test_the_ledger_outlives_the_user():
     user = make_user()
     made = entry_of(user)
-    user.delete()
+    delete_row(user.pk)
 
     assert ConsentRecord.objects.get(pk=made.id).purpose == "marketing"
 

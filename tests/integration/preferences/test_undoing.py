@@ -20,7 +20,7 @@ from notifications.models import (
     NotificationCategoryPreference,
     UserNotificationPreference,
 )
-from tests.integration.factories import make_willing_user
+from tests.integration.factories import delete_row, make_willing_user
 
 pytestmark = pytest.mark.django_db
 ADDRESS = "ada@example.com"
@@ -196,7 +196,7 @@ def test_a_forged_undo_or_one_of_another_user_is_refused(browser, user):
 def test_an_undo_for_an_erased_user_restores_nothing(browser, user):
     path = path_for(user, "course")
     form = ended(browser, path)
-    user.delete()
+    delete_row(user.pk)
 
     assert browser.post(path, form).status_code == 200
     assert not NotificationCategoryPreference.objects.exists()

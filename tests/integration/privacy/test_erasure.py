@@ -9,16 +9,15 @@ from django.db import connections
 
 from directory.importing import import_users
 from directory.models import AddressKey, ContactPoint, Device, SearchToken, Suppression, User
-from notifications.domain.callers import SYSTEM
+from directory.models.user import DeletionRefused
+from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import Conflict, InvalidRequest, NotFound, Refused
-from notifications.features.people.service import UserService
 from notifications.features.privacy import steps
 from notifications.features.privacy.schemas import EraseAddressBody
 from notifications.features.privacy.service import PrivacyService
 from notifications.features.privacy.steps import erase_due
 from notifications.features.sending.service import NotificationService
 from notifications.models import (
-    AuditQueued,
     Erasure,
     LegalHold,
     Notification,
@@ -125,11 +124,19 @@ def test_a_saved_row_whose_key_is_erased_shows_nothing(person, frozen):
     assert (found.email, found.first_name, found.username) == ("", "", "")
 
 
-def test_the_audit_entry_of_a_deletion_is_sealed_under_the_persons_key(person):
-    key_id = person.key_id
-    UserService().delete(identifier=person.pk, caller=SYSTEM)
-    entry = AuditQueued.objects.get(action="user.deleted")
-    assert key_id.to_bytes(8, "big") in bytes(entry.data)
+def test_a_person_is_erased_and_not_deleted(person):
+    with pytest.raises(DeletionRefused, match="erase the person instead"):
+        person.delete()
+    with pytest.raises(DeletionRefused):
+        User.objects.filter(pk=person.pk).delete()
+    assert User.objects.filter(pk=person.pk).exists()
+
+
+def test_a_key_cannot_erase_staff(staff):
+    key = Caller(name="key:1", is_service=True, scopes=frozenset({"privacy:erase"}))
+    with pytest.raises(Refused) as caught:
+        PrivacyService().erase_user(identifier=staff.pk, reason="r", caller=key)
+    assert caught.value.code == "staff_protected"
 
 
 def test_a_second_erasure_of_a_person_is_refused(person):

@@ -14,6 +14,7 @@ from notifications.features.templates.service import TemplateService
 from notifications.infra import clock
 from notifications.models import NotificationTemplate
 from notifications.rendering.versions import version_of
+from tests.integration.factories import delete_row
 
 pytestmark = pytest.mark.django_db
 
@@ -81,7 +82,8 @@ def test_a_given_password_is_never_reported_and_may_change() -> None:
 
 def test_only_missing_users_are_created_again() -> None:
     DemoService().load()
-    User.objects.filter(username__in=["student7", "parent3"]).delete()
+    for user in User.objects.filter(username__in=["student7", "parent3"]):
+        delete_row(user.pk)
 
     assert DemoService().load().created["users"] == 2
 

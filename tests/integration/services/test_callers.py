@@ -27,7 +27,7 @@ from notifications.features.access.service import ApiKeyService
 from notifications.infra import clock, ports
 from notifications.models import ApiKey
 from tests.conftest import FrozenClock
-from tests.integration.factories import make_user
+from tests.integration.factories import delete_row, make_user
 
 pytestmark = pytest.mark.django_db
 ADMIN = Caller(name="user:1", is_staff=True)
@@ -109,7 +109,7 @@ def change_user(**values: Any) -> Callable[[User], object]:
         ("jwt", change_user(is_active=False)),
         ("token", change_user(is_active=False)),
         ("token", lambda user: user.person_tokens.all().delete()),
-        ("jwt", lambda user: user.delete()),
+        ("jwt", lambda user: delete_row(user.pk)),
     ],
 )
 def test_what_another_process_changed_holds_within_a_second(

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from notifications.api.pages import PAGE_QUERY, links, page_of
+from notifications.api.response import CSV_TYPE
 from notifications.api.route import ApiRequest, Download, Query, Route
 from notifications.api.user_reference import USER_QUERY, user_named_by
 from notifications.features.audit.queries import AuditFilter, audit_filter
@@ -47,6 +48,11 @@ def entries(request: ApiRequest) -> AuditList:
 def export(request: ApiRequest) -> Download:
     parts = AuditService().export(wanted=_filter(request.query), caller=request.caller)
     return Download(name="audit.ndjson", parts=parts)
+
+
+def export_csv(request: ApiRequest) -> Download:
+    parts = AuditService().export(wanted=_filter(request.query), caller=request.caller, form="csv")
+    return Download(name="audit.csv", parts=parts)
 
 
 def proof(request: ApiRequest) -> AuditProofResponse:
@@ -110,6 +116,17 @@ ROUTES: tuple[Route, ...] = (
         query=(*FILTER_QUERY, *USER_QUERY),
         responses={200: None},
         media="application/x-ndjson",
+    ),
+    Route(
+        name="export_audit_csv",
+        method="GET",
+        path="/api/v1/audit/export.csv",
+        handler=export_csv,
+        summary="Export entries as CSV, the newest first. No cell runs as a formula.",
+        scope=READ,
+        query=(*FILTER_QUERY, *USER_QUERY),
+        responses={200: None},
+        media=CSV_TYPE,
     ),
     Route(
         name="audit_checkpoint",

@@ -1,4 +1,4 @@
-"""Routes of erasure, certificates and legal holds."""
+"""Routes of exports, erasure, certificates and legal holds."""
 
 from notifications.api.privacy.routes import ROUTES
 

@@ -1,4 +1,4 @@
-"""Routes of erasure, certificates and legal holds."""
+"""Routes of exports, erasure, certificates and legal holds."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import msgspec
 
 from notifications.api.bodies import check_body
 from notifications.api.pages import PAGE_QUERY, links, page_of
-from notifications.api.route import ApiRequest, Route
+from notifications.api.route import ApiRequest, Download, Route
 from notifications.api.user_reference import user_in_body
+from notifications.features.privacy.export.schemas import ExportAccepted, ExportResponse
+from notifications.features.privacy.export.service import EXPORT, ExportService
+from notifications.features.privacy.export.writing import MEDIA
 from notifications.features.privacy.schemas import (
     CertificateResponse,
     EraseAddressBody,
@@ -18,6 +21,29 @@ from notifications.features.privacy.schemas import (
 )
 from notifications.features.privacy.service import ERASE, HOLD, PrivacyService
 from notifications.infra.field_types import NextPage, PreviousPage
+
+
+def request_export(request: ApiRequest) -> ExportAccepted:
+    return ExportService().request(identifier=request.params["id"], caller=request.caller)
+
+
+def get_export(request: ApiRequest) -> ExportResponse:
+    return ExportService().find(identifier=request.params["id"], caller=request.caller)
+
+
+def export_json(request: ApiRequest) -> Download:
+    return _file(request, "json")
+
+
+def export_html(request: ApiRequest) -> Download:
+    return _file(request, "html")
+
+
+def _file(request: ApiRequest, form: str) -> Download:
+    parts = ExportService().download(
+        identifier=request.params["id"], form=form, caller=request.caller
+    )
+    return Download(name=f"personal-data.{form}", parts=parts)
 
 
 class HoldList(msgspec.Struct, kw_only=True):
@@ -66,6 +92,49 @@ def end_hold(request: ApiRequest) -> tuple[int, None]:
 
 
 ROUTES: tuple[Route, ...] = (
+    Route(
+        name="request_export",
+        method="POST",
+        path="/api/v1/privacy/users/{id}/export",
+        handler=request_export,
+        summary="Request an export of everything that is stored about a user.",
+        service_scope=EXPORT,
+        responses={202: ExportAccepted},
+        errors=(404, 409),
+        idempotent=True,
+    ),
+    Route(
+        name="get_export",
+        method="GET",
+        path="/api/v1/privacy/exports/{id}",
+        handler=get_export,
+        summary="Get the state of an export, and the paths of its files.",
+        service_scope=EXPORT,
+        responses={200: ExportResponse},
+        errors=(404,),
+    ),
+    Route(
+        name="export_json",
+        method="GET",
+        path="/api/v1/privacy/exports/{id}/json",
+        handler=export_json,
+        summary="Download an export as JSON.",
+        service_scope=EXPORT,
+        responses={200: None},
+        errors=(404, 409),
+        media=MEDIA["json"],
+    ),
+    Route(
+        name="export_html",
+        method="GET",
+        path="/api/v1/privacy/exports/{id}/html",
+        handler=export_html,
+        summary="Download an export as one page, in the language of the user.",
+        service_scope=EXPORT,
+        responses={200: None},
+        errors=(404, 409),
+        media=MEDIA["html"],
+    ),
     Route(
         name="erase_user",
         method="POST",

@@ -19,6 +19,7 @@ from django.db.models import F, QuerySet
 from notifications.domain.audit_leaves import LeafHeader
 from notifications.domain.checkpoints import Checkpoint
 from notifications.domain.merkle import GrowingTree
+from notifications.features.audit.numbering import checkpoint_tag
 from notifications.infra import clock
 from notifications.infra.audit_keys import audit_keys, default_origin
 from notifications.models import (
@@ -155,7 +156,17 @@ def _sign(head: AuditHead, now: datetime, now_ms: int) -> AuditCheckpoint:
     head.origin = head.origin or default_origin()
     note = audit_keys()[0].sign(Checkpoint(head.origin, head.size, root, now))
     hourly = now_ms // CHECKPOINT_EVERY_MS != head.signed_ms // CHECKPOINT_EVERY_MS
-    found = AuditCheckpoint.objects.create(size=head.size, at_ms=now_ms, note=note, hourly=hourly)
+    head.checkpoints += 1
+    found = AuditCheckpoint.objects.create(
+        size=head.size,
+        at_ms=now_ms,
+        note=note,
+        hourly=hourly,
+        sequence=head.checkpoints,
+        previous_hourly=head.last_hourly,
+        tag=checkpoint_tag(audit_keys()[0], head.checkpoints, head.last_hourly, hourly, note),
+    )
+    head.last_hourly = head.checkpoints if hourly else head.last_hourly
     head.signed_size, head.signed_ms = head.size, now_ms
-    head.save(update_fields=["origin", "signed_size", "signed_ms"])
+    head.save(update_fields=["origin", "signed_size", "signed_ms", "checkpoints", "last_hourly"])
     return found

@@ -17,6 +17,7 @@ from notifications.domain.audit_leaves import LeafHeader
 from notifications.domain.checkpoints import Checkpoint, InvalidCheckpoint
 from notifications.domain.merkle import EMPTY_ROOT, GrowingTree, ProofError
 from notifications.features.audit.lawful import lawful_gaps, letting_go
+from notifications.features.audit.numbering import CheckpointNumbers
 from notifications.features.audit.restores import RestorePoint, restore_points
 from notifications.features.audit.store_pages import (
     PAGE,
@@ -25,6 +26,7 @@ from notifications.features.audit.store_pages import (
     read_checkpoints,
     read_leaves,
 )
+from notifications.infra import clock
 from notifications.infra.audit_keys import audit_keys, open_checkpoint
 from notifications.infra.clock import epoch_ms
 from notifications.models import LETS_GO, AuditCheckpoint, AuditHead, LeafKind
@@ -235,8 +237,11 @@ class _Verifier:
 
     def _read_checkpoints(self) -> Iterator[Checkpoint]:
         """Yields the stored checkpoints; reports those that were changed."""
+        numbers = CheckpointNumbers(self._keys, epoch_ms(clock.now()))
         for row in read_checkpoints():
             number = max(0, min(row.size, self._head.size) - 1)
+            if problem := numbers.problem_of(row):
+                self._report.add(number, f"checkpoint {row.pk}", problem)
             try:
                 found = open_checkpoint(row.note)
             except InvalidCheckpoint as error:

@@ -278,6 +278,7 @@ _EXPORTED = (
     "avatar_url",
     "subscription_tier",
     "attributes",
+    "attributes_private",
     "is_active",
 )
 

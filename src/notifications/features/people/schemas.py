@@ -88,6 +88,10 @@ class UserResponse(msgspec.Struct, kw_only=True):
     attributes: dict[str, Any]
     """Your own values about the user: any JSON object. Example: `{"city": "Paris"}`"""
 
+    attributes_private: dict[str, Any]
+    """Your own values that are sealed; no audience selects by them.
+    Example: `{"iban": "DE1"}`"""
+
     is_active: bool
     """Whether the user is notified and can sign in."""
 
@@ -168,6 +172,10 @@ class UserBody(msgspec.Struct, kw_only=True):
 
     attributes: dict[str, Any] | None = None
     """Your own values about the user: any JSON object. Example: `{"city": "Paris"}`"""
+
+    attributes_private: dict[str, Any] | None = None
+    """Your own values that are sealed: an object of up to 16 KB, merged with the stored one.
+    Example: `{"iban": "DE1"}`"""
 
     is_active: bool | None = None
     """Whether the user is notified and can sign in."""

@@ -43,6 +43,7 @@ _MAX_SHARED = 1_000  # the most users of one address that a filter finds
 _TOO_SHORT = (
     "is too short: name a whole email, username or phone number, or three letters of each word"
 )
+_PRIVATE = "attributes_private "
 _FILTERS = ("username", "role", "external_id")
 
 
@@ -51,7 +52,7 @@ _SIGN_IN = frozenset({"is_active", "external_id"})
 
 
 class UserService:
-    """Reads, writes and deletes users."""
+    """Reads and writes users."""
 
     def get(self, *, identifier: object, caller: Caller) -> UserResponse:
         """Returns one user: the caller, or any user with the scope users:read.
@@ -110,6 +111,9 @@ class UserService:
                 raise protected_staff_error()
             if reason.startswith("groups "):
                 raise InvalidRequest([FieldError("groups", "unknown_group", reason[7:])])
+            if reason.startswith(_PRIVATE):
+                detail = reason.removeprefix(_PRIVATE)
+                raise InvalidRequest([FieldError("attributes_private", "invalid", detail)])
             raise Conflict(reason, code="identity_conflict")
         if not _SIGN_IN.isdisjoint(record):
             forget_callers()
@@ -134,28 +138,6 @@ class UserService:
                 raise InvalidRequest([FieldError("users", "too_many", detail)])
             run.add(index, record)
         return run.finish()
-
-    def delete(self, *, identifier: object, caller: Caller) -> None:
-        """Deletes a user with their contact points, devices and memberships.
-
-        Their notifications stay. The messages that were not sent yet are suppressed.
-
-        Raises:
-            NotFound, Refused.
-        """
-        require_scope(caller, WRITE)
-        user = person_for(caller, identifier, scope=WRITE)
-        with transaction.atomic():
-            record_change(  # before the person goes: their key seals the entry
-                actor=caller.name,
-                action="user.deleted",
-                target=f"user:{user.pk}",
-                at=clock.now(),
-                subject_id=user.pk,
-                before=person_values(user),
-            )
-            user.delete()
-        forget_callers()
 
 
 class _BulkUpsert:
@@ -219,6 +201,7 @@ class _BulkUpsert:
         self._unchanged += done.unchanged
         for index, reason in done.errors:
             code = "unknown_group" if reason.startswith("groups ") else "identity_conflict"
+            code = "invalid_record" if reason.startswith(_PRIVATE) else code
             code = "staff_protected" if index in done.protected else code
             self._reject(index, code, reason)
 
@@ -349,6 +332,7 @@ def _response(
         avatar_url=user.avatar_url,
         subscription_tier=user.subscription_tier,
         attributes=user.attributes,
+        attributes_private=user.attributes_private,
         is_active=user.is_active,
         date_joined=user.date_joined,
         contact_points=points,

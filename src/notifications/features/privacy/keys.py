@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from directory.models import ContactPoint, Device, Suppression, User
-from directory.models.search_token import save_tokens
+from directory.models.search_token import refresh_tokens, save_tokens
 from vault.models import DataKey
 from vault.store import rewrap_keys, scope
 
@@ -37,19 +37,38 @@ def rotate(report: Report) -> int:
         report(seen)
 
 
+def count_rows() -> int:
+    """Returns how many rows `seal_rows` looks at."""
+    return count_readable() + User.objects.count()
+
+
 def count_readable() -> int:
     """Returns how many rows of people have readable texts, from an older release."""
     return sum(model.objects.filter(sealed=None).count() for model in _MODELS)
 
 
 def seal_rows(report: Report) -> int:
-    """Seals the texts of all rows that an older release wrote; returns how many."""
+    """Seals what an older release wrote, and renews its search tokens; returns how many rows."""
     sealed = 0
     for model in _MODELS:
         while done := _seal_some(model):
             sealed += done
             report(done)
-    return sealed
+    return sealed + _renew_tokens(report)
+
+
+def _renew_tokens(report: Report) -> int:
+    """Writes the search tokens of people that differ from those of this release."""
+    renewed = last = 0
+    while True:
+        with transaction.atomic(), scope():
+            rows = User.objects.select_for_update().filter(pk__gt=last)
+            found = list(rows.order_by("pk")[:_AT_ONCE])
+            renewed += refresh_tokens(found)
+        if not found:
+            return renewed
+        last = found[-1].pk
+        report(len(found))
 
 
 _MODELS: tuple[Any, ...] = (User, ContactPoint, Device, Suppression)

@@ -24,8 +24,9 @@ from notifications.infra import clock
 from notifications.models import DigestItem, Erasure, LegalHold, NotificationMessage
 from notifications.models.people.erasure import OPEN
 from vault.models import ErasedKey
-from vault.sealed import INDEX, StoredValue
+from vault.sealed import INDEX
 from vault.store import erase_keys
+from vault.values import StoredValue
 
 ACTOR = "cli"
 _AT_ONCE = 500

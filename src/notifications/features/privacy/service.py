@@ -13,7 +13,7 @@ from notifications.domain.channels import KIND_OF_ADDRESS
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_identifier
 from notifications.features.access.callers import forget_callers
-from notifications.features.access.persons import person_for
+from notifications.features.access.persons import is_protected, person_for, protected_staff_error
 from notifications.features.access.service import require_scope
 from notifications.features.privacy.request import erase_address, erase_person, prepare_held
 from notifications.features.privacy.schemas import (
@@ -31,8 +31,11 @@ ERASE, HOLD = "privacy:erase", "privacy:hold"
 _RESIDUES = [
     "backups: unreadable, because the keys are deleted; copies of the key store are to be deleted"
     " within 7 days",
-    "consent records: the number of the person, the purpose and the time, as evidence",
+    "consent records: the number of the person, the purpose, the wording and the time, as evidence",
     "suppressions: a keyed hash of each address, its kind and the date",
+    "raw receipts of vendors, and stored responses of other callers: sealed under the service's own"
+    " key, until their retention ends",
+    "memory of processes: values used last, until others replace them or the process ends",
 ]
 _DEAD_ROWS = (
     "PostgreSQL: dead rows until the next vacuum, and their bytes until the page is used again and"
@@ -49,9 +52,12 @@ class PrivacyService:
 
         Raises:
             NotFound (unknown_user), Refused (missing_scope), Conflict (erasure_open).
+            Refused: staff_protected, for a member of staff unless the caller is one.
         """
         require_scope(caller, ERASE)
         user = person_for(caller, identifier, scope=ERASE)
+        if is_protected(user, caller):
+            raise protected_staff_error()
         erasure = erase_person(user, reason=reason, actor=caller.name, now=clock.now())
         forget_callers()
         return _erasure(erasure)

@@ -8,22 +8,34 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from django.contrib.admin.models import LogEntry
+from django.contrib.sessions.models import Session
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from directory.models import AddressKey, User
 from notifications.features.background.items import Items
+from notifications.features.privacy.export.record_sections import is_session_of
 from notifications.features.retention.messages import delete_notifications
 from notifications.infra import clock
 from notifications.models import (
+    BroadcastChange,
     BroadcastRecipient,
+    ConsentRecord,
+    DataExport,
+    DataExportPart,
     DigestBucket,
     Erasure,
+    FrequencyCount,
+    IdempotencyKey,
     InboundSms,
     Notification,
     RefusedSend,
+    ScheduleMember,
+    ScheduleSeries,
     Work,
 )
+from notifications.models.sources.error_texts import forget_recipient
 from vault.raw_files import truncate_logs, vacuum_keys
 from vault.store import erase_keys
 
@@ -57,7 +69,11 @@ def _go_on(erasure: Erasure, *, now: datetime, until: float) -> int:
         erasure.state, erasure.keys_erased_at = Erasure.State.KEYS_ERASED, now
         erasure.save(update_fields=["state", "keys_erased_at"])
     removed = Counter(erasure.removed)
-    finished = _delete_rows(erasure, removed, until) and _is_out_of_files(erasure, now)
+    finished = (
+        not _is_uncounted(erasure.user_id)
+        and _delete_rows(erasure, removed, until)
+        and _is_out_of_files(erasure, now)
+    )
     erasure.removed = dict(removed)
     if finished:
         erasure.state, erasure.finished_at = Erasure.State.DONE, now
@@ -74,6 +90,14 @@ def _is_out_of_files(erasure: Erasure, now: datetime) -> bool:
     """
     began = erasure.keys_erased_at or now
     return truncate_logs() or now - began > _READERS_END
+
+
+def _is_uncounted(user_id: int | None) -> bool:
+    """Whether a broadcast to the person has messages to count: without them it never ends."""
+    if user_id is None:
+        return False
+    theirs = BroadcastRecipient.objects.filter(recipient_id=user_id).values("broadcast_id")
+    return BroadcastChange.objects.filter(broadcast_id__in=theirs).exists()
 
 
 def _delete_rows(erasure: Erasure, removed: Counter[str], until: float) -> bool:
@@ -95,11 +119,67 @@ def _steps(erasure: Erasure) -> list[Callable[[], Counter[str]]]:
         lambda: _delete_notifications(user_id),
         lambda: _delete(DigestBucket.objects.filter(user_id=user_id)),
         lambda: _delete(RefusedSend.objects.filter(user_id=user_id)),
+        lambda: _delete(FrequencyCount.objects.filter(user_id=user_id)),
+        lambda: _delete(IdempotencyKey.objects.filter(principal=f"user:{user_id}")),
+        lambda: _delete(DataExportPart.objects.filter(export__user_id=user_id)),
+        lambda: _delete(DataExport.objects.filter(user_id=user_id)),
+        lambda: _delete(_own_series(user_id)),
         lambda: _forget_errors(user_id),
-        lambda: _delete_texts(user_id),
+        lambda: _count(admin_names=_forget_names(user_id)),
+        lambda: _count(consent_ips=ConsentRecord.objects.forget_addresses(user_id)),
+        *_walks(user_id),
         lambda: _delete(keys),
         lambda: _delete(User.objects.filter(pk=user_id)),
     ]
+
+
+def _own_series(user_id: int) -> QuerySet[ScheduleSeries]:
+    """Returns the series that a person created for themselves alone."""
+    rows = ScheduleSeries.objects.filter(owner_id=user_id)
+    others = ScheduleMember.objects.filter(series=OuterRef("pk")).exclude(user_id=user_id)
+    return rows.exclude(Exists(others))
+
+
+def _count(**counts: int) -> Counter[str]:
+    """Returns the counts that are not zero."""
+    return +Counter(counts)
+
+
+def _forget_names(user_id: int) -> int:
+    """Empties the names by which the admin's log of an older release mentions a person."""
+    rows = LogEntry.objects.filter(
+        content_type__app_label="directory", content_type__model="user", object_id=str(user_id)
+    )
+    return rows.exclude(object_repr="").update(object_repr="")
+
+
+def _walks(user_id: int) -> list[Callable[[], Counter[str]]]:
+    """Returns the steps that read a whole table in pages: no index finds the person's rows."""
+    texts = _Walk(InboundSms.objects.all(), lambda row: user_id in row.users, "inbound_sms")
+    sessions = _Walk(Session.objects.all(), lambda row: is_session_of(row, user_id), "sessions")
+    return [texts.step, sessions.step]
+
+
+class _Walk:
+    """Reads a table once, by its key, and deletes the rows of a person."""
+
+    def __init__(self, rows: QuerySet[Any], is_theirs: Callable[[Any], bool], name: str) -> None:
+        self._rows = rows.order_by("pk")
+        self._is_theirs = is_theirs
+        self._name = name
+        self._last: Any = None
+
+    def step(self) -> Counter[str]:
+        """Deletes the rows of the next pages; an empty count means that none is left."""
+        while page := list(self._next()[:_AT_ONCE]):
+            self._last = page[-1].pk
+            if keys := [row.pk for row in page if self._is_theirs(row)]:
+                self._rows.model._default_manager.filter(pk__in=keys).delete()
+                return Counter({self._name: len(keys)})
+        return Counter()
+
+    def _next(self) -> QuerySet[Any]:
+        return self._rows if self._last is None else self._rows.filter(pk__gt=self._last)
 
 
 def _delete_notifications(user_id: int) -> Counter[str]:
@@ -118,26 +198,11 @@ def _delete(rows: QuerySet[Any]) -> Counter[str]:
     if not keys:
         return Counter()
     with transaction.atomic():
-        _, by_table = rows.model._default_manager.filter(pk__in=keys).delete()
+        found = rows.model._default_manager.filter(pk__in=keys)
+        _, by_table = QuerySet.delete(found)  # the person's own manager refuses it
     return Counter({name.partition(".")[2].lower(): count for name, count in by_table.items()})
 
 
 def _forget_errors(user_id: int) -> Counter[str]:
     """Empties what broadcasts stored about a person: their number in the counts stays."""
-    rows = BroadcastRecipient.objects.filter(recipient_id=user_id).exclude(error="")
-    changed = rows.update(error="")
-    return Counter(broadcast_errors=changed) if changed else Counter()
-
-
-def _delete_texts(user_id: int) -> Counter[str]:
-    """Deletes the texts that a person sent to us."""
-    keys: list[int] = []
-    last = 0
-    rows = InboundSms.objects.order_by("pk").values_list("pk", "users")
-    while not keys and (page := list(rows.filter(pk__gt=last)[:_AT_ONCE])):
-        last = page[-1][0]
-        keys = [key for key, users in page if user_id in users]
-    if not keys:
-        return Counter()
-    InboundSms.objects.filter(pk__in=keys).delete()
-    return Counter(inbound_sms=len(keys))
+    return _count(broadcast_errors=forget_recipient(user_id, _AT_ONCE))

@@ -12,6 +12,8 @@ from django.db.models import Model, QuerySet
 from notifications.features.retention.rules import DELETED, IndexedRule
 from notifications.infra.conf import environment
 from notifications.models import (
+    DataExport,
+    DataExportPart,
     DigestBucket,
     DigestItem,
     FrequencyCount,
@@ -247,6 +249,24 @@ INDEXED: tuple[IndexedRule, ...] = (
         due=_idle,
         column="last_success_at",
         small=True,
+    ),
+    IndexedRule(
+        name="export parts",
+        models=(DataExportPart,),
+        happens=DELETED,
+        when="a day after the export was requested",
+        cost="what is stored about the person, compressed",
+        due=_before(DataExportPart, "expires_at"),
+        column="expires_at",
+    ),
+    IndexedRule(
+        name="exports",
+        models=(DataExport,),
+        happens=DELETED,
+        when="a day after the export was requested",
+        cost="200 bytes an export",
+        due=_before(DataExport, "expires_at"),
+        column="expires_at",
     ),
     IndexedRule(
         name="attachments",

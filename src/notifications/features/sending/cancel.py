@@ -78,7 +78,10 @@ def withdraw(
     waiting = lock_pending(rows)
     in_flight = [message.pk for message in waiting if is_in_flight(message)]
     moved = _cancel([m for m in waiting if m.pk not in set(in_flight)], by=by, now=now)
-    _mark_cancelled(sorted({m.notification_id for m in waiting if m.pk in moved}), now=now)
+    keys = sorted({m.notification_id for m in waiting if m.pk in moved})
+    _mark_cancelled(keys, now=now)
+    sources = Notification.objects.filter(pk__in=keys).values_list("source", "pk")
+    BroadcastChange.objects.append(sources)  # a broadcast counts them
     return len(moved), in_flight
 
 

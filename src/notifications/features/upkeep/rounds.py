@@ -17,6 +17,7 @@ from notifications.features.broadcasts.delivery.upkeep import (
     maintain_broadcasts,
     scheduled_due,
 )
+from notifications.features.privacy.export.building import build_due
 from notifications.features.privacy.steps import erase_due
 from notifications.features.receipts.apply import apply_due
 from notifications.features.receipts.poll import poll_due
@@ -35,6 +36,7 @@ from notifications.infra.database.clock_bridge import database_now
 from notifications.models import (
     Broadcast,
     BroadcastChange,
+    DataExport,
     Erasure,
     ProviderCallback,
     QueuedTask,
@@ -115,6 +117,7 @@ def loop_conditions(rounds: ScheduleRounds) -> Mapping[str, Condition]:
         loops.TASKS.name: lambda now: [QueuedTask.objects.waiting(now)],
         loops.AUDIT.name: lambda now: unsealed(),
         loops.ERASURES.name: lambda now: [Erasure.objects.due(now)],
+        loops.EXPORTS.name: lambda now: [DataExport.objects.due(now)],
         loops.SCHEDULED.name: rounds.process.is_due,
         loops.STUCK.name: rounds.retry.is_due,
         loops.CANCELLED.name: rounds.clean_up.is_due,
@@ -135,6 +138,7 @@ def loop_calls(rounds: ScheduleRounds | None = None) -> Mapping[str, Callable[[]
         loops.PROOFS.name: lambda: prove_due(now=database_now()),
         loops.AUDIT.name: lambda: seal_due(now=database_now()),
         loops.ERASURES.name: lambda: erase_due(now=database_now()),
+        loops.EXPORTS.name: lambda: build_due(now=database_now()),
         loops.UPKEEP.name: maintain,
         loops.RETENTION.name: RetentionService().run,
         loops.SCHEDULED.name: lambda: rounds.process.run_if_due(database_now()),

@@ -49,6 +49,7 @@ SCOPES = {
     "broadcasts": "make, send and control broadcasts",
     "audit:read": "read the audit log, its proofs and exports",
     "privacy:erase": "erase users and addresses, and read the certificates",
+    "privacy:export": "export everything that is stored about a user",
     "privacy:hold": "place and end legal holds",
     "operations": "kill switch and dead letters",
     "api-keys:write": "make and revoke API keys",

@@ -134,6 +134,9 @@ class AuditHead(models.Model):
     signed_ms = models.BigIntegerField(default=0)
     #: Leaves below this number were searched for those that let contents go.
     let_go_index = models.BigIntegerField(default=0)
+    #: How many checkpoints were numbered, and the number of the last hourly one.
+    checkpoints = models.BigIntegerField(default=0, db_default=0)
+    last_hourly = models.BigIntegerField(default=0, db_default=0)
 
     def __str__(self) -> str:
         return f"audit tree of {self.size} leaves"
@@ -149,6 +152,12 @@ class AuditCheckpoint(models.Model):
     note = models.TextField()
     #: Whether it is stored for good: the first one of each hour is.
     hourly = models.BooleanField(default=False)
+    #: Its number, from 1; null in rows of an older release.
+    sequence = models.BigIntegerField(null=True)
+    #: The number of the hourly checkpoint before it; 0 for none.
+    previous_hourly = models.BigIntegerField(null=True)
+    #: A keyed tag over its numbers and its note, so that `verify` finds a missing one.
+    tag = models.BinaryField(null=True)
 
     class Meta:
         indexes = [

@@ -42,6 +42,7 @@ class Work(models.TextChoices):
     MAINTAIN = "maintain", "A step of the upkeep is done; it is attempted every minute"
     RETAIN = "retain", "Rows are emptied or deleted by their age; it is attempted every minute"
     ERASE = "erase", "A person's or an address's data is erased"
+    EXPORT = "export", "A part of the export of a person's data is written"
     EXPIRE = "expire", "Messages past their expiry time expire"
     CHECK = "broadcast_check", "A broadcast's counters are compared with its rows"
 

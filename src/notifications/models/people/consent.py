@@ -27,9 +27,19 @@ class ConsentQuerySet(models.QuerySet["ConsentRecord"]):
     def delete(self) -> tuple[int, dict[str, int]]:
         raise LedgerError
 
+    def forget_addresses(self, user_id: int) -> int:
+        """Empties the IP addresses in the entries of an erased person; returns how many had one.
+
+        It is the only change that the database allows.
+        """
+        return models.QuerySet.update(self.filter(user_id=user_id, ip__isnull=False), ip=None)
+
 
 class ConsentRecord(models.Model):
-    """One consent that a user gave or withdrew. A database trigger refuses changes of rows."""
+    """One consent that a user gave or withdrew. A database trigger refuses changes of rows.
+
+    Only the IP address goes when the person is erased.
+    """
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,

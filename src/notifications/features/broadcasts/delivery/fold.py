@@ -27,6 +27,7 @@ from notifications.domain.renamed_codes import current_code
 from notifications.features.background.items import Items
 from notifications.infra import clock
 from notifications.models import Broadcast, BroadcastChange, BroadcastRecipient, Work, unpack_keys
+from notifications.models.sources.error_texts import OTHER_REASONS
 from notifications.models.sources.recipient_states import (
     RecipientMessage,
     RecipientUpdate,
@@ -40,7 +41,6 @@ AT_ONCE = 2_000
 LOGGED = 100
 REASONS = 50
 _CHANGES = 500
-_OTHERS = "other reasons"
 _ERROR_LENGTH = 300
 _COUNTED = (
     RecipientState.SENT,
@@ -231,7 +231,7 @@ def add_reasons(known: dict[str, int], more: Counter[str]) -> dict[str, int]:
     found = Counter(known)
     for reason, count in more.items():
         separate = reason in found or (count > 0 and len(found) < REASONS)
-        name = reason if separate else _OTHERS
+        name = reason if separate else OTHER_REASONS
         found[name] += count
     return {reason: count for reason, count in found.items() if count > 0}
 

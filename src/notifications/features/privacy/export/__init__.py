@@ -1,0 +1,1 @@
+"""Exports everything that is stored about a person, as JSON or as one page."""

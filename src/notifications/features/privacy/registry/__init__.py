@@ -1,0 +1,1 @@
+"""Names every place that holds personal data, and what an erasure does with it."""

@@ -1,0 +1,170 @@
+"""Exports: who may have one, how it is written in parts, and when it goes."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from notifications.domain.callers import SYSTEM, Caller
+from notifications.domain.errors import Conflict, NotFound, Refused
+from notifications.features.privacy.export import building, paging
+from notifications.features.privacy.export.building import build_due
+from notifications.features.privacy.export.sections import NAMES
+from notifications.features.privacy.export.service import ExportService
+from notifications.features.privacy.service import PrivacyService
+from notifications.features.privacy.steps import erase_due
+from notifications.features.sending.service import NotificationService
+from notifications.infra import clock
+from notifications.models import AuditQueued, DataExport, DataExportPart
+from tests.integration.api.conftest import send_body
+from tests.integration.factories import make_user
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("template")]
+EXPORTER = Caller(name="key:9", is_service=True, scopes=frozenset({"privacy:export"}))
+API = "/api/v1/privacy"
+
+
+def finished(user, caller=SYSTEM, form="json", now=None):
+    made = ExportService().request(identifier=user.pk, caller=caller)
+    assert build_due(now=now or DataExport.objects.get(uuid=made.export_id).requested_at) == 1
+    return made
+
+
+def content(made, caller=SYSTEM, form="json"):
+    parts = ExportService().download(identifier=str(made.export_id), form=form, caller=caller)
+    return b"".join(parts).decode()
+
+
+def own(user):
+    return Caller(name=f"user:{user.pk}", user_id=user.pk)
+
+
+def test_an_export_has_all_sections_with_the_persons_values(frozen):
+    user = make_user(first_name="Zoë", attributes_private={"iban": "DE77"})
+    NotificationService().send(body=send_body(user), caller=SYSTEM)
+    found = json.loads(content(finished(user)))
+    assert list(found)[-len(NAMES) :] == list(NAMES)
+    assert found["profile"][0]["first_name"] == "Zoë"
+    assert found["profile"][0]["attributes_private"] == {"iban": "DE77"}
+    assert found["notifications"][0]["context"]["amount"]
+    assert found["notifications"][0]["messages"][0]["status"] == "pending"
+    assert {row.action for row in AuditQueued.objects.filter(subject_id=user.pk)} >= {
+        "export.requested",
+        "export.downloaded",
+    }
+
+
+def test_a_page_is_escaped_and_in_the_language_of_the_person(frozen):
+    user = make_user(first_name="<script>alert(1)</script>", locale="ru_RU")
+    text = content(finished(user), form="html")
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    assert 'lang="ru"' in text
+    assert "Ваш профиль" in text
+    assert text.count("<section>") == len(NAMES)
+
+
+def test_an_export_is_written_in_bounded_parts_and_resumes(frozen, monkeypatch):
+    monkeypatch.setattr(paging, "AT_ONCE", 2)
+    user = make_user()
+    for _ in range(5):
+        NotificationService().send(body=send_body(user), caller=SYSTEM)
+    made = ExportService().request(identifier=user.pk, caller=SYSTEM)
+    (key,) = DataExport.objects.values_list("pk", flat=True)
+    states = []
+    while len(states) < 100 and (not states or states[-1] == "requested"):
+        states.append(building._write_part(key, now=frozen.now))  # as after a crash each time
+    assert states[-1] == "ready"
+    parts = DataExportPart.objects.filter(section="notifications")
+    assert parts.count() == 3
+    found = json.loads(content(made))
+    assert len({each["uuid"] for each in found["notifications"]}) == 5
+    assert user.email.encode() not in b"".join(bytes(p.content) for p in parts)
+
+
+def test_a_key_needs_the_scope_and_a_person_gets_their_own_alone(frozen):
+    user, other = make_user(), make_user()
+    with pytest.raises(Refused) as caught:
+        ExportService().request(identifier=user.pk, caller=own(other))
+    assert caught.value.code == "missing_scope"
+    mine = finished(user, own(user))
+    for caller in (own(other), EXPORTER, SYSTEM):
+        with pytest.raises(NotFound):
+            ExportService().find(identifier=str(mine.export_id), caller=caller)
+    theirs = finished(user, EXPORTER)
+    assert ExportService().find(identifier=str(theirs.export_id), caller=SYSTEM).links
+    with pytest.raises(NotFound):
+        content(theirs, own(other))
+
+
+def test_the_export_of_another_has_no_code_and_no_signed_link(frozen):
+    from notifications.infra.links import preferences_url
+    from notifications.models import Category
+    from tests.integration.factories import make_messages
+
+    user = make_user()
+    (plain,) = make_messages(1, user=user)
+    (secret,) = make_messages(1, user=user, category="security")
+    for message, text in ((plain, preferences_url(user.pk, user.email)), (secret, "code Quagmire")):
+        message.content = {"body": text}
+        message.save()
+    token = preferences_url(user.pk, user.email).rpartition("/")[2]
+    assert Category.objects.filter(key="security").exists()
+
+    by_key = content(finished(user, EXPORTER), EXPORTER)
+    assert "Quagmire" not in by_key
+    assert token not in by_key
+    by_person = content(finished(user, own(user)), own(user))
+    assert "code Quagmire" in by_person
+    assert token not in by_person
+
+
+def test_an_export_is_refused_before_it_is_ready_and_gone_after_a_day(frozen):
+    user = make_user()
+    made = ExportService().request(identifier=user.pk, caller=SYSTEM)
+    again = ExportService().request(identifier=user.pk, caller=SYSTEM)
+    assert again.export_id == made.export_id
+    with pytest.raises(Conflict) as caught:
+        content(made)
+    assert caught.value.code == "export_not_ready"
+    build_due(now=frozen.now)
+    frozen.forward(24 * 3600 + 1)
+    with pytest.raises(NotFound):
+        content(made)
+    from notifications.features.retention.service import RetentionService
+
+    RetentionService().run_indexed(until=clock.monotonic() + 5, now=frozen.now)
+    assert not DataExport.objects.exists()
+    assert not DataExportPart.objects.exists()
+
+
+def test_an_erasure_deletes_exports_and_stops_those_that_are_written(frozen):
+    user, other = make_user(), make_user()
+    made = finished(user)
+    finished(other)
+    ExportService().request(identifier=user.pk, caller=own(user))
+    PrivacyService().erase_user(identifier=user.pk, reason="r", caller=SYSTEM)
+    with pytest.raises(Conflict):
+        ExportService().request(identifier=user.pk, caller=SYSTEM)
+    assert erase_due(now=frozen.now) == 1
+    assert build_due(now=frozen.now + timedelta(seconds=1)) == 0
+    assert {row.user_id for row in DataExport.objects.all()} == {other.pk}
+    with pytest.raises(NotFound):
+        content(made)
+
+
+def test_the_routes(as_user, as_staff, user):
+    made = as_user.post(f"{API}/users/{user.pk}/export")
+    assert made.status_code == 202, made.content
+    url = f"{API}/exports/{made.json()['export_id']}"
+    assert as_user.get(url).json()["links"] is None
+    assert as_user.get(f"{url}/json").status_code == 409
+    build_due(now=clock.now())
+    links = as_user.get(url).json()["links"]
+    done = as_user.get(links["html"])
+    text = b"".join(done.streaming_content).decode()
+    assert done["Content-Disposition"] == 'attachment; filename="personal-data.html"'
+    assert user.username in text
+    assert as_staff.get(url).status_code == 404, "it is the person's own"
