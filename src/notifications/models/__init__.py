@@ -55,6 +55,7 @@ from notifications.models.operations.operators import (
     WriteProbe,
 )
 from notifications.models.operations.queued_task import QueuedTask
+from notifications.models.operations.sealing import SealingProgress
 from notifications.models.operations.status_webhook import (
     StatusEvent,
     WebhookDelivery,
@@ -76,7 +77,7 @@ from notifications.models.people.refusal import RefusedSend
 from notifications.models.providers.callback import ProviderCallback
 from notifications.models.providers.provider_config import ProviderConfig
 from notifications.models.providers.provider_flow import ChatFlow, ProviderFlow
-from notifications.models.providers.sms import InboundSms, SmsCharge, SmsSpend
+from notifications.models.providers.sms import InboundSender, InboundSms, SmsCharge, SmsSpend
 from notifications.models.retention.progress import RetentionLeftover, RetentionProgress
 from notifications.models.sources.broadcast import (
     Broadcast,
@@ -121,6 +122,7 @@ __all__ = [
     "ErasureState",
     "FrequencyCount",
     "IdempotencyKey",
+    "InboundSender",
     "InboundSms",
     "ItemFault",
     "Job",
@@ -156,6 +158,7 @@ __all__ = [
     "ScheduleOccurrence",
     "ScheduleSeries",
     "ScheduledStatus",
+    "SealingProgress",
     "SeriesStatus",
     "SmsCharge",
     "SmsSpend",

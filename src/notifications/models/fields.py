@@ -120,6 +120,16 @@ class ListsText(models.Func):
         return self.sqlite_template.format(column), (*params, self._text)
 
 
+class CellHead(models.Func):
+    """The first nine bytes of a sealed column, which name the data key of its cell.
+
+    Its text has no bound values, so that both databases use an index over it.
+    """
+
+    template = "substr(%(expressions)s, 1, 9)"
+    output_field = models.BinaryField()
+
+
 class AliasOfForeignKey(AliasBase):
     """A second name of a foreign key, for values and queries. It has no column."""
 

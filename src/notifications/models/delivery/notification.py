@@ -15,7 +15,12 @@ from notifications.domain.lifecycle import REACHED, MessageStatus, best_status
 from notifications.domain.messages import EXTRAS_KEY
 from notifications.infra import clock
 from notifications.models.content.category import Category
-from notifications.models.fields import AliasOfForeignKey, PublicIdField, SealedJSONField
+from notifications.models.fields import (
+    AliasOfForeignKey,
+    CellHead,
+    PublicIdField,
+    SealedJSONField,
+)
 from notifications.models.keys import reserve_keys
 
 
@@ -149,6 +154,12 @@ class Notification(models.Model):
                 fields=["cancelled_at"],
                 condition=Q(cancelled_at__isnull=False),
                 name="notification_cancelled",
+            ),
+            # Finds what was sent to an address without a user by the key of the address.
+            models.Index(
+                CellHead("address"),
+                condition=Q(address__isnull=False),
+                name="notification_address_key",
             ),
         ]
 
