@@ -13,7 +13,15 @@ from django.db.models import QuerySet
 
 from directory.models import AddressKey, User
 from notifications.features.background.items import Items
-from notifications.features.retention.messages import delete_notifications
+from notifications.features.privacy.rows import notifications_under
+from notifications.features.retention.messages import (
+    ATTEMPTS,
+    EVENTS,
+    LATE,
+    LETTERS,
+    SANDBOX,
+    delete_notifications,
+)
 from notifications.infra import clock
 from notifications.models import (
     BroadcastRecipient,
@@ -21,9 +29,12 @@ from notifications.models import (
     Erasure,
     InboundSms,
     Notification,
+    ProviderCallback,
     RefusedSend,
+    StoredAttachment,
     Work,
 )
+from notifications.models.delivery.hot import MESSAGES, NOTIFICATIONS
 from vault.store import erase_keys
 
 _AT_ONCE = 500
@@ -50,51 +61,75 @@ def _go_on(erasure: Erasure, *, now: datetime, until: float) -> int:
         erase_keys(erasure.key_ids, at=now)
         erasure.state, erasure.keys_erased_at = Erasure.State.KEYS_ERASED, now
         erasure.save(update_fields=["state", "keys_erased_at"])
-    removed = Counter(erasure.removed)
-    finished = _delete_rows(erasure, removed, until)
-    erasure.removed = dict(removed)
+    finished = _delete_rows(erasure, until)
     if finished:
         erasure.state, erasure.finished_at = Erasure.State.DONE, now
     else:
         erasure.next_at = now
-    erasure.save(update_fields=["state", "finished_at", "removed", "next_at"])
+    erasure.save(update_fields=["state", "finished_at", "next_at"])
     return int(finished)
 
 
-def _delete_rows(erasure: Erasure, removed: Counter[str], until: float) -> bool:
+def _delete_rows(erasure: Erasure, until: float) -> bool:
     """Deletes rows in parts until a monotonic time; returns whether none is left."""
     for step in _steps(erasure):
-        while found := step():
-            removed.update(found)
+        while _do_part(erasure, step):
             if clock.monotonic() > until:
                 return False
     return True
 
 
+def _do_part(erasure: Erasure, step: Callable[[], Counter[str]]) -> bool:
+    """Deletes a part and counts it in the certificate, in one transaction."""
+    with transaction.atomic():
+        found = step()
+        if found:
+            erasure.removed = dict(Counter(erasure.removed) + found)
+            erasure.save(update_fields=["removed"])
+    return bool(found)
+
+
+_NAMES = {
+    NOTIFICATIONS: "notifications",
+    MESSAGES: "messages",
+    ATTEMPTS: "attempts",
+    EVENTS: "events",
+    LATE: "late_results",
+    LETTERS: "dead_letters",
+    SANDBOX: "sandbox_messages",
+}
+"""How a certificate names what goes with a notification."""
+_UNDER_KEYS: tuple[Any, ...] = (RefusedSend, InboundSms, ProviderCallback, StoredAttachment)
+"""Models whose rows name the data key that seals them."""
+
+
 def _steps(erasure: Erasure) -> list[Callable[[], Counter[str]]]:
-    keys = AddressKey.objects.filter(key_id__in=erasure.key_ids)
+    ids = erasure.key_ids
+    under = [partial(_delete, model.objects.filter(key_id__in=ids)) for model in _UNDER_KEYS]
+    keys = AddressKey.objects.filter(key_id__in=ids)
+    of_addresses = [partial(_delete_notifications, notifications_under(ids)), *under]
     if erasure.user_id is None:
-        return [lambda: _delete(keys)]
+        return [*of_addresses, partial(_delete, keys)]
     user_id = erasure.user_id
     return [
-        lambda: _delete_notifications(user_id),
-        lambda: _delete(DigestBucket.objects.filter(user_id=user_id)),
-        lambda: _delete(RefusedSend.objects.filter(user_id=user_id)),
-        lambda: _forget_errors(user_id),
-        lambda: _delete_texts(user_id),
-        lambda: _delete(keys),
-        lambda: _delete(User.objects.filter(pk=user_id)),
+        partial(_delete_notifications, Notification.objects.filter(user_id=user_id)),
+        *of_addresses,
+        partial(_delete, DigestBucket.objects.filter(user_id=user_id)),
+        partial(_delete, RefusedSend.objects.filter(user_id=user_id)),
+        partial(_forget_errors, user_id),
+        partial(_delete, InboundSms.objects.filter(senders__user_id=user_id)),
+        partial(_delete, keys),
+        partial(_delete, User.objects.filter(pk=user_id)),
     ]
 
 
-def _delete_notifications(user_id: int) -> Counter[str]:
-    rows = Notification.objects.filter(user_id=user_id)
+def _delete_notifications(rows: QuerySet[Notification]) -> Counter[str]:
     keys = list(rows.order_by("pk").values_list("pk", flat=True)[:_AT_ONCE])
     if not keys:
         return Counter()
     with transaction.atomic():
-        delete_notifications(keys)
-    return Counter(notifications=len(keys))
+        counts = delete_notifications(keys)
+    return Counter({_NAMES[table]: count for table, count in counts.items()})
 
 
 def _delete(rows: QuerySet[Any]) -> Counter[str]:
@@ -112,17 +147,3 @@ def _forget_errors(user_id: int) -> Counter[str]:
     rows = BroadcastRecipient.objects.filter(recipient_id=user_id).exclude(error="")
     changed = rows.update(error="")
     return Counter(broadcast_errors=changed) if changed else Counter()
-
-
-def _delete_texts(user_id: int) -> Counter[str]:
-    """Deletes the texts that a person sent to us."""
-    keys: list[int] = []
-    last = 0
-    rows = InboundSms.objects.order_by("pk").values_list("pk", "users")
-    while not keys and (page := list(rows.filter(pk__gt=last)[:_AT_ONCE])):
-        last = page[-1][0]
-        keys = [key for key, users in page if user_id in users]
-    if not keys:
-        return Counter()
-    InboundSms.objects.filter(pk__in=keys).delete()
-    return Counter(inbound_sms=len(keys))
