@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -11,6 +11,15 @@ from django.db import models
 from directory.models.contact import ContactKind, key_of_user, share_keys_of_users
 from vault.cells import Key
 from vault.sealed import SealedModel, SealedQuerySet, SealedText
+
+if TYPE_CHECKING:  # the stubs do not know what from_queryset returns
+    ManagerBase = models.Manager["AddressProof"]
+else:
+    ManagerBase = models.Manager.from_queryset(SealedQuerySet)
+
+
+class AddressProofManager(ManagerBase):
+    """Keeps the sealed column of proofs consistent with their addresses."""
 
 
 class AddressProof(SealedModel):
@@ -32,7 +41,7 @@ class AddressProof(SealedModel):
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
 
-    objects = SealedQuerySet.as_manager()
+    objects: ClassVar[AddressProofManager] = AddressProofManager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "kind"], name="address_proof_once")]

@@ -15,6 +15,8 @@ _TABLES = {
     "dead letters": "notifications_deadletter",
     "digest items": "notifications_digestitem",
     "sandbox messages": "notifications_sandboxmessage",
+    "recipients": "notifications_broadcastrecipient",
+    "broadcasts": "notifications_broadcast",
     "attachments": "notifications_storedattachment",
     "callbacks": "notifications_providercallback",
     "incoming texts": "notifications_inboundsms",

@@ -1,16 +1,11 @@
-"""Rotates the master key, and seals rows of an older release. Both can be resumed."""
+"""Rotates the master key. It can be resumed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from django.db import transaction
-
-from directory.models import ContactPoint, Device, Suppression, User
-from directory.models.search_token import save_tokens
 from vault.models import DataKey
-from vault.store import rewrap_keys, scope
+from vault.store import rewrap_keys
 
 _AT_ONCE = 500
 Report = Callable[[int], object]
@@ -35,36 +30,3 @@ def rotate(report: Report) -> int:
             return changed
         changed += wrapped
         report(seen)
-
-
-def count_readable() -> int:
-    """Returns how many rows of people have readable texts, from an older release."""
-    return sum(model.objects.filter(sealed=None).count() for model in _MODELS)
-
-
-def seal_rows(report: Report) -> int:
-    """Seals the texts of all rows that an older release wrote; returns how many."""
-    sealed = 0
-    for model in _MODELS:
-        while done := _seal_some(model):
-            sealed += done
-            report(done)
-    return sealed
-
-
-_MODELS: tuple[Any, ...] = (User, ContactPoint, Device, Suppression)
-
-
-def _seal_some(model: Any) -> int:
-    with transaction.atomic(), scope():
-        rows = model.objects.select_for_update().filter(sealed=None).order_by("pk")
-        found = list(rows[:_AT_ONCE])
-        names = sorted(model.sealed_names())
-        for row in found:
-            for name in names:
-                getattr(row, name)  # reads the text, which the update then seals
-        if found:
-            model.objects.bulk_update(found, names)
-        if found and model is User:
-            save_tokens(found)
-    return len(found)

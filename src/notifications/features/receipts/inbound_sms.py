@@ -137,7 +137,7 @@ class InboundSmsService:
                 defaults={
                     "keyword": keyword,
                     "content": EMPTIED if key is None else seal_json(content, key),
-                    "key_id": key and key.id,
+                    "key_id": key.id if key else None,
                     "users": users,
                     "received_at": now,
                 },
