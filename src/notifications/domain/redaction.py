@@ -8,14 +8,14 @@ the form of an email address, a phone number or a token.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from notifications.domain.messages import OutboundMessage, SendResult
 
 ADDRESS, TOKEN, NAME = "[address]", "[token]", "[name]"
 _EMAIL = re.compile(r"""[^\s<>"'(),;:@\[\]]{1,64}@[^\s<>"'(),;:@\[\]]{1,255}""")
-_PHONE = re.compile(r"(?<![\w.])\+?\d(?:[ ()-]{0,2}\d){8,18}(?!\w)")
+_PHONE = re.compile(r"\+\d(?:[ ().-]{0,2}\d){6,18}(?!\w)|(?<![\w.])\d(?:[ ()-]{0,2}\d){8,18}(?!\w)")
 _TOKEN = re.compile(r"(?<![\w-])(?=[A-Za-z_+=-]{0,80}\d)[A-Za-z0-9_+=-]{24,}(?![\w-])")
 _PATTERNS = ((_EMAIL, ADDRESS), (_TOKEN, TOKEN), (_PHONE, ADDRESS))
 _LEAST_DIGITS = 6
@@ -40,28 +40,53 @@ def redacted(text: str, known: Known = NOTHING) -> str:
     if not text:
         return text
     text = text[:_LONGEST]
-    for pattern, mark in _known_patterns(known):
-        text = pattern.sub(mark, text)
+    for value, mark in _known_texts(known):
+        text = _without(text, value, mark)
     for pattern, mark in _PATTERNS:
         text = pattern.sub(mark, text)
     return text[:_LONGEST]
 
 
-def _known_patterns(known: Known) -> Iterable[tuple[re.Pattern[str], str]]:
-    """Yields the patterns of what is known, the longest text first."""
-    groups = ((known.addresses, ADDRESS), (known.tokens, TOKEN), (known.names, NAME))
-    given = [(text.strip(), mark) for texts, mark in groups for text in texts if text.strip()]
-    for text, mark in sorted(given, key=lambda each: -len(each[0])):
-        yield _pattern_of(text, mark), mark
-        digits = re.sub(r"\D", "", text)
-        if mark == ADDRESS and "@" not in text and len(digits) >= _LEAST_DIGITS:
-            yield re.compile(r"\+?" + r"\D{0,2}?".join(digits)), mark
+def _known_texts(known: Known) -> list[tuple[str, str]]:
+    """Returns what is known with its mark, the longest text first."""
+    found = [(text, ADDRESS) for text in known.addresses]
+    found += [(digits, ADDRESS) for text in known.addresses if (digits := _digits_of(text))]
+    found += [(text, TOKEN) for text in known.tokens]
+    found += [(text, ADDRESS if "@" in text else NAME) for text in known.names]
+    return sorted([each for each in found if each[0].strip()], key=lambda each: -len(each[0]))
 
 
-def _pattern_of(text: str, mark: str) -> re.Pattern[str]:
-    escaped = re.escape(text)
-    is_word = mark == NAME or len(text) < _LEAST_TOKEN
-    return re.compile(rf"(?<!\w){escaped}(?!\w)" if is_word else escaped, re.IGNORECASE)
+def _digits_of(address: str) -> str:
+    """Returns the digits of a phone number or chat id; empty for other addresses."""
+    digits = address.removeprefix("+")
+    return digits if digits.isdigit() and len(digits) >= _LEAST_DIGITS else ""
+
+
+def _without(text: str, value: str, mark: str) -> str:
+    """Replaces a value in any case; a name or a short value only as a whole word.
+
+    No pattern is compiled: during an outage each message has other values.
+    """
+    lowered, sought = text.lower(), value.strip().lower()
+    if sought not in lowered:
+        return text
+    if len(lowered) != len(text):  # a letter whose lower case is longer
+        text = lowered
+    is_word = mark == NAME or len(sought) < _LEAST_TOKEN
+    parts, done, at = [], 0, lowered.find(sought)
+    while at >= 0:
+        end = at + len(sought)
+        if not is_word or _is_alone(text, at, end):
+            parts += [text[done:at], mark]
+            done = end
+        at = lowered.find(sought, end)
+    return "".join([*parts, text[done:]])
+
+
+def _is_alone(text: str, start: int, end: int) -> bool:
+    """Whether a part of a text is not within a word."""
+    around = (text[start - 1 : start], text[end : end + 1])
+    return not any(each.isalnum() or each == "_" for each in around)
 
 
 def known_of(outbound: OutboundMessage | None, names: Sequence[str] = ()) -> Known:

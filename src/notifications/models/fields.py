@@ -94,13 +94,25 @@ class SealedJSONField(BinaryBase):
     def get_prep_value(self, value: Any) -> Any:
         if value is None or isinstance(value, bytes):
             return value
-        return seal(json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False).encode())
+        return seal(_encoded(value))
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        """Seals under the key that the row names by `cell_key()`, where its model has one."""
+        value = super().pre_save(model_instance, add)
+        find = getattr(model_instance, "cell_key", None)
+        if value is None or isinstance(value, bytes) or find is None:
+            return value
+        return seal(_encoded(value), find())
 
     def to_python(self, value: Any) -> Any:
         return value
 
     def value_to_string(self, obj: models.Model) -> str:
         return json.dumps(self.value_from_object(obj), cls=DjangoJSONEncoder)
+
+
+def _encoded(value: Any) -> bytes:
+    return json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False).encode()
 
 
 class ListsText(models.Func):

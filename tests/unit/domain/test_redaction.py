@@ -23,6 +23,7 @@ ANN = Known(
         ("mail to bob@other.test bounced", "mail to [address] bounced"),
         ("no such number +49 151 1234-5678", "no such number [address]"),
         ("no such number 015112345678", "no such number [address]"),
+        ("no such number +49.151.1234.5678", "no such number [address]"),
         ("chat 123456789 not found", "chat [address] not found"),
         ("token fcm:APA91bH_x is gone", "token [token] is gone"),
         ("token T-1 is gone, not T-12", "token [token] is gone, not T-12"),

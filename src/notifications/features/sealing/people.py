@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
+
+from django.db import connection
 
 from directory.models import AddressProof, ContactPoint, Device, Suppression, User
 from directory.models.search_token import save_tokens
 from notifications.domain.redaction import redacted
-from notifications.features.sealing.values import Page
+from notifications.features.sealing.values import Change, Page, write
 
 MODELS: dict[str, Any] = {
     "people": User,
@@ -17,34 +20,59 @@ MODELS: dict[str, Any] = {
     "suppressions": Suppression,
     "address proofs": AddressProof,
 }
-_REASONS: dict[Any, tuple[str, ...]] = {
-    ContactPoint: ("state_reason",),
-    Suppression: ("reason",),
-}
+_REASONS: dict[Any, str] = {ContactPoint: "state_reason", Suppression: "reason"}
 """Columns with texts of vendors."""
 
 
 def page(model: Any, after: int, last: int, count: int) -> Page:
-    """Finds rows with readable texts, in the order of keys."""
-    rows = model.objects.filter(pk__gt=after, pk__lte=last).order_by("pk")
-    found = list(rows.indexes("pk")[:count])
-    keys = [row[0] for row in found]
-    return Page(keys[-1] if keys else last, len(keys), partial(_seal, model, keys))
+    """Reads rows in the order of keys, and seals those with readable texts."""
+    rows = list(model.objects.filter(pk__gt=after, pk__lte=last).order_by("pk")[:count])
+    position = rows[-1].pk if rows else last
+    found = [row for row in rows if row.sealed is None]
+    changes = _reasons(model, found)
+    columns = _sealed(model, found)
+    return Page(position, len(rows), partial(_write, model, found, columns, changes))
 
 
-def _seal(model: Any, keys: list[int]) -> int:
-    """Locks the rows that are readable still, and seals them."""
-    rows = model.objects.select_for_update().filter(pk__in=keys, sealed=None).order_by("pk")
-    found = list(rows)
-    names = sorted(model.sealed_names())
-    reasons = _REASONS.get(model, ())
-    for row in found:
-        for name in names:
-            getattr(row, name)  # reads the text, which the update then seals
-        for reason in reasons:
-            setattr(row, reason, redacted(getattr(row, reason)))
-    if found:
-        model.objects.bulk_update(found, [*names, *reasons])
-    if found and model is User:
-        save_tokens(found)
-    return len(found)
+def _sealed(model: Any, rows: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Returns the cell of each row, and the indexes of its texts by the order of their names."""
+    model.prepare_keys(rows)
+    fields = [model._meta.get_field(name) for name in sorted(model.sealed_names())]
+    made = []
+    for row in rows:
+        texts = [getattr(row, field.attname) for field in fields]
+        indexes = [field.get_prep_value(text) for field, text in zip(fields, texts, strict=True)]
+        made.append((row.seal_texts(), *indexes))
+    return made
+
+
+def _reasons(model: Any, rows: Sequence[Any]) -> list[Change]:
+    column = _REASONS.get(model)
+    if column is None:
+        return []
+    texts = [(row.pk, getattr(row, column)) for row in rows]
+    changes = [Change(pk, column, text, redacted(text)) for pk, text in texts if text]
+    return [change for change in changes if change.old != change.new]
+
+
+def _write(
+    model: Any, rows: Sequence[Any], columns: Sequence[tuple[Any, ...]], changes: Sequence[Change]
+) -> int:
+    """Writes rows that are still readable: who changes a row of this release seals it."""
+    table = model._meta.db_table
+    names = ", ".join(f"{name} = %s" for name in sorted(model.sealed_names()))
+    ids = [row.pk for row in rows]
+    if not ids:
+        return 0
+    readable = model.objects.select_for_update().filter(pk__in=ids, sealed=None)
+    left = {row[0] for row in readable.order_by("pk").indexes("pk")}
+    chosen = [(row, cells) for row, cells in zip(rows, columns, strict=True) if row.pk in left]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            f"UPDATE {table} SET sealed = %s, {names} WHERE id = %s",  # noqa: S608 -- constant names
+            [(*cells, row.pk) for row, cells in chosen],
+        )
+    write(table, changes)
+    if model is User:
+        save_tokens([row for row, _ in chosen])
+    return len(chosen)

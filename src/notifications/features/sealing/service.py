@@ -21,7 +21,7 @@ Report = Callable[[int], object]
 """Called with the number of rows that were looked at since the call before."""
 ReadPage = Callable[[int, int, int], Page]
 AT_ONCE = 500
-_PEOPLE_AT_ONCE = 100
+_PEOPLE_AT_ONCE = 200
 _TRIES = 5
 
 _WORKS: Mapping[str, tuple[str, ReadPage]] = {

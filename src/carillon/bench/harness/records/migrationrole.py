@@ -34,6 +34,8 @@ def seal_old() -> dict[str, Any]:
 
     def report(rows: int) -> None:
         nonlocal seen
+        if not seen:
+            print("{}", flush=True)  # it has begun
         seen += rows
 
     changed = seal_rows(report)
