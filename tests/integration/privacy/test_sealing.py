@@ -141,7 +141,9 @@ def write_failures(message, user, at):
         broadcast=broadcast, recipient=user, state="failed", error=ECHO, telegram_error=ECHO
     )
     ContactPoint.objects.filter(user=user, kind="email").update(state_reason=ECHO)
-    Suppression.objects.create(kind="email", address="bad@example.org", reason=ECHO)
+    Suppression.objects.create(
+        kind="email", address="bad@example.org", reason=f"bad@example.org or {PHONE}"
+    )
 
 
 def seal(*more):

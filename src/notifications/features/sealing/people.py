@@ -11,6 +11,7 @@ from django.db import connection
 from directory.models import AddressProof, ContactPoint, Device, Suppression, User
 from directory.models.search_token import save_tokens
 from notifications.domain.redaction import redacted
+from notifications.features.sealing.owners import Owner, Owners
 from notifications.features.sealing.values import Change, Page, write
 
 MODELS: dict[str, Any] = {
@@ -50,8 +51,13 @@ def _reasons(model: Any, rows: Sequence[Any]) -> list[Change]:
     column = _REASONS.get(model)
     if column is None:
         return []
-    texts = [(row.pk, getattr(row, column)) for row in rows]
-    changes = [Change(pk, column, text, redacted(text)) for pk, text in texts if text]
+    texts = [(row, str(getattr(row, column))) for row in rows if getattr(row, column)]
+    owners = [Owner(getattr(row, "user_id", None), None) for row, _ in texts]
+    known = Owners([]).known_of(owners) if texts else {}
+    changes = [
+        Change(row.pk, column, text, redacted(text, known[owner]))
+        for (row, text), owner in zip(texts, owners, strict=True)
+    ]
     return [change for change in changes if change.old != change.new]
 
 
