@@ -12,7 +12,7 @@ from django.db import connection
 
 from notifications.domain.redaction import Known, redacted
 from notifications.features.sealing.owners import Owner, Owners
-from notifications.features.sealing.values import Change, Page, write
+from notifications.features.sealing.values import NewValue, SealedPage, write
 from notifications.infra.crypto import seal, unseal
 from notifications.models.fields import EMPTIED
 from vault.cells import FORMAT, Key, SealBroken
@@ -37,14 +37,14 @@ class Cells(NamedTuple):
     errors: tuple[str, ...] = ()
     has_trail: bool = False
 
-    def page(self, after: int, last: int, count: int) -> Page:
+    def page(self, after: int, last: int, count: int) -> SealedPage:
         """Reads rows in the order of keys, and seals them."""
         rows = self._read(after, last, count)
         owners = Owners(Owner(row[1], _bytes(row[2])) for row in rows)
         changes = [change for row in rows for change in self._sealed(row, owners)]
         changes += self._redacted(rows, owners)
         position = rows[-1][0] if rows else last
-        return Page(position, len(rows), partial(write, self.table, changes))
+        return SealedPage(position, len(rows), partial(write, self.table, changes))
 
     def _read(self, after: int, last: int, count: int) -> list[tuple[Any, ...]]:
         names = ", ".join(f"t.{name}" for name in (*self.sealed, *self.errors))
@@ -57,14 +57,14 @@ class Cells(NamedTuple):
             )
             return list(cursor.fetchall())
 
-    def _sealed(self, row: Sequence[Any], owners: Owners) -> list[Change]:
+    def _sealed(self, row: Sequence[Any], owners: Owners) -> list[NewValue]:
         owner = Owner(row[1], _bytes(row[2]))
         found = []
         for (column, empty), cell in zip(self.sealed.items(), row[3:], strict=False):
             old = _bytes(cell)
             if old and old[:1] != FORMAT:
                 new = self._resealed(row[0], old, owners.key_of(owner), empty)
-                found.append(Change(row[0], column, old, new))
+                found.append(NewValue(row[0], column, old, new))
         return [change for change in found if change.old != change.new]
 
     def _resealed(self, row: int, old: bytes, key: Key | None, empty: bytes | None) -> bytes | None:
@@ -72,9 +72,9 @@ class Cells(NamedTuple):
             return resealed(old, key, empty)
         except SealBroken:
             log.error("sealing.unreadable", table=self.table, row=row)
-            return old  # nobody can read it
+            return old  # it cannot be read at all
 
-    def _redacted(self, rows: Sequence[Sequence[Any]], owners: Owners) -> list[Change]:
+    def _redacted(self, rows: Sequence[Sequence[Any]], owners: Owners) -> list[NewValue]:
         first = 3 + len(self.sealed)
         failed = [row for row in rows if any(row[first:])]
         if not failed:
@@ -84,9 +84,9 @@ class Cells(NamedTuple):
         for row in failed:
             about = known[Owner(row[1], _bytes(row[2]))]
             for column, text in zip(self.errors, row[first:], strict=False):
-                changes.append(Change(row[0], column, text, redacted(text or "", about)))
+                changes.append(NewValue(row[0], column, text, redacted(text or "", about)))
             if self.has_trail and row[-1]:
-                changes.append(Change(row[0], "trail", row[-1], redacted_trail(row[-1], about)))
+                changes.append(NewValue(row[0], "trail", row[-1], redacted_trail(row[-1], about)))
         return [change for change in changes if change.old and change.old != change.new]
 
 

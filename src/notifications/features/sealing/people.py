@@ -12,7 +12,7 @@ from directory.models import AddressProof, ContactPoint, Device, Suppression, Us
 from directory.models.search_token import save_tokens
 from notifications.domain.redaction import redacted
 from notifications.features.sealing.owners import Owner, Owners
-from notifications.features.sealing.values import Change, Page, write
+from notifications.features.sealing.values import NewValue, SealedPage, write
 
 MODELS: dict[str, Any] = {
     "people": User,
@@ -25,14 +25,14 @@ _REASONS: dict[Any, str] = {ContactPoint: "state_reason", Suppression: "reason"}
 """Columns with texts of vendors."""
 
 
-def page(model: Any, after: int, last: int, count: int) -> Page:
+def page(model: Any, after: int, last: int, count: int) -> SealedPage:
     """Reads rows in the order of keys, and seals those with readable texts."""
     rows = list(model.objects.filter(pk__gt=after, pk__lte=last).order_by("pk")[:count])
     position = rows[-1].pk if rows else last
     found = [row for row in rows if row.sealed is None]
     changes = _reasons(model, found)
     columns = _sealed(model, found)
-    return Page(position, len(rows), partial(_write, model, found, columns, changes))
+    return SealedPage(position, len(rows), partial(_write, model, found, columns, changes))
 
 
 def _sealed(model: Any, rows: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -47,7 +47,7 @@ def _sealed(model: Any, rows: Sequence[Any]) -> list[tuple[Any, ...]]:
     return made
 
 
-def _reasons(model: Any, rows: Sequence[Any]) -> list[Change]:
+def _reasons(model: Any, rows: Sequence[Any]) -> list[NewValue]:
     column = _REASONS.get(model)
     if column is None:
         return []
@@ -55,14 +55,14 @@ def _reasons(model: Any, rows: Sequence[Any]) -> list[Change]:
     owners = [Owner(getattr(row, "user_id", None), None) for row, _ in texts]
     known = Owners([]).known_of(owners) if texts else {}
     changes = [
-        Change(row.pk, column, text, redacted(text, known[owner]))
+        NewValue(row.pk, column, text, redacted(text, known[owner]))
         for (row, text), owner in zip(texts, owners, strict=True)
     ]
     return [change for change in changes if change.old != change.new]
 
 
 def _write(
-    model: Any, rows: Sequence[Any], columns: Sequence[tuple[Any, ...]], changes: Sequence[Change]
+    model: Any, rows: Sequence[Any], columns: Sequence[tuple[Any, ...]], changes: Sequence[NewValue]
 ) -> int:
     """Writes rows that are still readable: who changes a row of this release seals it."""
     table = model._meta.db_table

@@ -15,7 +15,7 @@ from notifications.features.receipts.inbound_sms import key_of_sender
 from notifications.features.receipts.owners import keys_of_messages, seal_call
 from notifications.features.sealing.contents import resealed
 from notifications.features.sealing.owners import Owner, Owners
-from notifications.features.sealing.values import Page
+from notifications.features.sealing.values import SealedPage
 from notifications.infra.crypto import seal_json
 from notifications.models import (
     Broadcast,
@@ -34,13 +34,13 @@ FILES_AT_ONCE = 5
 _REASONS = 50
 
 
-def files(after: int, last: int, count: int) -> Page:
+def files(after: int, last: int, count: int) -> SealedPage:
     """Seals files again: of one person under their key, of several under a key of its own."""
     rows = StoredAttachment.objects.filter(pk__gt=after, pk__lte=last).order_by("pk")
     found = list(rows[: min(count, FILES_AT_ONCE)])
     old = [(row, _key_of_file(row)) for row in found if row.key_id is None]
     values = [(row.pk, _file_values(row, key)) for row, key in old]
-    return Page(found[-1].pk if found else last, len(found), partial(_write_files, values))
+    return SealedPage(found[-1].pk if found else last, len(found), partial(_write_files, values))
 
 
 def _key_of_file(row: StoredAttachment) -> Key | None:
@@ -51,7 +51,7 @@ def _key_of_file(row: StoredAttachment) -> Key | None:
 
 
 def _file_values(row: StoredAttachment, key: Key | None) -> dict[str, Any]:
-    """Returns the new columns; none where nobody has the file any more."""
+    """Returns the new columns; none where its only recipient is gone."""
     if key is None:
         return {}
     return {
@@ -71,7 +71,7 @@ def _write_files(values: Sequence[tuple[int, dict[str, Any]]]) -> int:
     return len(values)
 
 
-def callbacks(after: int, last: int, count: int) -> Page:
+def callbacks(after: int, last: int, count: int) -> SealedPage:
     """Seals raw receipts under the key of the person or address whose message they name.
 
     Those that wait for a message, and those that cannot be read, stay under the service's key.
@@ -86,7 +86,7 @@ def callbacks(after: int, last: int, count: int) -> Page:
             if row.call is not before:
                 values.append((row.pk, {"call": row.call, "key_id": row.key_id}))
     position = found[-1].pk if found else last
-    return Page(position, len(found), partial(_write_values, ProviderCallback, values))
+    return SealedPage(position, len(found), partial(_write_values, ProviderCallback, values))
 
 
 def _messages_of(row: ProviderCallback) -> list[int | None]:
@@ -103,7 +103,7 @@ def _write_values(model: Any, values: Sequence[tuple[int, dict[str, Any]]]) -> i
     return sum(model.objects.filter(pk=pk, key_id=None).update(**columns) for pk, columns in values)
 
 
-def texts(after: int, last: int, count: int) -> Page:
+def texts(after: int, last: int, count: int) -> SealedPage:
     """Seals incoming texts under the key of the only user with the number, or of the number."""
     rows = InboundSms.objects.filter(pk__gt=after, pk__lte=last).order_by("pk")
     found = list(rows[:count])
@@ -114,14 +114,14 @@ def texts(after: int, last: int, count: int) -> Page:
             content = EMPTIED if key is None else seal_json(row.content, key)
             values.append((row.pk, {"content": content, "key_id": key.id if key else None}))
     position = found[-1].pk if found else last
-    return Page(position, len(found), partial(_write_values, InboundSms, values))
+    return SealedPage(position, len(found), partial(_write_values, InboundSms, values))
 
 
-def broadcasts(after: int, last: int, count: int) -> Page:
+def broadcasts(after: int, last: int, count: int) -> SealedPage:
     """Replaces addresses and names in the failures that broadcasts list and count."""
     rows = Broadcast.objects.filter(pk__gt=after, pk__lte=last).order_by("pk")
     keys = list(rows.values_list("pk", flat=True)[:count])
-    return Page(keys[-1] if keys else last, len(keys), partial(_redact_broadcasts, keys))
+    return SealedPage(keys[-1] if keys else last, len(keys), partial(_redact_broadcasts, keys))
 
 
 def _redact_broadcasts(keys: Sequence[int]) -> int:

@@ -13,13 +13,13 @@ from functools import partial
 from django.db import OperationalError, connection, transaction
 
 from notifications.features.sealing import contents, people, received
-from notifications.features.sealing.values import Page
+from notifications.features.sealing.values import SealedPage
 from notifications.models import SealingProgress
 from vault.store import scope
 
 Report = Callable[[int], object]
 """Called with the number of rows that were looked at since the call before."""
-ReadPage = Callable[[int, int, int], Page]
+ReadPage = Callable[[int, int, int], SealedPage]
 AT_ONCE = 500
 _PEOPLE_AT_ONCE = 200
 _TRIES = 5

@@ -11,7 +11,7 @@ from django.db import connection
 Stored = bytes | str | int | None
 
 
-class Change(NamedTuple):
+class NewValue(NamedTuple):
     """A new value of one column of one row. It is written where the old value is still there."""
 
     id: int
@@ -20,7 +20,7 @@ class Change(NamedTuple):
     new: Stored
 
 
-class Page(NamedTuple):
+class SealedPage(NamedTuple):
     """What one step has read and sealed, to be written in one transaction."""
 
     #: The key of its last row.
@@ -33,12 +33,12 @@ class Page(NamedTuple):
 _TYPES: dict[type, str] = {bytes: "bytea", str: "text", int: "bigint"}
 
 
-def write(table: str, changes: Iterable[Change]) -> int:
+def write(table: str, changes: Iterable[NewValue]) -> int:
     """Writes changes in the caller's transaction; returns how many rows it changed.
 
     A row that was emptied, deleted or changed meanwhile stays as it is.
     """
-    by_column: dict[str, list[Change]] = defaultdict(list)
+    by_column: dict[str, list[NewValue]] = defaultdict(list)
     for change in changes:
         by_column[change.column].append(change)
     if not by_column:
@@ -61,7 +61,7 @@ def write(table: str, changes: Iterable[Change]) -> int:
     return len(ids)
 
 
-def _write_postgres(cursor: object, table: str, column: str, part: Sequence[Change]) -> None:
+def _write_postgres(cursor: object, table: str, column: str, part: Sequence[NewValue]) -> None:
     kind = _TYPES[next(type(each) for each in (part[0].old, part[0].new) if each is not None)]
     cursor.execute(  # type: ignore[attr-defined]  # Django's cursor has no public type
         f"UPDATE {table} AS t SET {column} = v.new"  # noqa: S608 -- constant names
