@@ -67,7 +67,7 @@ class Key:
         """Takes the id of a key, and its 32 bytes."""
         self.id = key_id
         self._cipher = AESGCM(secret)
-        self._head = _pack_head(FORMAT, key_id)
+        self._head = head_of(key_id)
 
     def seal(self, plain: bytes, about: bytes = b"") -> bytes:
         """Returns a cell. `about` is authenticated and not stored: table, column and row."""
@@ -89,8 +89,18 @@ class Key:
             raise SealBroken("the cell was altered, or copied from another row") from error
 
 
+def head_of(key_id: int) -> bytes:
+    """Returns the first nine bytes of all cells that a key sealed."""
+    return _pack_head(FORMAT, key_id)
+
+
+def key_id_of_head(head: bytes | memoryview | None) -> int | None:
+    """Returns the id of a key from the first nine bytes of a cell; None for other bytes."""
+    if not head or bytes(head[:1]) != FORMAT or len(head) < _HEAD:
+        return None
+    return int.from_bytes(head[1:_HEAD], "big")
+
+
 def key_id_of(cell: bytes | memoryview | None) -> int | None:
     """Returns the id of the key that sealed a cell; None for empty or otherwise sealed bytes."""
-    if not cell or bytes(cell[:1]) != FORMAT or len(cell) < _BODY:
-        return None
-    return int.from_bytes(cell[1:_HEAD], "big")
+    return key_id_of_head(cell) if cell and len(cell) >= _BODY else None

@@ -11,6 +11,7 @@ class DataKey(models.Model):
     class Kind(models.TextChoices):
         PERSON = "person", "Person"
         ADDRESS = "address", "Address"
+        FILE = "file", "File of several people"
 
     #: Time-ordered, chosen by the creator. Cells contain it.
     id = models.BigIntegerField(primary_key=True)

@@ -27,11 +27,13 @@ NAMES = (
     "due",
     "policy",
     "audit",
+    "migration",
     "import",
 )
 _MODULES = {
     "ageing": "records.ageing",
     "audit": "records.audit",
+    "migration": "records.migration",
     "import": "import_users",
     "http": "web.http",
     "load": "web.load",
@@ -45,7 +47,8 @@ _MODULES = {
 @click.option("--database", type=click.Choice(["sqlite", "postgres"]))
 @click.option("--messages", type=int)
 @click.option("--workers", type=int)
-@click.option("--users", type=int, help="For audience: the size of the directory.")
+@click.option("--users", type=int, help="For audience and migration: the size of the directory.")
+@click.option("--base", help="For migration: a checkout of an older release, with its .venv.")
 @click.option("--recipients", type=int, help="For broadcast: the size of its audience.")
 @click.option("--backlog", type=int, help="For isolation: the queued bulk messages.")
 @click.option("--rows", type=click.IntRange(10_000), help="For ageing: the old messages.")

@@ -154,6 +154,15 @@ def _set_aside() -> DoctorFinding:
     return DoctorFinding("set aside", not counts, detail, fix)
 
 
+def _old_rows() -> DoctorFinding:
+    from notifications.features.sealing.service import rows_left
+
+    left = rows_left()
+    detail = ", ".join(f"{count:,} {work}" for work, count in left.items())
+    fix = "run `carillon keys seal`: they are readable, or under the service's key"
+    return DoctorFinding("old rows", not left, detail or "none is left to be sealed", fix)
+
+
 _WITHOUT_ACCOUNT = frozenset({"sandbox", "in_app"})
 
 
@@ -209,6 +218,7 @@ def _examine() -> Iterator[DoctorFinding]:
         yield _time_outs()
         yield _key_store()
         yield _set_aside()
+        yield _old_rows()
         yield from _providers()
     except (DatabaseError, InterfaceError) as error:
         yield DoctorFinding("database", False, " ".join(str(error).split()), _FIXES["database"])

@@ -32,15 +32,27 @@ def rotate() -> None:
 
 
 @command.command("seal", epilog="Example: carillon keys seal")
-def seal() -> None:
-    """Seal what an older release stored readably, and renew its search tokens.
+@click.option(
+    "--all", "again", is_flag=True, help="Look at all rows again, also those of this release."
+)
+def seal(again: bool) -> None:
+    """Seal what an older release stored readably or under the service's key.
 
-    It runs while the service runs.
+    Search tokens of an older release are renewed.
 
-    It may be interrupted and repeated.
+    It runs beside the service, and may be interrupted and repeated: it goes on where it ended. All
+    processes of the older release must have stopped. Use --all if one of them wrote rows after the
+    migration.
     """
-    from notifications.features.privacy import keys
+    from notifications.features.sealing import service
+    from vault.master import MasterKeyMissing
 
-    with click.progressbar(length=keys.count_rows(), label="rows") as bar:
-        sealed = keys.seal_rows(bar.update)
+    if again:
+        service.begin_again()
+    left = sum(service.rows_left().values())
+    with click.progressbar(length=left, label="rows") as bar:
+        try:
+            sealed = service.seal_rows(bar.update)
+        except MasterKeyMissing as error:
+            raise click.ClickException(str(error)) from error
     click.echo(f"{sealed:,} rows were sealed or renewed")

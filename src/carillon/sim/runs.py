@@ -35,7 +35,7 @@ def run(
     Raises:
         RuntimeError: a process of the run failed.
     """
-    with bench_environment(database, redis=False, **SETTINGS) as env:
+    with bench_environment(database, redis=False, migrated=True, **SETTINGS) as env:
         file = Path(env.environ["CARILLON_DATA_DIR"]) / "carillon.sqlite3"
         template = str(file) if database == "sqlite" else ""
         environ = {**env.environ, "PYTHONHASHSEED": "0"}

@@ -45,6 +45,11 @@ class AddressKeyManager(models.Manager["AddressKey"]):
         loaded = load_data_keys(stored.values())
         return [loaded.get(stored[own[0]]) for own in indexes]
 
+    def existing(self, send: Addresses) -> int | None:
+        """Returns the id of the key of the first address that a send names; None without one."""
+        index = next(address_index(kind, text) for kind, text in send.items())
+        return self._stored([index]).get(index)
+
     def _stored(self, indexes: Iterable[str]) -> dict[str, int]:
         rows = self.filter(index__in=list(indexes)).order_by("-key_id")
         return dict(rows.values_list("index", "key_id"))  # the first key of an address wins

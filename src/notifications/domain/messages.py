@@ -57,6 +57,8 @@ class Attachment:
     filename: str
     content_type: str
     content: bytes
+    #: Several messages have it. A file of one person is not held longer than its message.
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from notifications.domain.channels import Channel
 from notifications.domain.errors import TemplateFault
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
+from notifications.domain.redaction import Known, redacted
 from notifications.engine.admission import afford
 from notifications.engine.content import content_of, files_of, headers_of, locale_of, sender_of
 from notifications.engine.shared_rows import category_facts
@@ -204,6 +205,7 @@ def _ready(
         work.facts.limits.get(message.id, ()) if work.facts.limits else (),
         "" if decision.reason == "allowed" else decision.reason,
         key=work.facts.key_of(message),
+        names=work.facts.names_of(message),
     )
 
 
@@ -254,9 +256,18 @@ def _count_uses(work: Slice) -> None:
 
 
 def _fail_render(work: Slice, message: PendingMessage, fault: TemplateFault) -> None:
-    result = SendResult(Verdict.FAILED, error=fault.detail, error_code=fault.code)
+    known = Known(names=work.facts.names_of(message))
+    detail = redacted(fault.detail, known)
+    result = SendResult(Verdict.FAILED, error=detail, error_code=fault.code)
     trail = trails((work.at, "failed", fault.code))
-    work.settled(message, MessageStatus.FAILED, trail=trail, result=result, dead_code=fault.code)
+    work.settled(
+        message,
+        MessageStatus.FAILED,
+        trail=trail,
+        result=result,
+        dead_code=fault.code,
+        key=work.facts.key_of(message),
+    )
 
 
 def _outbound(

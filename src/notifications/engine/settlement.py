@@ -11,6 +11,7 @@ from notifications.delivery.retry import RetryAt, decide_retry
 from notifications.domain.counts import one_more
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import NOT_CALLED, SendResult, Verdict, blames_service
+from notifications.domain.redaction import known_of, redacted_result
 from notifications.engine.values import Ready
 from notifications.infra import ports
 from notifications.infra.crypto import seal_json
@@ -60,6 +61,8 @@ def settle(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
 
     It reads no database, because it runs in the event loop where results arrive.
     """
+    if result.error or result.error_code or result.parts:
+        result = redacted_result(result, known_of(item.outbound, item.names))
     attempts = one_more(item.message.attempts)
     if result.verdict in (Verdict.SENT, Verdict.DELIVERED):
         status = MessageStatus(result.verdict.value)

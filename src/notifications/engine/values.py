@@ -41,6 +41,8 @@ class Ready:
     key: Key | None = None
     #: The cost of an SMS in millionths, where there is a daily spend.
     cost: int = 0
+    #: The names of its person, which error texts must not have.
+    names: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -26,13 +26,15 @@ class ByteCache(Generic[K, V]):
         self._values: OrderedDict[K, V] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: K, make: Callable[[], V]) -> V:
-        """Returns the value of a key. A missing value is made; errors of `make` are raised."""
+    def find(self, key: K) -> V | None:
+        """Returns the value of a key; None where it is not stored."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
-                return self._values[key]
-        made = make()
+            return self._values.get(key)
+
+    def put(self, key: K, made: V) -> None:
+        """Stores the value of a key, in place of those that were not used for longest."""
         with self._lock:
             if key not in self._values and self._size(made) <= self._most:
                 self._values[key] = made
@@ -40,6 +42,14 @@ class ByteCache(Generic[K, V]):
             while self._held > self._most:
                 _, gone = self._values.popitem(last=False)
                 self._held -= self._size(gone)
+
+    def get(self, key: K, make: Callable[[], V]) -> V:
+        """Returns the value of a key. A missing value is made; errors of `make` are raised."""
+        found = self.find(key)
+        if found is not None:
+            return found
+        made = make()
+        self.put(key, made)
         return made
 
     def clear(self) -> None:

@@ -18,18 +18,14 @@ from django.db import transaction
 
 from directory.keys import load_keys_of_people
 from directory.models import AddressKey
-from notifications.domain.channels import (
-    KIND_OF_ADDRESS,
-    Lane,
-    Priority,
-    lane_for,
-)
+from notifications.domain.channels import KIND_OF_ADDRESS, Lane, Priority, lane_for
 from notifications.domain.identifiers import public_id
 from notifications.domain.messages import Attachment
 from notifications.infra import clock, ports
 from notifications.infra.crypto import seal_json
 from notifications.infra.database import commits
 from notifications.infra.process import wakeups
+from notifications.intake.attachments import key_for_files
 from notifications.intake.request import Terms
 from notifications.models import Job, StoredAttachment, reserve_keys
 from notifications.models.delivery.hot import MESSAGES, NOTIFICATIONS, hot
@@ -136,8 +132,10 @@ def accept(
     follow it. A job that is not stored yet is stored with the keys of its messages.
     """
     due_at = _due_at(intent.terms, now)
-    if _has_texts(intent, targets, job):
+    files = intent.terms.attachments
+    if _has_texts(intent, targets, job) or (files and len(targets) == 1):
         targets = _with_keys(targets)
+    file_key = key_for_files([each.data_key for each in targets]) if files else None
     with transaction.atomic(savepoint=False):
         wanted = sum(len(target.channels) - (target.key is not None) for target in targets)
         reserved = reserve_keys(wanted) if wanted else []
@@ -148,8 +146,8 @@ def accept(
         rows = _Rows(intent, now=now, job_id=job.pk if job else None)
         for target in targets:
             rows.add(target, keys)
-        if intent.terms.attachments:
-            rows.attach(intent.terms.attachments, due_at=due_at or now)
+        if file_key is not None:
+            rows.attach(files, due_at=due_at or now, data_key=file_key)
         made = _batches(intent, rows.by_channel, due_at)
         messages = _insert(rows.notifications, rows.messages, made)
         if job is None and rows.notifications:  # one proves all: they are committed together
@@ -368,10 +366,11 @@ class _Rows:
                 )
             )
 
-    def attach(self, files: Sequence[Attachment], *, due_at: datetime) -> None:
+    def attach(self, files: Sequence[Attachment], *, due_at: datetime, data_key: Key) -> None:
         """Stores each file once and names the files in every row."""
         keys = [row[0] for row in self.notifications]
-        names = StoredAttachment.objects.store(files, keys=keys, due_at=due_at)
+        store = StoredAttachment.objects.store
+        names = store(files, keys=keys, due_at=due_at, data_key=data_key)
         options = json.dumps({**self._options, "attachments": names})
         place = NOTIFICATION_COLUMNS.index("options")
         self.notifications = [

@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from notifications.domain.messages import TYPE_PARAMETER, Attachment
 from notifications.infra.conf import environment
 from notifications.intake.fields import Fields
+from vault.cells import Key
+from vault.models import DataKey
+from vault.store import create_keys
 
 MAX_ATTACHMENTS = 10
 _LONGEST_NAME = 200
@@ -36,6 +39,17 @@ def read_attachments(inner: Fields) -> tuple[Attachment, ...]:
         detail = f"are {total:,} bytes together and may be {most:,}: send a link instead"
         inner.add_error("attachments", "attachments_too_large", detail)
     return tuple(found)
+
+
+def key_for_files(own: Sequence[Key | None]) -> Key | None:
+    """Returns the data key for the files of a request: of its only recipient, else a new one.
+
+    own: the key of each recipient. None where the only one was erased: nothing may be stored.
+    """
+    if len(own) == 1:
+        return own[0]
+    (made,) = create_keys(1, DataKey.Kind.FILE)
+    return made
 
 
 def check_carried(fields: Fields, channels: tuple[str, ...], options: Mapping[str, Any]) -> None:

@@ -56,6 +56,7 @@ from notifications.models.operations.operators import (
     WriteProbe,
 )
 from notifications.models.operations.queued_task import QueuedTask
+from notifications.models.operations.sealing import SealingProgress
 from notifications.models.operations.status_webhook import (
     StatusEvent,
     WebhookDelivery,
@@ -78,7 +79,7 @@ from notifications.models.people.refusal import RefusedSend
 from notifications.models.providers.callback import ProviderCallback
 from notifications.models.providers.provider_config import ProviderConfig
 from notifications.models.providers.provider_flow import ChatFlow, ProviderFlow
-from notifications.models.providers.sms import InboundSms, SmsCharge, SmsSpend
+from notifications.models.providers.sms import InboundSender, InboundSms, SmsCharge, SmsSpend
 from notifications.models.retention.progress import RetentionLeftover, RetentionProgress
 from notifications.models.sources.broadcast import (
     Broadcast,
@@ -126,6 +127,7 @@ __all__ = [
     "ExportState",
     "FrequencyCount",
     "IdempotencyKey",
+    "InboundSender",
     "InboundSms",
     "InstallationState",
     "ItemFault",
@@ -162,6 +164,7 @@ __all__ = [
     "ScheduleOccurrence",
     "ScheduleSeries",
     "ScheduledStatus",
+    "SealingProgress",
     "SeriesStatus",
     "SmsCharge",
     "SmsSpend",

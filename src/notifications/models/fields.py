@@ -94,13 +94,25 @@ class SealedJSONField(BinaryBase):
     def get_prep_value(self, value: Any) -> Any:
         if value is None or isinstance(value, bytes):
             return value
-        return seal(json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False).encode())
+        return seal(_encoded(value))
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        """Seals under the key that the row names by `cell_key()`, where its model has one."""
+        value = super().pre_save(model_instance, add)
+        find = getattr(model_instance, "cell_key", None)
+        if value is None or isinstance(value, bytes) or find is None:
+            return value
+        return seal(_encoded(value), find())
 
     def to_python(self, value: Any) -> Any:
         return value
 
     def value_to_string(self, obj: models.Model) -> str:
         return json.dumps(self.value_from_object(obj), cls=DjangoJSONEncoder)
+
+
+def _encoded(value: Any) -> bytes:
+    return json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False).encode()
 
 
 class ListsText(models.Func):
@@ -118,6 +130,16 @@ class ListsText(models.Func):
     def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, tuple[Any, ...]]:
         column, params = compiler.compile(self.source_expressions[0])
         return self.sqlite_template.format(column), (*params, self._text)
+
+
+class CellHead(models.Func):
+    """The first nine bytes of a sealed column, which name the data key of its cell.
+
+    Its text has no bound values, so that both databases use an index over it.
+    """
+
+    template = "substr(%(expressions)s, 1, 9)"
+    output_field = models.BinaryField()
 
 
 class AliasOfForeignKey(AliasBase):

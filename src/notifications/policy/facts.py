@@ -50,6 +50,7 @@ TEST_PERIOD = "test:"
 
 _ZONE = USER_COLUMNS.index("timezone")
 _ACTIVE = len(USER_COLUMNS)
+_NAMES = slice(USER_COLUMNS.index("username"), USER_COLUMNS.index("last_name") + 1)
 _NO_CIRCUMSTANCES = Circumstances([], {}, {}, {})
 TermsOf = Callable[[int], CategoryTerms]
 
@@ -128,6 +129,11 @@ class SliceFacts:
         if message.user_id is None:
             return self.keys.get(key_id_of(message.address) or 0)
         return self.people_keys.get(message.user_id)
+
+    def names_of(self, message: PendingMessage) -> tuple[str, ...]:
+        """Returns the username, email and names of a message's person; empty without one."""
+        row = self.users.get(message.user_id or 0)
+        return row[_NAMES] if row else ()
 
     def preferences_for(self, user_id: int, channel: str, terms: CategoryTerms) -> PreferenceState:
         """Returns the preference state of a person; the defaults for a person without a choice."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -10,8 +11,10 @@ from django.db import transaction
 from django.db.models import Value
 from django.db.models.functions import Coalesce, NullIf
 
+from directory.models import User
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.receipts import CLOSES, SETTLES, STATUS_OF, Receipt, ReceiptKind
+from notifications.domain.redaction import Known, redacted
 from notifications.domain.status_events import KIND_OF_FACT
 from notifications.infra import telemetry
 from notifications.models import (
@@ -44,9 +47,13 @@ class Applied(StrEnum):
 
 def apply_receipt(receipt: Receipt, *, provider: str, now: datetime) -> Applied:
     """Applies one receipt in a transaction of its own. A second application changes nothing."""
+    return apply_to(find_message(receipt, provider=provider), receipt, provider=provider, now=now)
+
+
+def apply_to(key: int | None, receipt: Receipt, *, provider: str, now: datetime) -> Applied:
+    """Does the same for a receipt whose message was found. key: None for an unknown message."""
     if receipt.kind in _OF_NO_STATUS or receipt.reference.startswith(_TRIAL):
         return Applied.NOTHING
-    key = find_message(receipt, provider=provider)
     if key is None:
         return Applied.UNKNOWN
     with transaction.atomic():
@@ -55,6 +62,7 @@ def apply_receipt(receipt: Receipt, *, provider: str, now: datetime) -> Applied:
         message.refresh_from_db()
         if _is_in_flight(message):
             return Applied.LATER
+        receipt = _redacted(receipt, message)
         if not _move(message, receipt, provider=provider, now=now):
             _write_event(message, receipt, provider=provider, at=now)
         _write_status_event(message, receipt, provider=provider, at=now)
@@ -63,8 +71,25 @@ def apply_receipt(receipt: Receipt, *, provider: str, now: datetime) -> Applied:
     return Applied.APPLIED
 
 
+def _redacted(receipt: Receipt, message: NotificationMessage) -> Receipt:
+    """Returns a receipt whose stored texts have no addresses, tokens and names."""
+    if not (receipt.code or receipt.detail):
+        return receipt
+    user = User.objects.filter(pk=message.user_id or 0).first()
+    names = [user.username, user.email, user.first_name, user.last_name] if user else []
+    given = [user.phone_number, user.telegram_id] if user else []
+    if message.user_id is None:
+        given = [str(each) for each in (message.notification.address or {}).values()]
+    known = Known([receipt.address, *given], (), names)
+    return replace(
+        receipt, code=redacted(receipt.code, known), detail=redacted(receipt.detail, known)
+    )
+
+
 def find_message(receipt: Receipt, *, provider: str) -> int | None:
     """Returns the message of a receipt: by our reference, else by the vendor's id."""
+    if receipt.reference.startswith(_TRIAL):
+        return None
     found = _by_reference(receipt.reference)
     if found is None and receipt.provider_message_id:
         attempts = DeliveryAttempt.objects.filter(provider_message_id=receipt.provider_message_id)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from django.db import connections
 
 from directory.importing import import_users
 from directory.models import AddressKey, ContactPoint, Device, SearchToken, Suppression, User
@@ -24,7 +23,8 @@ from notifications.models import (
     NotificationMessage,
 )
 from tests.integration.api.conftest import send_body
-from tests.integration.factories import make_template, make_user
+from tests.integration.factories import make_user
+from tests.integration.privacy.conftest import texts_of_database
 from vault.models import DataKey, ErasedKey
 from vault.store import erase_keys
 
@@ -43,21 +43,6 @@ def person():
     )
     Device.objects.create(user=user, token="token-of-z")
     return user
-
-
-def texts_of_database() -> str:
-    """Everything that the rows of both databases have, as text."""
-    found = []
-    for connection in connections.all():
-        with connection.cursor() as cursor:
-            for table in connection.introspection.table_names(cursor):
-                cursor.execute(f'SELECT * FROM "{table}"')
-                for row in cursor.fetchall():
-                    found += [
-                        bytes(v).decode("latin-1") if isinstance(v, bytes | memoryview) else str(v)
-                        for v in row
-                    ]
-    return "\n".join(found)
 
 
 def erase(user, reason="request of 3 May"):
@@ -161,28 +146,6 @@ def test_a_hold_stops_sending_and_delays_the_erasure(person, frozen):
     assert erase_due(now=frozen.now) == 1
     assert not User.objects.filter(pk=person.pk).exists()
     assert Erasure.objects.get().state == "done"
-
-
-def test_an_address_without_a_user_is_erased(frozen):
-    make_template("test.plain", email_body_template="{{ amount }}")
-    body = {
-        "template_path": "test.plain",
-        "to": {"email": "stranger@example.org"},
-        "channel": "email",
-        "context": {"amount": 5},
-    }
-    sent = NotificationService().send(body=body, caller=SYSTEM)
-    notification = Notification.objects.get(uuid=sent.id)
-    assert notification.address == {"email": "stranger@example.org"}
-
-    body = EraseAddressBody(reason="asked", email="Stranger@example.org")
-    PrivacyService().erase_address(body=body, caller=SYSTEM)
-    assert erase_due(now=frozen.now) == 1
-
-    notification.refresh_from_db()
-    assert notification.address is None
-    assert notification.context is None
-    assert "stranger" not in texts_of_database()
 
 
 @pytest.mark.parametrize(

@@ -370,7 +370,7 @@ def test_a_files_part_is_built_once_for_many_mails(monkeypatch):
     build = mime._file_part
     monkeypatch.setattr(mime, "_file_part", lambda file: made.append(file) or build(file))
     mime._parts.clear()
-    files = (Attachment("a.bin", "application/pdf", b"x" * 10_000),)
+    files = (Attachment("a.bin", "application/pdf", b"x" * 10_000, shared=True),)
     for number in range(5):
         built(attachments=files, recipient=f"p{number}@example.org")
     assert made == list(files)

@@ -103,14 +103,15 @@ class Observer:
 
 @contextlib.contextmanager
 def bench_environment(
-    database: str, *, redis: bool = False, **settings: str
+    database: str, *, redis: bool = False, migrated: bool = True, **settings: str
 ) -> Iterator[BenchEnvironment]:
-    """Creates a migrated installation on `sqlite` or `postgres`, and removes it afterwards.
+    """Creates an installation on `sqlite` or `postgres`, and removes it afterwards.
 
-    settings: environment variables without their `CARILLON_`. When PREPARED is set, the database
-    is a copy of that folder's `sqlite` (a data folder) or `postgres` (a server's data).
+    migrated: whether the database has its tables. settings: environment variables without their
+    `CARILLON_`. When PREPARED is set, the database is a copy of that folder's `sqlite` (a data
+    folder) or `postgres` (a server's data).
     """
-    ready = Path(os.environ[PREPARED]) / database if PREPARED in os.environ else None
+    ready = Path(os.environ[PREPARED]) / database if PREPARED in os.environ and migrated else None
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="carillon-bench-")))
         environ = bare_environ()
@@ -129,7 +130,9 @@ def bench_environment(
             environ["CARILLON_REDIS_URL"] = stack.enter_context(RedisServer()).url
         made = BenchEnvironment(environ, folder, database_pid=pid)
         try:
-            if ready is None:
+            if not migrated:
+                Path(environ["CARILLON_DATA_DIR"]).mkdir()
+            elif ready is None:
                 made.run("migrate")
             elif database == "sqlite":
                 shutil.copytree(ready, environ["CARILLON_DATA_DIR"])

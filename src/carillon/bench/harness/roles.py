@@ -35,7 +35,7 @@ from carillon.bench.harness import (  # noqa: E402
     rawlimit,
     steering,
 )
-from carillon.bench.harness.records import ageingrole, auditrole  # noqa: E402
+from carillon.bench.harness.records import ageingrole, auditrole, migrationrole  # noqa: E402
 from directory.models import ContactPoint, User  # noqa: E402
 from notifications.delivery import base, provider_calls  # noqa: E402
 from notifications.delivery.base import NotificationChannelProvider  # noqa: E402
@@ -309,6 +309,8 @@ ROLES: dict[str, Callable[..., dict[str, Any]]] = {
         ageingrole.ageing_worker,
         ageingrole.live_messages,
         ageingrole.vacuum_pause,
+        migrationrole.readable_rows,
+        migrationrole.seal_old,
         crowd.audiences,
         crowd.crowd,
         crowd.launch,

@@ -135,7 +135,7 @@ def build_mail(
     top = "".join(lines).encode() + _TOP
     parts = _body_parts(text, html)
     if attachments:
-        files = [_parts.get(file, partial(_file_part, file)) for file in attachments]
+        files = [_part_of(file) for file in attachments]
         parts = (_MIXED_HEAD, *parts, *files, _MIXED_TAIL)
     return Mail(
         content=b"".join((top, *parts)),
@@ -159,6 +159,12 @@ def _body_parts(text: str, html: str) -> tuple[bytes, ...]:
 
 
 _parts: ByteCache[Attachment, bytes] = ByteCache(_CACHED_PART_BYTES, len)
+
+
+def _part_of(file: Attachment) -> bytes:
+    """Returns a file's part. The part of a file that many mails have is made once."""
+    make = partial(_file_part, file)
+    return _parts.get(file, make) if file.shared else make()
 
 
 def _file_part(file: Attachment) -> bytes:

@@ -254,7 +254,7 @@ def _redeem_code(user: User, kind: str, code: str, *, now: datetime, actor: str)
         _set_verified_address(user, kind, proof.address, now, actor=actor)
         proof.expires_at = now  # valid once; the count of sent codes stays
         proof.save(update_fields=["expires_at"])
-        return proof.address
+        return str(proof.address)
 
 
 def _set_verified_address(

@@ -10,11 +10,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from directory.models import AddressKey, ContactPoint, Suppression, User
 from directory.models.address_key import address_index
 from notifications.domain.errors import Conflict
 from notifications.features.privacy.holds import is_held
+from notifications.features.privacy.rows import messages_under
 from notifications.features.sending.cancel import withdraw
 from notifications.models import DigestItem, Erasure, NotificationMessage
 from notifications.models.audit.entries import record_erasure
@@ -51,15 +53,13 @@ def _begin(user: User, *, reason: str, actor: str, now: datetime) -> Erasure:
         next_at=now,
     )
     User.objects.filter(pk=user.pk).update(is_active=False)
-    rows = NotificationMessage.objects.filter(user_id=user.pk)
-    cancelled, in_flight = withdraw(rows, by=SOURCE, now=now)
+    _withdraw(erasure, NotificationMessage.objects.filter(user_id=user.pk), now=now)
     DigestItem.objects.filter(bucket__user_id=user.pk, bucket__closed_at=None).delete()
-    erasure.removed = {"messages_cancelled": cancelled}
-    erasure.in_flight = in_flight
     listed: list[Listed] = []
     if not held:
         erasure.key_ids = _keys_of(user)
         listed = _list_addresses(user)
+        _withdraw(erasure, messages_under(erasure.key_ids), now=now)
     erasure.save()
     record(erasure, listed, at=now)
     return erasure
@@ -72,13 +72,25 @@ def prepare_held(erasure: Erasure, *, now: datetime) -> None:
         with scope():
             erasure.key_ids = _keys_of(user)
             listed = _list_addresses(user)
+            _withdraw(erasure, messages_under(erasure.key_ids), now=now)
     erasure.state, erasure.next_at = Erasure.State.REQUESTED, now
     erasure.save()
     record(erasure, listed, at=now)
 
 
+def _withdraw(erasure: Erasure, rows: QuerySet[NotificationMessage], *, now: datetime) -> None:
+    """Cancels waiting messages, and notes how many, and which are in flight."""
+    cancelled, in_flight = withdraw(rows, by=SOURCE, now=now)
+    before = erasure.removed.get("messages_cancelled", 0)
+    erasure.removed = {**erasure.removed, "messages_cancelled": before + cancelled}
+    erasure.in_flight = [*erasure.in_flight, *in_flight]
+
+
 def erase_address(kind: str, address: str, *, reason: str, actor: str, now: datetime) -> Erasure:
-    """Suppresses an address without a user, so that nothing is sent, and stores the erasure."""
+    """Stops everything that waits for an address without a user, and stores the erasure.
+
+    The suppression prevents that a later journal names a message to it.
+    """
     with transaction.atomic():
         keys = AddressKey.objects.filter(index=address_index(kind, address))
         erasure = Erasure.objects.create(
@@ -90,7 +102,10 @@ def erase_address(kind: str, address: str, *, reason: str, actor: str, now: date
             next_at=now,
             key_ids=sorted(set(keys.values_list("key_id", flat=True))),
         )
-        record(erasure, [_list_address(kind, address)], at=now)
+        listed = _list_address(kind, address)
+        _withdraw(erasure, messages_under(erasure.key_ids), now=now)
+        erasure.save()
+        record(erasure, [listed], at=now)
     return erasure
 
 

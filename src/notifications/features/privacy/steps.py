@@ -16,7 +16,15 @@ from django.db.models import Exists, OuterRef, QuerySet
 from directory.models import AddressKey, User
 from notifications.features.background.items import Items
 from notifications.features.privacy.export.record_sections import is_session_of
-from notifications.features.retention.messages import delete_notifications
+from notifications.features.privacy.rows import notifications_under
+from notifications.features.retention.messages import (
+    ATTEMPTS,
+    EVENTS,
+    LATE,
+    LETTERS,
+    SANDBOX,
+    delete_notifications,
+)
 from notifications.infra import clock
 from notifications.models import (
     BroadcastChange,
@@ -30,11 +38,14 @@ from notifications.models import (
     IdempotencyKey,
     InboundSms,
     Notification,
+    ProviderCallback,
     RefusedSend,
     ScheduleMember,
     ScheduleSeries,
+    StoredAttachment,
     Work,
 )
+from notifications.models.delivery.hot import MESSAGES, NOTIFICATIONS
 from notifications.models.sources.error_texts import forget_recipient
 from vault.raw_files import truncate_logs, vacuum_keys
 from vault.store import erase_keys
@@ -68,18 +79,16 @@ def _go_on(erasure: Erasure, *, now: datetime, until: float) -> int:
         erase_keys(erasure.key_ids, at=now)
         erasure.state, erasure.keys_erased_at = Erasure.State.KEYS_ERASED, now
         erasure.save(update_fields=["state", "keys_erased_at"])
-    removed = Counter(erasure.removed)
     finished = (
         not _is_uncounted(erasure.user_id)
-        and _delete_rows(erasure, removed, until)
+        and _delete_rows(erasure, until)
         and _is_out_of_files(erasure, now)
     )
-    erasure.removed = dict(removed)
     if finished:
         erasure.state, erasure.finished_at = Erasure.State.DONE, now
     else:
         erasure.next_at = now + _PAUSE if clock.monotonic() < until else now
-    erasure.save(update_fields=["state", "finished_at", "removed", "next_at"])
+    erasure.save(update_fields=["state", "finished_at", "next_at"])
     return int(finished)
 
 
@@ -100,36 +109,64 @@ def _is_uncounted(user_id: int | None) -> bool:
     return BroadcastChange.objects.filter(broadcast_id__in=theirs).exists()
 
 
-def _delete_rows(erasure: Erasure, removed: Counter[str], until: float) -> bool:
+def _delete_rows(erasure: Erasure, until: float) -> bool:
     """Deletes rows in parts until a monotonic time; returns whether none is left."""
     for step in _steps(erasure):
-        while found := step():
-            removed.update(found)
+        while _do_part(erasure, step):
             if clock.monotonic() > until:
                 return False
     return True
 
 
+def _do_part(erasure: Erasure, step: Callable[[], Counter[str]]) -> bool:
+    """Deletes a part and counts it in the certificate, in one transaction."""
+    with transaction.atomic():
+        found = step()
+        if found:
+            erasure.removed = dict(Counter(erasure.removed) + found)
+            erasure.save(update_fields=["removed"])
+    return bool(found)
+
+
+_NAMES = {
+    NOTIFICATIONS: "notifications",
+    MESSAGES: "messages",
+    ATTEMPTS: "attempts",
+    EVENTS: "events",
+    LATE: "late_results",
+    LETTERS: "dead_letters",
+    SANDBOX: "sandbox_messages",
+}
+"""How a certificate names what goes with a notification."""
+_UNDER_KEYS: tuple[Any, ...] = (RefusedSend, InboundSms, ProviderCallback, StoredAttachment)
+"""Models whose rows name the data key that seals them."""
+
+
 def _steps(erasure: Erasure) -> list[Callable[[], Counter[str]]]:
-    keys = AddressKey.objects.filter(key_id__in=erasure.key_ids)
+    ids = erasure.key_ids
+    under = [partial(_delete, model.objects.filter(key_id__in=ids)) for model in _UNDER_KEYS]
+    keys = AddressKey.objects.filter(key_id__in=ids)
+    of_addresses = [partial(_delete_notifications, notifications_under(ids)), *under]
     if erasure.user_id is None:
-        return [lambda: _delete(keys)]
+        return [*of_addresses, partial(_delete, keys)]
     user_id = erasure.user_id
     return [
-        lambda: _delete_notifications(user_id),
-        lambda: _delete(DigestBucket.objects.filter(user_id=user_id)),
-        lambda: _delete(RefusedSend.objects.filter(user_id=user_id)),
-        lambda: _delete(FrequencyCount.objects.filter(user_id=user_id)),
-        lambda: _delete(IdempotencyKey.objects.filter(principal=f"user:{user_id}")),
-        lambda: _delete(DataExportPart.objects.filter(export__user_id=user_id)),
-        lambda: _delete(DataExport.objects.filter(user_id=user_id)),
-        lambda: _delete(_own_series(user_id)),
-        lambda: _forget_errors(user_id),
+        partial(_delete_notifications, Notification.objects.filter(user_id=user_id)),
+        *of_addresses,
+        partial(_delete, DigestBucket.objects.filter(user_id=user_id)),
+        partial(_delete, RefusedSend.objects.filter(user_id=user_id)),
+        partial(_delete, FrequencyCount.objects.filter(user_id=user_id)),
+        partial(_delete, IdempotencyKey.objects.filter(principal=f"user:{user_id}")),
+        partial(_delete, DataExportPart.objects.filter(export__user_id=user_id)),
+        partial(_delete, DataExport.objects.filter(user_id=user_id)),
+        partial(_delete, _own_series(user_id)),
+        partial(_forget_errors, user_id),
         lambda: _count(admin_names=_forget_names(user_id)),
         lambda: _count(consent_ips=ConsentRecord.objects.forget_addresses(user_id)),
-        *_walks(user_id),
-        lambda: _delete(keys),
-        lambda: _delete(User.objects.filter(pk=user_id)),
+        partial(_delete, InboundSms.objects.filter(senders__user_id=user_id)),
+        _walk_sessions(user_id),
+        partial(_delete, keys),
+        partial(_delete, User.objects.filter(pk=user_id)),
     ]
 
 
@@ -153,11 +190,9 @@ def _forget_names(user_id: int) -> int:
     return rows.exclude(object_repr="").update(object_repr="")
 
 
-def _walks(user_id: int) -> list[Callable[[], Counter[str]]]:
-    """Returns the steps that read a whole table in pages: no index finds the person's rows."""
-    texts = _Walk(InboundSms.objects.all(), lambda row: user_id in row.users, "inbound_sms")
-    sessions = _Walk(Session.objects.all(), lambda row: is_session_of(row, user_id), "sessions")
-    return [texts.step, sessions.step]
+def _walk_sessions(user_id: int) -> Callable[[], Counter[str]]:
+    """Returns the step that reads all sessions in pages: no index finds those of a person."""
+    return _Walk(Session.objects.all(), lambda row: is_session_of(row, user_id), "sessions").step
 
 
 class _Walk:
@@ -182,14 +217,13 @@ class _Walk:
         return self._rows if self._last is None else self._rows.filter(pk__gt=self._last)
 
 
-def _delete_notifications(user_id: int) -> Counter[str]:
-    rows = Notification.objects.filter(user_id=user_id)
+def _delete_notifications(rows: QuerySet[Notification]) -> Counter[str]:
     keys = list(rows.order_by("pk").values_list("pk", flat=True)[:_AT_ONCE])
     if not keys:
         return Counter()
     with transaction.atomic():
-        delete_notifications(keys)
-    return Counter(notifications=len(keys))
+        counts = delete_notifications(keys)
+    return Counter({_NAMES[table]: count for table, count in counts.items()})
 
 
 def _delete(rows: QuerySet[Any]) -> Counter[str]:

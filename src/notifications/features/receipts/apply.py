@@ -17,11 +17,12 @@ from notifications.domain import counts
 from notifications.domain.receipts import Receipt
 from notifications.engine.shared_rows import refresh_accounts
 from notifications.features.background.items import Items
+from notifications.features.receipts.owners import seal_call
 from notifications.infra import telemetry
 from notifications.infra.conf import environment
 from notifications.models import ItemFault, ProviderCallback, Work
 from notifications.models.fields import one_more
-from notifications.recording.receipts import Applied, apply_receipt
+from notifications.recording.receipts import Applied, apply_to, find_message
 
 log = structlog.get_logger("carillon.receipts")
 _AT_ONCE = 1000
@@ -61,7 +62,7 @@ def _apply_one(key: int, now: datetime) -> int:
         if callback is None:  # another process applies it, or has applied it
             return 0
         _apply(callback, now)
-        callback.save(update_fields=["state", "result", "tries", "next_at"])
+        callback.save(update_fields=["state", "result", "tries", "next_at", "call", "key_id"])
     return 1
 
 
@@ -78,6 +79,9 @@ def _failed(key: int, fault: ItemFault) -> None:
 
 def _apply(callback: ProviderCallback, now: datetime) -> None:
     callback.tries = counts.one_more(callback.tries)
+    if callback.call is None:  # the person was erased meanwhile; the row follows
+        _finish(callback, _State.NOTHING, "")
+        return
     try:
         receipts = callback_reader(callback.provider).read(IncomingCall.from_json(callback.call))
         for receipt in receipts:
@@ -87,7 +91,11 @@ def _apply(callback: ProviderCallback, now: datetime) -> None:
         _finish(callback, _State.UNREADABLE, str(error))
         return
     provider = callback.provider
-    found = [apply_receipt(receipt, provider=provider, now=now) for receipt in receipts]
+    keys = [find_message(receipt, provider=provider) for receipt in receipts]
+    found = [
+        apply_to(key, receipt, provider=provider, now=now)
+        for key, receipt in zip(keys, receipts, strict=True)
+    ]
     kinds = ", ".join(sorted({str(receipt.kind) for receipt in receipts}))
     if Applied.LATER in found:
         _retry(callback, now, min(_SOON_S * 2 ** min(callback.tries, 6), 60))
@@ -100,6 +108,7 @@ def _apply(callback: ProviderCallback, now: datetime) -> None:
         telemetry.count_receipts(provider, [str(receipt.kind) for receipt in receipts])
         state = _State.APPLIED if Applied.APPLIED in found else _State.NOTHING
         _finish(callback, state, kinds)
+    seal_call(callback, keys)
 
 
 def _check(receipt: Receipt) -> None:

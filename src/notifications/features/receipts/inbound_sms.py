@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, NamedTuple
 
@@ -10,7 +10,8 @@ import msgspec
 import structlog
 from django.db import transaction
 
-from directory.models import ContactPoint, Suppression, normalise_address
+from directory.keys import load_keys_of_people
+from directory.models import AddressKey, ContactPoint, Suppression, normalise_address
 from notifications.delivery.callbacks.base import CallbackUnreadable, IncomingCall
 from notifications.delivery.callbacks.inbound import InboundText
 from notifications.delivery.registry import INBOUND, inbound_reader
@@ -21,8 +22,11 @@ from notifications.engine.shared_rows import refresh_accounts
 from notifications.features.access.service import check_operator
 from notifications.features.preferences.consents import write_entry
 from notifications.infra.conf import environment
+from notifications.infra.crypto import seal_json
 from notifications.infra.field_types import choice
-from notifications.models import InboundSms
+from notifications.models import InboundSender, InboundSms
+from notifications.models.fields import EMPTIED
+from vault.cells import Key
 
 log = structlog.get_logger("carillon.sms")
 
@@ -126,16 +130,22 @@ class InboundSmsService:
             points = ContactPoint.objects.filter(kind=_PHONE, address=number)
             users = sorted(points.values_list("user_id", flat=True))
             content = {"from": number, "to": found.recipient, "text": found.text}
-            _, made = InboundSms.objects.get_or_create(
+            key = key_of_sender(users, number)
+            text, made = InboundSms.objects.get_or_create(
                 provider=provider,
                 provider_message_id=found.provider_message_id,
                 defaults={
                     "keyword": keyword,
-                    "content": content,
+                    "content": EMPTIED if key is None else seal_json(content, key),
+                    "key_id": key.id if key else None,
                     "users": users,
                     "received_at": now,
                 },
             )
+            if made:
+                InboundSender.objects.bulk_create(
+                    InboundSender(text=text, user_id=user_id) for user_id in users
+                )
             if made and keyword in (Keyword.STOP, Keyword.START):
                 granted = keyword is Keyword.START
                 if granted:
@@ -161,6 +171,16 @@ def _response_of(row: InboundSms) -> InboundSmsResponse:
         users=row.users,
         received_at=row.received_at,
     )
+
+
+def key_of_sender(users: Sequence[int], number: str) -> Key | None:
+    """Returns the key for a text: of the only user with the number, else of the number.
+
+    None where it was erased.
+    """
+    if len(users) == 1:
+        return load_keys_of_people(users).get(users[0])
+    return AddressKey.objects.for_sends([{_PHONE: number}])[0]
 
 
 def _stop(number: str) -> None:

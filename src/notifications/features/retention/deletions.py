@@ -6,15 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from notifications.features.retention.holds import held_users
 from notifications.features.retention.rules import IndexedRule
 from notifications.features.retention.steps import Deletion, Step
 from notifications.infra import clock
-from notifications.models import InboundSms, StoredAttachment
-
-_PAGE = 1_000
+from notifications.models import InboundSender, InboundSms, StoredAttachment
 
 
 def oldest(rows: QuerySet[Any]) -> Deletion:
@@ -73,15 +71,5 @@ def without_held(rule: IndexedRule, rows: QuerySet[Any]) -> QuerySet[Any]:
         return rows.exclude(**{f"{rule.user}__in": held})
     if rows.model is not InboundSms:
         return rows
-    return rows.exclude(pk__in=_texts_of(rows, held))
-
-
-def _texts_of(rows: QuerySet[Any], held: frozenset[int]) -> list[int]:
-    """Returns the incoming SMS among `rows` from numbers of these users. Reads them in pages."""
-    found: list[int] = []
-    pages = rows.order_by("pk").values_list("pk", "users")
-    last = 0
-    while page := list(pages.filter(pk__gt=last)[:_PAGE]):
-        last = page[-1][0]
-        found += [key for key, people in page if not held.isdisjoint(people)]
-    return found
+    senders = InboundSender.objects.filter(text_id=OuterRef("pk"), user_id__in=held)
+    return rows.exclude(Exists(senders))

@@ -111,12 +111,14 @@ def without_open(rows: QuerySet[Notification]) -> QuerySet[Notification]:
     return rows.exclude(Exists(messages.filter(waits))).exclude(user_id__in=held_users())
 
 
-def delete_notifications(keys: Sequence[int]) -> None:
+def delete_notifications(keys: Sequence[int]) -> Counter[str]:
     """Deletes notifications with all rows of their messages, whatever their states.
+
+    Returns how many rows it deleted, by table.
 
     Runs in the transaction in which the caller has locked them.
     """
-    _delete(Ended(list(keys), [row[0] for row in _messages_of(keys)], []), only="true")
+    return _delete(Ended(list(keys), [row[0] for row in _messages_of(keys)], []), only="true")
 
 
 def _aged(key: int, created_at: datetime, scheduled_at: datetime, category_id: int) -> Aged:

@@ -56,6 +56,8 @@ STAYS: Mapping[str, str] = {
     "notifications.BroadcastChange": _LIVE,
     "notifications.PeriodicLoop": _STATE,
     "notifications.RetentionProgress": _STATE,
+    "notifications.SealingProgress": _STATE,
+    "notifications.InboundSender": "it goes with its incoming SMS",
     "notifications.RetentionLeftover": _LIVE,
     "notifications.ConsentRecord": _EVIDENCE,
     "notifications.Erasure": "evidence: the certificate of an erasure",

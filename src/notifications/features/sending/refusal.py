@@ -8,9 +8,9 @@ from datetime import datetime
 
 import msgspec
 
-from directory.models import User, normalise_address
+from directory.models import AddressKey, User, normalise_address
 from directory.models.contact import ContactAddress
-from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
+from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, KIND_OF_ADDRESS, Channel
 from notifications.domain.errors import Refused
 from notifications.engine.shared_rows import category_facts
 from notifications.infra.crypto import seal_json
@@ -61,6 +61,7 @@ def check_open(
         return found
     stored = RefusedSend.objects.create(
         user_id=target.user_id,
+        key_id=_key_id_of(target),
         category=intent.category_key,
         template_path=intent.terms.template_path,
         reasons=found.reasons,
@@ -73,6 +74,12 @@ def check_open(
         reasons=found.reasons,
         decision_id=str(stored.uuid),
     )
+
+
+def _key_id_of(target: SendTarget) -> int | None:
+    """Returns the id of the key of a target's address; None for a user or an erased address."""
+    given = {KIND_OF_ADDRESS[name]: text for name, text in (target.address or {}).items()}
+    return AddressKey.objects.existing(given) if given else None
 
 
 def predict_by(

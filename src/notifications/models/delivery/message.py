@@ -24,6 +24,7 @@ from notifications.models.delivery.event import MessageEvent
 from notifications.models.delivery.notification import Notification, system_category
 from notifications.models.fields import MessageKeyField, SealedJSONField
 from notifications.models.operations.status_webhook import StatusEvent
+from vault.cells import Key
 
 
 def choices_of(enum: type[Any]) -> list[tuple[Any, str]]:
@@ -98,6 +99,10 @@ class NotificationMessage(models.Model):
 
     def __str__(self) -> str:
         return f"message {self.pk} ({self.channel})"
+
+    def cell_key(self) -> Key | None:
+        """Returns the data key of its notification's user or address."""
+        return self.notification.cell_key()
 
     def _part(self, name: str) -> Any:
         return (self.content or {}).get(name, "")

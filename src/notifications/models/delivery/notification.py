@@ -10,13 +10,22 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from directory.keys import load_keys_of_people
+from directory.models import AddressKey
+from notifications.domain.channels import KIND_OF_ADDRESS
 from notifications.domain.identifiers import public_id
 from notifications.domain.lifecycle import REACHED, MessageStatus, best_status
 from notifications.domain.messages import EXTRAS_KEY
 from notifications.infra import clock
 from notifications.models.content.category import Category
-from notifications.models.fields import AliasOfForeignKey, PublicIdField, SealedJSONField
+from notifications.models.fields import (
+    AliasOfForeignKey,
+    CellHead,
+    PublicIdField,
+    SealedJSONField,
+)
 from notifications.models.keys import reserve_keys
+from vault.cells import Key
 
 
 class ScheduledStatus(models.TextChoices):
@@ -150,6 +159,12 @@ class Notification(models.Model):
                 condition=Q(cancelled_at__isnull=False),
                 name="notification_cancelled",
             ),
+            # Finds what was sent to an address without a user by the key of the address.
+            models.Index(
+                CellHead("address"),
+                condition=Q(address__isnull=False),
+                name="notification_address_key",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -168,6 +183,13 @@ class Notification(models.Model):
         if self.uuid is None:
             self.uuid = public_id(self.pk, clock.epoch_ms(self.created_at))
         super().save(*args, **kwargs)
+
+    def cell_key(self) -> Key | None:
+        """Returns the data key of its user or its address; hot inserts load theirs together."""
+        if self.user_id is not None:
+            return load_keys_of_people([self.user_id]).get(self.user_id)
+        given = {KIND_OF_ADDRESS[name]: str(text) for name, text in (self.address or {}).items()}
+        return AddressKey.objects.for_sends([given])[0] if given else None
 
     @property
     def status(self) -> MessageStatus:

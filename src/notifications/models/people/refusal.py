@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
+from django.db.models import Q
 
 from notifications.domain.identifiers import public_id
 from notifications.infra import clock
@@ -21,6 +22,8 @@ class RefusedSend(models.Model):
     id = models.BigIntegerField(primary_key=True)
     uuid = PublicIdField(editable=False)
     user_id = models.BigIntegerField(null=True)
+    #: The data key of the address, for a send without a user; none for an erased address.
+    key_id = models.BigIntegerField(null=True)
     category = models.CharField(max_length=50)
     template_path = models.CharField(max_length=200, blank=True)
     #: By channel, in the order of the request.
@@ -28,6 +31,20 @@ class RefusedSend(models.Model):
     #: Who requested the send.
     actor = models.CharField(max_length=60)
     at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["user_id", "id"],
+                condition=Q(user_id__isnull=False),
+                name="refused_send_of_user",
+            ),
+            models.Index(
+                fields=["key_id", "id"],
+                condition=Q(key_id__isnull=False),
+                name="refused_send_of_address",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"refused send {self.uuid}"

@@ -68,7 +68,11 @@ class ProviderCallback(models.Model):
 
     provider = models.CharField(max_length=30)
     digest = models.CharField(max_length=64)
+    #: The raw call. It is sealed under the service's key until its message is known, then under the
+    #: key of the person or address. A call about several is emptied then: no single key fits it.
     call = SealedJSONField()
+    #: The data key that seals `call`; null while it is the service's own.
+    key_id = models.BigIntegerField(null=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
     result = models.CharField(max_length=200, blank=True)
     tries = models.SmallIntegerField(default=0)
@@ -88,6 +92,11 @@ class ProviderCallback(models.Model):
                 name="provider_callback_due",
             ),
             models.Index(fields=["received_at", "id"], name="provider_callback_old"),
+            models.Index(
+                fields=["key_id", "id"],
+                condition=Q(key_id__isnull=False),
+                name="provider_callback_key",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import ClassVar, NamedTuple
 
 from django.db import models, transaction
+from django.db.models import Q
 
 from notifications.models.fields import SealedJSONField
 
@@ -20,7 +21,9 @@ class InboundSms(models.Model):
     keyword = models.CharField(max_length=5)
     #: `from`, `to` and `text`.
     content = SealedJSONField()
-    #: The users who had the number then.
+    #: The data key that seals `content`: of the only user with the number, else of the number.
+    key_id = models.BigIntegerField(null=True)
+    #: The users who had the number then; InboundSender finds the texts of one of them.
     users = models.JSONField(default=list)
     received_at = models.DateTimeField(db_index=True)
 
@@ -30,9 +33,27 @@ class InboundSms(models.Model):
                 fields=["provider", "provider_message_id"], name="inbound_sms_once"
             )
         ]
+        indexes = [
+            models.Index(
+                fields=["key_id", "id"], condition=Q(key_id__isnull=False), name="inbound_sms_key"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"inbound SMS {self.pk} ({self.keyword})"
+
+
+class InboundSender(models.Model):
+    """A user who had the number of an incoming text when it arrived. It goes with the text."""
+
+    text = models.ForeignKey(InboundSms, on_delete=models.CASCADE, related_name="senders")
+    user_id = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["user_id", "text"], name="inbound_sender_user")]
+
+    def __str__(self) -> str:
+        return f"user {self.user_id} of inbound SMS {self.text_id}"
 
 
 class Charge(NamedTuple):

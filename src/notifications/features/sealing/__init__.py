@@ -1,0 +1,1 @@
+"""Seals what an older release stored readably, or under the service's key."""

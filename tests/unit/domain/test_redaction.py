@@ -1,0 +1,48 @@
+"""Error texts of vendors lose addresses, tokens and names, and stay readable."""
+
+from __future__ import annotations
+
+import pytest
+
+from notifications.domain.redaction import Known, redacted
+
+ANN = Known(
+    ["ann.lee@example.org", "+4915112345678", "123456789"],
+    ["fcm:APA91bH_x", "T-1"],
+    ["Ann", "O'Neill", "ann7"],
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ""),
+        ("550 5.1.1 user unknown", "550 5.1.1 user unknown"),
+        ("550 5.1.1 <ann.lee@example.org> unknown", "550 5.1.1 <[address]> unknown"),
+        ("ANN.LEE@EXAMPLE.ORG", "[address]"),
+        ("mail to bob@other.test bounced", "mail to [address] bounced"),
+        ("no such number +49 151 1234-5678", "no such number [address]"),
+        ("no such number 015112345678", "no such number [address]"),
+        ("no such number +49.151.1234.5678", "no such number [address]"),
+        ("chat 123456789 not found", "chat [address] not found"),
+        ("token fcm:APA91bH_x is gone", "token [token] is gone"),
+        ("token T-1 is gone, not T-12", "token [token] is gone, not T-12"),
+        ("token 8dJx2kq9LmN4pQ7rS1tU5vW3 expired", "token [token] expired"),
+        ("Dear Ann O'Neill, Annabel", "Dear [name] [name], Annabel"),
+        ("for ann7: code 21211", "for [name]: code 21211"),
+        ("see https://www.twilio.com/docs/errors/21211", None),
+        ("notifications.delivery.vendors.smtp.faults failed", None),
+        ("it failed on 2026-11-30 at 03:23:45", None),
+    ],
+)
+def test_what_identifies_a_person_is_replaced(text, expected):
+    assert redacted(text, ANN) == (text if expected is None else expected)
+
+
+def test_unknown_recipients_lose_what_has_the_form_of_an_address():
+    assert redacted("<a@b.test> +14155552671") == "<[address]> [address]"
+
+
+@pytest.mark.parametrize("letter", ["a", "1", "@", "-", "(", "a1", "1 ", "a@"])
+def test_a_long_text_is_cut(letter):
+    assert len(redacted(letter * 200_000, ANN)) <= 20_000
