@@ -100,8 +100,8 @@ def test_a_dead_contact_and_its_reason(person):
     assert DeadLetter.objects.get().last_error == REDACTED
 
 
-def test_an_address_without_a_user(person):
-    person.delete()
+def test_an_address_without_a_user(override_environment, frozen):
+    override_environment(email_provider="smtp")
     make_template("test.plain", email_body_template="{{ amount }}")
     body = {
         "template_path": "test.plain",

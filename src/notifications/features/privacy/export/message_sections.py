@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from notifications.features.privacy.export.paging import (
@@ -13,7 +13,6 @@ from notifications.features.privacy.export.paging import (
     by_key,
     by_time,
     columns,
-    walked,
 )
 from notifications.models import (
     Broadcast,
@@ -163,11 +162,9 @@ def frequency_counts(person: ExportedPerson, after: str) -> ExportPage:
 
 
 def received_texts(person: ExportedPerson, after: str) -> ExportPage:
-    def items(row: InboundSms) -> Iterable[dict[str, Any]]:
-        if person.user.pk in row.users:
-            yield columns(row, "provider provider_message_id keyword content received_at")
-
-    return walked(InboundSms.objects.all(), after, items)
+    rows = InboundSms.objects.filter(senders__user_id=person.user.pk)
+    names = "provider provider_message_id keyword content received_at"
+    return by_key(rows, after, lambda row: columns(row, names))
 
 
 def broadcasts_received(person: ExportedPerson, after: str) -> ExportPage:

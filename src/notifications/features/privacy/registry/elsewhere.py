@@ -54,6 +54,7 @@ CACHES: Mapping[str, str] = {
     "notifications.policy.preference_text.parse_preferences": "switches, without their person",
     "notifications.policy.preference_text.read_preference_state": "switches, without their person",
     "notifications.queue.batches.statements": _CODE,
+    "notifications.recording.outcomes._entry": "times, events and codes of trails",
     "notifications.rendering.engine.compiled_text": _ROWS,
     "notifications.rendering.language.formats._fixed": _LOCALE,
     "notifications.rendering.language.formats._money": _LOCALE,
@@ -90,13 +91,13 @@ REDIS: Mapping[str, str] = {
 """What each module writes to Redis."""
 
 LOG_FIELDS: Mapping[str, str] = {
-    "numbers of rows": "broadcast callback delivery endpoint item message_id notification series"
-    " task_id users version xact_id",
+    "numbers of rows": "broadcast callback delivery endpoint item message_id notification row"
+    " series task_id users version xact_id",
     "numbers of callers": "actor principal target",
     "codes and names of ours": "action at channel code error fate fix keyword loop loops method"
-    " reason source status task work zone place provider service",
+    " reason source status table task work zone place provider service",
     "counts and times": "after attempts batches before by committed count day deleted failures"
-    " leases limit messages ms of requests returncode seconds tries wall",
+    " leases limit looked_at messages ms of requests returncode seconds tries wall without_row",
     "processes": "owner pid port stack with_whom settings",
     "the request, without its query": "client host path request_id",
     "an exception; addresses in its text are replaced": "detail exc_info trace trace_id",

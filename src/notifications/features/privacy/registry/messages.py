@@ -33,7 +33,6 @@ MESSAGES: tuple[PersonalField, ...] = (
                 "the address, where there is no user",
                 Protection.ADDRESS_KEY,
                 left_out="it belongs to no user",
-                erasure=OnErasure.UNREADABLE,
                 keys="email phone telegram_id",
             ),
             "text": Column("the text of the caller", _SEALED, keys="title message data"),
@@ -141,7 +140,7 @@ MESSAGES: tuple[PersonalField, ...] = (
     ),
     *table(
         "notifications.InboundSms",
-        protection=_SERVICE,
+        protection=_SEALED,
         erasure=_DELETED,
         section="received_texts",
         columns={
@@ -154,6 +153,14 @@ MESSAGES: tuple[PersonalField, ...] = (
                 keys="[]",
             ),
         },
+    ),
+    *table(
+        "notifications.InboundSender",
+        protection=_READ,
+        erasure=_DELETED,
+        section="",
+        reason="the received texts show the same",
+        columns={"user_id": _NUMBER},
     ),
     *table(
         "notifications.ScheduleMember",
@@ -241,10 +248,10 @@ MESSAGES: tuple[PersonalField, ...] = (
     ),
     *table(
         "notifications.StoredAttachment",
-        protection=_SERVICE,
-        erasure=OnErasure.EXPIRES,
+        protection=_SEALED,
+        erasure=_DELETED,
         section="",
-        reason="the person received the file",
+        reason="the person received the file; one for several people has a key of its own",
         columns={"about": "the name of a file", "content": "a file"},
     ),
     *table(
@@ -252,7 +259,7 @@ MESSAGES: tuple[PersonalField, ...] = (
         protection=_SERVICE,
         erasure=OnErasure.EXPIRES,
         section="",
-        reason="no index finds the person in it, and its results are in the notifications",
+        reason="once its message is known it is under their key, and goes with it",
         columns={"call": Column("a raw receipt", keys="*")},
     ),
     *table(

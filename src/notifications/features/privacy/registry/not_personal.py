@@ -70,6 +70,7 @@ NOT_PERSONAL: Mapping[str, str] = {
     "notifications.FrequencyCount.channel": _CODE,
     "notifications.Job.kind": _CODE,
     "notifications.Job.source": _CALLER,
+    "notifications.SealingProgress.work": _PROCESS,
     "notifications.QueuedTask.task_id": "a random id",
     "notifications.QueuedTask.name": _PROCESS,
     "notifications.QueuedTask.claimed_by": _PROCESS,

@@ -68,7 +68,8 @@ DIRECTORY: tuple[PersonalField, ...] = (
         section="address_proofs",
         columns={
             "user_id": _NUMBER,
-            "address": "the address that waits for its code",
+            "sealed": Column("the address that waits for its code", _SEALED),
+            "address": _index("the address"),
             "code_hash": Column("the code", _HASHED, left_out=_CREDENTIAL),
         },
     ),
