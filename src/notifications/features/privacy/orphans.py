@@ -1,21 +1,29 @@
 """Deletes data keys without a row: a process died between the commit of a key and that of its row.
 
-Such a key seals nothing. Keys are looked at in their order, which is that of time, by two indexes.
+Such a key seals nothing. Keys are looked at in their order, which is that of time, by indexes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import structlog
+from django.db.models import Model
 
 from directory.models import AddressKey, User
-from notifications.models import InstallationState
+from notifications.models import InstallationState, StoredAttachment
 from vault.models import DataKey
 from vault.store import erase_keys, first_id_at
 
 AT_ONCE = 5_000
 """The most keys that one step looks at."""
+HOLDERS: Mapping[DataKey.Kind, type[Model]] = {
+    DataKey.Kind.PERSON: User,
+    DataKey.Kind.ADDRESS: AddressKey,
+    DataKey.Kind.FILE: StoredAttachment,
+}
+"""The model whose row holds a key of each kind, by its column `key_id`."""
 _AGE = timedelta(days=1)
 _AFTER_RESTORE = timedelta(days=7)
 _FEW = 20
@@ -42,7 +50,7 @@ class OrphanSweep:
         page = list(rows.order_by("pk").values_list("pk", flat=True)[:AT_ONCE])
         self._last = page[-1] if len(page) == AT_ONCE else 0
         orphans = set(page)
-        for model in (User, AddressKey):
+        for model in HOLDERS.values():
             used = model._default_manager.filter(key_id__in=page)
             orphans.difference_update(used.values_list("key_id", flat=True))
         if len(page) >= _FEW and len(orphans) > len(page) // 2:
