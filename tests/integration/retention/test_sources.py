@@ -20,6 +20,7 @@ from notifications.models import (
     DeliveryAttempt,
     DigestBucket,
     DigestItem,
+    InboundSender,
     InboundSms,
     Job,
     LateOutcome,
@@ -309,7 +310,7 @@ def test_a_hold_concerns_refused_sends_digests_and_inbound_sms(frozen: Any) -> N
     held, other = make_user().pk, make_user().pk
     for user in (held, other):
         RefusedSend.objects.create(user_id=user, category="c", reasons=[], actor="a", at=old)
-        InboundSms.objects.create(
+        text = InboundSms.objects.create(
             provider="twilio",
             provider_message_id=str(user),
             keyword="other",
@@ -317,6 +318,7 @@ def test_a_hold_concerns_refused_sends_digests_and_inbound_sms(frozen: Any) -> N
             users=[user],
             received_at=old,
         )
+        InboundSender.objects.create(text=text, user_id=user)
         DigestBucket.objects.create(
             user_id=user,
             channel="email",

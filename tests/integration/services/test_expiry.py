@@ -19,6 +19,8 @@ from notifications.features.retention.steps import Step, delete_expired
 from notifications.features.upkeep.maintenance import maintain
 from notifications.infra import clock
 from notifications.models import (
+    DataExport,
+    DataExportPart,
     DigestBucket,
     DigestItem,
     FrequencyCount,
@@ -42,6 +44,15 @@ from notifications.models import (
 pytestmark = pytest.mark.django_db
 Make = Callable[[int, Any], Model]
 OLD = timedelta(days=1_000)
+
+
+def export_that_lives() -> int:
+    """Returns the id of an export that does not expire in these tests."""
+    at = clock.now() + timedelta(days=1_000)
+    values = {"own": True, "state": "ready", "requested_at": at, "expires_at": at, "next_at": at}
+    return DataExport.objects.get_or_create(user_id=1, defaults=values)[0].pk
+
+
 ROWS: dict[str, tuple[type[Model], Make]] = {
     "idempotency_keys_deleted": (
         IdempotencyKey,
@@ -149,6 +160,22 @@ ROWS: dict[str, tuple[type[Model], Make]] = {
     "idle_services_deleted": (
         ProviderFlow,
         lambda n, at: ProviderFlow(service=f"webhook|{n}.{at:%y}", last_success_at=at),
+    ),
+    "exports_deleted": (
+        DataExport,
+        lambda n, at: DataExport(
+            user_id=n, own=False, state="ready", requested_at=at, expires_at=at, next_at=at
+        ),
+    ),
+    "export_parts_deleted": (
+        DataExportPart,
+        lambda n, at: DataExportPart(
+            export_id=export_that_lives(),
+            number=n + at.year * 10_000,
+            section="profile",
+            content=b"",
+            expires_at=at,
+        ),
     ),
     "attachments_deleted": (
         StoredAttachment,

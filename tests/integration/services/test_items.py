@@ -143,7 +143,7 @@ def receipt(frozen) -> Case:
     return Case(
         *keys,
         round=lambda: receipts.apply_due(now=frozen.now),
-        fail=failing(receipts, "apply_receipt", lambda r, **_: r.reference == references[0]),
+        fail=failing(receipts, "apply_to", lambda _, r, **__: r.reference == references[0]),
         done=lambda key: ProviderCallback.objects.get(pk=key).state == "applied",
     )
 
