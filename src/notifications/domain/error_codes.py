@@ -6,6 +6,7 @@ A test compares this list with the page, and the page with the code.
 from __future__ import annotations
 
 ERROR_CODES = (
+    "address_of_user",
     "address_refused",
     "already_sending",
     "attachments_too_large",
