@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Literal
 
 import msgspec
+
+from notifications.infra.files import private_file, whole_file
 
 FORM = 1
 Part = Literal["main", "keys"]
@@ -94,37 +93,11 @@ def write_archive(path: Path, manifest: Manifest, content: Path) -> None:
     Raises:
         OSError: it exists, or the disk is full.
     """
-    draft = path.with_name(path.name + ".new")
-    draft.unlink(missing_ok=True)
-    try:
-        with _created(draft) as file, tarfile.open(fileobj=file, mode="w") as tar:
-            text = msgspec.json.format(msgspec.json.encode(manifest))
-            tar.addfile(_entry(_MANIFEST, len(text)), io.BytesIO(text))
-            with content.open("rb") as copy:
-                tar.addfile(_entry(_CONTENT, manifest.bytes), copy)
-        if path.exists():
-            raise FileExistsError(f"{path} exists: a backup is made at most once a second")
-        draft.rename(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    flush_folder(path.parent)
-
-
-@contextmanager
-def _created(path: Path) -> Iterator[IO[bytes]]:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def flush_folder(folder: Path) -> None:
-    """Makes the names of files in a folder durable."""
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+    with whole_file(path) as file, tarfile.open(fileobj=file, mode="w") as tar:
+        text = msgspec.json.format(msgspec.json.encode(manifest))
+        tar.addfile(_entry(_MANIFEST, len(text)), io.BytesIO(text))
+        with content.open("rb") as copy:
+            tar.addfile(_entry(_CONTENT, manifest.bytes), copy)
 
 
 def _entry(name: str, size: int) -> tarfile.TarInfo:
@@ -183,7 +156,7 @@ def extract(path: Path, target: Path) -> None:
 
 def _copy(file: IO[bytes], target: Path) -> tuple[str, int]:
     found, size = hashlib.sha256(), 0
-    with _created(target) as out:
+    with private_file(target) as out:
         while block := file.read(_BLOCK):
             out.write(block)
             found.update(block)

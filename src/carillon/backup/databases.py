@@ -17,8 +17,9 @@ from typing import Any
 from django.conf import settings
 from django.db import connections
 
-from carillon.backup.archives import DatabaseKind, InvalidArchive, Part, flush_folder
+from carillon.backup.archives import DatabaseKind, InvalidArchive, Part
 from carillon.backup.programs import run_program
+from notifications.infra.files import flush_folder
 from notifications.models.operations.installation import TABLE as STATE_TABLE
 
 KEY_TABLES = ("vault_datakey", "vault_erasedkey")

@@ -40,6 +40,7 @@ from notifications.features.restoring.service import RestoreSummary, settle_rest
 from notifications.infra import clock
 from notifications.infra.audit_keys import open_checkpoint
 from notifications.infra.database.time import database_time
+from notifications.infra.files import DRAFT
 from notifications.models import InstallationState, WorkerProcess
 
 Report = Callable[[str], object]
@@ -131,8 +132,8 @@ def restore(plan: RestorePlan, *, report: Report) -> RestoreSummary:
     if plan.main is not None and (note := plan.manifests[plan.main].checkpoint):
         check_continues(open_checkpoint(note))
     done = settle_restored(known, backup_at=plan.backup_at, send_open=plan.send_open, report=report)
-    for path in plan.folder.glob(_SAVED):
-        path.unlink()
+    for path in [*plan.folder.glob(_SAVED), *plan.folder.glob(_SAVED + DRAFT)]:
+        path.unlink(missing_ok=True)
     return done
 
 
@@ -163,13 +164,16 @@ def _check_archives(plan: RestorePlan) -> None:
 def _read_known(plan: RestorePlan) -> KnownErasures:
     """Reads all files of erasures, and checks that they reach to the time of the backup."""
     known = KnownErasures()
-    for path in [*plan.erasures, *sorted(plan.folder.glob(_SAVED))]:
-        read_erasures(path, known)
+    for path in plan.erasures:
+        until = read_erasures(path, known)
+        known.until = max(known.until or until, until)
+    for path in sorted(plan.folder.glob(_SAVED)):
+        read_erasures(path, known)  # of an interrupted restore: it says nothing of other databases
     if not plan.erasures and plan.none_since is None:
         raise UnknownErasures(
             "people may have been erased since the backup, and would be readable again: give"
-            " --erasures FILE (of `carillon erasures export`, or a newer `carillon audit export`),"
-            " or --none-since TIME if you know that no one was erased since"
+            " --erasures FILE (of `carillon erasures export`), or --none-since TIME if you know"
+            " that no one was erased since"
         )
     ends = [each.at for each in plan.manifests.values()]
     ends += [known.until] if known.until is not None else []
@@ -183,11 +187,6 @@ def _read_known(plan: RestorePlan) -> KnownErasures:
         raise UnknownErasures(
             f"the file of erasures ends before the backup of {at:%Y-%m-%dT%H:%M:%SZ}: give a newer"
             " one, or --none-since TIME too"
-        )
-    if known.nameless:
-        raise UnknownErasures(
-            f"{known.nameless} erasures of addresses name no key, because an older release wrote"
-            " them: give a file of `carillon erasures export`"
         )
     return known
 
@@ -245,14 +244,11 @@ def _save_present(plan: RestorePlan, known: KnownErasures) -> None:
     try:
         write_erasures(path, now=now, main=main, keys=keys)
     except DatabaseError as error:
-        path.unlink(missing_ok=True)
         raise UnknownErasures(
             f"the erasures of the present databases cannot be read ({error}): run `carillon"
             " migrate` there first, or restore into other databases"
         ) from error
-    until = known.until
     read_erasures(path, known)
-    known.until = until
 
 
 def _load(plan: RestorePlan, report: Report) -> None:

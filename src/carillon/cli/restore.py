@@ -36,7 +36,7 @@ def _moment(_context: click.Context, _option: click.Parameter, text: str | None)
     "--erasures",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What was erased since: a file of `carillon erasures export` or `carillon audit export`.",
+    help="What was erased since: a file of `carillon erasures export`.",
 )
 @click.option(
     "--none-since",

@@ -22,6 +22,8 @@ from carillon.backup.databases import Programs
 from carillon.backup.making import delete_old_keys
 from carillon.backup.programs import ProgramFailed, program, run_program
 from carillon.backup.restoring import RestorePlan, UnknownErasures, choose_archives
+from notifications.features.privacy import known as known_file
+from notifications.features.privacy.known import KnownKey, write_erasures
 
 AT = datetime(2030, 5, 1, 12, 0, tzinfo=UTC)
 SETTINGS = {"NAME": "n", "USER": "u", "PASSWORD": "p", "HOST": "h", "PORT": "", "OPTIONS": {}}
@@ -65,7 +67,7 @@ def plan(folder, main=None, **values):
 
 def erasures(folder, at):
     path = folder / f"erasures-{at:%H}"
-    path.write_text(f'{{"line": "head", "form": 1, "at": "{at.isoformat()}"}}\n')
+    write_erasures(path, now=at, main=False, keys=False)
     return path
 
 
@@ -153,12 +155,14 @@ def test_a_restore_requires_to_know_the_erasures_since_the_backup(
         restoring._read_known(made)
 
 
-def test_erasures_of_an_interrupted_restore_are_read_again(tmp_path):
+def test_erasures_of_an_interrupted_restore_are_read_again(tmp_path, monkeypatch):
     main = make(tmp_path)
-    (tmp_path / "erasures-before-restore-1.ndjson").write_text(
-        '{"line": "key", "key": 7, "kind": "person", "at": "2030-05-01T12:00:00Z"}\n'
-    )
+    path = tmp_path / "erasures-before-restore-1.ndjson"
+    key = KnownKey(7, "person", AT)
+    monkeypatch.setattr(known_file, "_rows", lambda **_: iter([key]))
+    write_erasures(path, now=AT + timedelta(days=9))
     known = restoring._read_known(plan(tmp_path, main, none_since=AT))
+    assert known.until is None
     assert set(known.keys) == {7}
 
 
