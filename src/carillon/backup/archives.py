@@ -1,12 +1,14 @@
 """Archives: a tar file with a manifest and the copy of one database.
 
-The manifest is the first member, so that it is read without the rest. An archive gets its name
-only when it is complete and on the disk.
+The manifest is the first member, so that it is read without the rest. The second one is its tag
+under the secret key, which is in no archive. An archive gets its name only when it is complete and
+on the disk.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import io
 import tarfile
 from datetime import UTC, datetime
@@ -15,6 +17,7 @@ from typing import IO, Literal
 
 import msgspec
 
+from notifications.infra.crypto import authenticator
 from notifications.infra.files import private_file, whole_file
 
 FORM = 1
@@ -23,7 +26,9 @@ MAIN: Literal["main"] = "main"
 KEYS: Literal["keys"] = "keys"
 DatabaseKind = Literal["sqlite", "postgresql"]
 _MANIFEST = "manifest.json"
+_TAG = "manifest.hmac"
 _CONTENT = "content"
+_PURPOSE = "archive of a backup"
 _STAMP = "%Y%m%dT%H%M%SZ"
 _LONGEST_MANIFEST = 1_000_000
 _BLOCK = 1 << 20
@@ -95,7 +100,9 @@ def write_archive(path: Path, manifest: Manifest, content: Path) -> None:
     """
     with whole_file(path) as file, tarfile.open(fileobj=file, mode="w") as tar:
         text = msgspec.json.format(msgspec.json.encode(manifest))
+        tag = _tag_of(text)
         tar.addfile(_entry(_MANIFEST, len(text)), io.BytesIO(text))
+        tar.addfile(_entry(_TAG, len(tag)), io.BytesIO(tag))
         with content.open("rb") as copy:
             tar.addfile(_entry(_CONTENT, manifest.bytes), copy)
 
@@ -110,7 +117,8 @@ def read_manifest(path: Path) -> Manifest:
     """Returns the manifest of an archive.
 
     Raises:
-        InvalidArchive: it is no archive, or of a later form. OSError: it cannot be read.
+        InvalidArchive: it is no archive, of a later form, or its tag is wrong. OSError: it cannot
+            be read.
     """
     try:
         with tarfile.open(path, "r:") as tar:
@@ -120,11 +128,12 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _manifest_of(tar: tarfile.TarFile, path: Path) -> Manifest:
-    entry = tar.next()
-    file = tar.extractfile(entry) if entry is not None and entry.name == _MANIFEST else None
-    if file is None or entry is None or entry.size > _LONGEST_MANIFEST:
-        raise InvalidArchive(f"{path} has no manifest: it is no archive of `carillon backup`")
-    raw = file.read()
+    raw = _small(tar, path, _MANIFEST)
+    if not hmac.compare_digest(_small(tar, path, _TAG), _tag_of(raw)):
+        raise InvalidArchive(
+            f"the manifest of {path} was changed, or comes from an installation with another"
+            " CARILLON_SECRET_KEY: restore with the secret key of the backup"
+        )
     try:
         found = msgspec.json.decode(raw, type=Manifest)
     except msgspec.MsgspecError as error:
@@ -132,6 +141,22 @@ def _manifest_of(tar: tarfile.TarFile, path: Path) -> Manifest:
     if found.form != FORM:
         raise InvalidArchive(f"{path} has the form {found.form}, and this release knows {FORM}")
     return found
+
+
+def _tag_of(manifest: bytes) -> bytes:
+    """Returns the tag of a manifest, as hexadecimal text."""
+    found = authenticator(_PURPOSE)
+    found.update(manifest)
+    return found.hexdigest().encode()
+
+
+def _small(tar: tarfile.TarFile, path: Path, name: str) -> bytes:
+    """Returns the bytes of the next member, which must have this name."""
+    entry = tar.next()
+    file = tar.extractfile(entry) if entry is not None and entry.name == name else None
+    if file is None or entry is None or entry.size > _LONGEST_MANIFEST:
+        raise InvalidArchive(f"{path} has no {name}: it is no archive of `carillon backup`")
+    return file.read()
 
 
 def extract(path: Path, target: Path) -> None:

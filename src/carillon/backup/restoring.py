@@ -24,6 +24,7 @@ from carillon.backup.archives import (
     archives_in,
     extract,
     read_manifest,
+    time_of,
 )
 from carillon.backup.databases import (
     NotEmpty,
@@ -72,6 +73,8 @@ class RestorePlan:
     #: The folder for the file of erasures of the present databases.
     folder: Path
     programs: Programs
+    #: Whether the two archives may be of different backups.
+    mixes: bool = False
     manifests: dict[Path, Manifest] = field(default_factory=dict)
 
     @property
@@ -89,6 +92,8 @@ class RestorePlan:
 def choose_archives(paths: Sequence[Path]) -> tuple[Path, Path | None]:
     """Returns the archives of main database and keys: those given, or the newest of a folder.
 
+    Of a folder, the archive of keys is that of the same time, or else the newest.
+
     Raises:
         InvalidArchive: there is none of the main database, or two of one part.
     """
@@ -97,7 +102,9 @@ def choose_archives(paths: Sequence[Path]) -> tuple[Path, Path | None]:
         mains, keys = archives_in(folder, MAIN), archives_in(folder, KEYS)
         if not mains:
             raise InvalidArchive(f"{folder} has no archive of a main database")
-        return mains[-1], keys[-1] if keys else None
+        own = [path for path in keys if time_of(path) == time_of(mains[-1])]
+        chosen = own or keys
+        return mains[-1], chosen[-1] if chosen else None
     found: dict[str, Path] = {}
     for path in paths:
         part = read_manifest(path).part
@@ -159,6 +166,11 @@ def _check_archives(plan: RestorePlan) -> None:
                 f"{path} was made by release {found.version}, whose migration {newer[-1]} this"
                 " release does not have: restore with that release"
             )
+    if len({each.backup for each in plan.manifests.values()}) > 1 and not plan.mixes:
+        raise InvalidArchive(
+            f"{plan.main} and {plan.keys} are of different backups: people may be unreadable, or"
+            " erased people readable. Name two archives of one backup, or give --mixed"
+        )
 
 
 def _read_known(plan: RestorePlan) -> KnownErasures:

@@ -50,6 +50,7 @@ def _moment(_context: click.Context, _option: click.Parameter, text: str | None)
 @click.option(
     "--send-open", is_flag=True, help="Send what was open, although it may have been sent since."
 )
+@click.option("--mixed", is_flag=True, help="The archives are of different backups.")
 @MINUTES
 def command(
     archives: tuple[Path, ...],
@@ -58,6 +59,7 @@ def command(
     replace: bool,
     loaded: bool,
     send_open: bool,
+    mixed: bool,
     minutes: int,
 ) -> None:
     """Restore ARCHIVES (or the newest of a folder) into an empty installation.
@@ -84,6 +86,7 @@ def command(
             send_open=send_open,
             folder=own.data_dir.absolute(),
             programs=Programs(own.postgres_programs, 60.0 * minutes),
+            mixes=mixed,
         )
         _print(_run(plan))
 

@@ -29,14 +29,14 @@ AT = datetime(2030, 5, 1, 12, 0, tzinfo=UTC)
 SETTINGS = {"NAME": "n", "USER": "u", "PASSWORD": "p", "HOST": "h", "PORT": "", "OPTIONS": {}}
 
 
-def make(folder, part="main", at=AT, content=b"rows" * 5_000):
+def make(folder, part="main", at=AT, content=b"rows" * 5_000, backup="b"):
     copy = folder / "copy"
     copy.write_bytes(content)
     digest, size = digest_of(copy)
     path = folder / archive_name(part, at)
     manifest = Manifest(
         part=part,
-        backup="b",
+        backup=backup,
         version="1",
         database="sqlite",
         keys_in_main=False,
@@ -81,7 +81,9 @@ def test_an_archive_returns_its_content_and_only_its_owner_may_read_it(tmp_path)
     assert not list(tmp_path.glob("*.new"))
 
 
-@pytest.mark.parametrize("damage", ["changed", "short", "no archive", "empty", "no content"])
+@pytest.mark.parametrize(
+    "damage", ["changed", "short", "no archive", "empty", "no content", "no tag", "other manifest"]
+)
 def test_a_damaged_archive_is_an_error(damage, tmp_path):
     path = make(tmp_path)
     raw = bytearray(path.read_bytes())
@@ -91,11 +93,29 @@ def test_a_damaged_archive_is_an_error(damage, tmp_path):
         "short": raw[:9_000],
         "no archive": b"x" * 2_000,
         "empty": b"",
-        "no content": raw[:1536],
+        "no content": raw[: raw.index(b"content\0")],
+        "no tag": raw[: raw.index(b"manifest.hmac")],
+        "other manifest": raw.replace(b"sqlite", b"sqlitE"),
     }
     path.write_bytes(texts.get(damage, raw))
     with pytest.raises(InvalidArchive):
         extract(path, tmp_path / "back")
+
+
+def test_an_archive_of_another_secret_key_is_refused(tmp_path, settings):
+    path = make(tmp_path)
+    settings.SECRET_KEY = "of another installation"
+    with pytest.raises(InvalidArchive, match="CARILLON_SECRET_KEY"):
+        read_manifest(path)
+
+
+def test_archives_of_different_backups_are_refused(tmp_path, monkeypatch):
+    main, keys = make(tmp_path), make(tmp_path, "keys", backup="other")
+    monkeypatch.setattr(restoring, "keys_in_main", lambda: False)
+    monkeypatch.setattr(restoring.Place, "kind", "sqlite")
+    with pytest.raises(InvalidArchive, match="different backups"):
+        restoring._check_archives(plan(tmp_path, main, keys=keys))
+    restoring._check_archives(plan(tmp_path, main, keys=keys, mixes=True))
 
 
 def test_a_manifest_of_a_later_form_is_an_error(tmp_path, monkeypatch):
@@ -122,6 +142,9 @@ def test_the_newest_archives_of_a_folder_are_chosen(tmp_path):
     keys = make(tmp_path, "keys")
     assert choose_archives([tmp_path]) == (main[1], keys)
     assert choose_archives([keys, main[0]]) == (main[0], keys)
+    own = make(tmp_path, "keys", AT + timedelta(hours=1))
+    make(tmp_path, "keys", AT + timedelta(hours=2))
+    assert choose_archives([tmp_path]) == (main[1], own)
     for wrong in ([keys], main):
         with pytest.raises(InvalidArchive):
             choose_archives(wrong)

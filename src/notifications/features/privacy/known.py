@@ -240,7 +240,7 @@ def _read_line(path: Path, number: int, line: bytes) -> _Line:
     try:
         if len(line) > LONGEST_LINE:
             raise ValueError(f"it is longer than {LONGEST_LINE:,} bytes")
-        found = _decode(line)
+        found: _Line = _decode(line)
         if isinstance(found, FileHead) and found.form != _FORM:
             raise ValueError(f"its form is {found.form}, and this release knows {_FORM}")
     except (msgspec.MsgspecError, ValueError) as error:
