@@ -152,11 +152,24 @@ def _tag_of(manifest: bytes) -> bytes:
 
 def _small(tar: tarfile.TarFile, path: Path, name: str) -> bytes:
     """Returns the bytes of the next member, which must have this name."""
-    entry = tar.next()
-    file = tar.extractfile(entry) if entry is not None and entry.name == name else None
-    if file is None or entry is None or entry.size > _LONGEST_MANIFEST:
-        raise InvalidArchive(f"{path} has no {name}: it is no archive of `carillon backup`")
+    file, size = _member(tar, path, name)
+    if size > _LONGEST_MANIFEST:
+        raise InvalidArchive(f"{path} has a {name} of {size:,} bytes: it is too long")
     return file.read()
+
+
+def _member(tar: tarfile.TarFile, path: Path, name: str) -> tuple[IO[bytes], int]:
+    """Opens the next member, a plain file of this name; returns it and its size in bytes.
+
+    A link would read another member, and a sparse file more bytes than the archive has.
+    """
+    entry = tar.next()
+    if entry is None or entry.name != name:
+        raise InvalidArchive(f"{path} has no {name}: it is incomplete, or no archive of a backup")
+    file = tar.extractfile(entry) if entry.type == tarfile.REGTYPE else None
+    if file is None or entry.issparse():
+        raise InvalidArchive(f"{path} was changed: its {name} is a link or a sparse file")
+    return file, entry.size
 
 
 def extract(path: Path, target: Path) -> None:
@@ -168,10 +181,12 @@ def extract(path: Path, target: Path) -> None:
     try:
         with tarfile.open(path, "r:") as tar:
             manifest = _manifest_of(tar, path)
-            entry = tar.next()
-            file = tar.extractfile(entry) if entry is not None and entry.name == _CONTENT else None
-            if file is None:
-                raise InvalidArchive(f"{path} is incomplete: it has no content")
+            file, size = _member(tar, path, _CONTENT)
+            if size != manifest.bytes:
+                raise InvalidArchive(
+                    f"{path} was changed: its content has {size:,} bytes, and its manifest says"
+                    f" {manifest.bytes:,}"
+                )
             found = _copy(file, target)
     except (tarfile.TarError, EOFError) as error:
         raise InvalidArchive(f"{path} is incomplete: {error}") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -100,6 +102,43 @@ def test_a_damaged_archive_is_an_error(damage, tmp_path):
     path.write_bytes(texts.get(damage, raw))
     with pytest.raises(InvalidArchive):
         extract(path, tmp_path / "back")
+
+
+def rewritten(path, change):
+    """Writes an archive again, with changed headers."""
+    with tarfile.open(path) as old:
+        members = [(each, old.extractfile(each).read()) for each in old.getmembers()]
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as new:
+        for entry, raw in members:
+            change(entry)
+            new.addfile(entry, io.BytesIO(raw))
+
+
+def link(entry):
+    if entry.name == "content":
+        entry.type, entry.linkname, entry.size = tarfile.LNKTYPE, "manifest.json", 0
+
+
+def sparse(entry):
+    if entry.name == "content":
+        entry.size = 10
+        entry.pax_headers = {"GNU.sparse.size": f"{1 << 50}", "GNU.sparse.map": "0,10"}
+
+
+def shorter(entry):
+    if entry.name == "content":
+        entry.size -= 100
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), [(link, "a link"), (sparse, "sparse"), (shorter, "19,900 bytes")]
+)
+def test_an_archive_with_other_members_is_refused_before_it_is_copied(change, words, tmp_path):
+    path = make(tmp_path)
+    rewritten(path, change)
+    with pytest.raises(InvalidArchive, match=words):
+        extract(path, tmp_path / "back")
+    assert not (tmp_path / "back").exists()
 
 
 def test_an_archive_of_another_secret_key_is_refused(tmp_path, settings):
