@@ -15,6 +15,7 @@ from carillon.cli.backup import MINUTES
 
 if TYPE_CHECKING:
     from carillon.backup.restoring import RestorePlan
+    from notifications.features.restoring.access import EndedAccess
     from notifications.features.restoring.service import RestoreSummary
 
 
@@ -123,6 +124,7 @@ def _print(done: RestoreSummary) -> None:
         f"{erased.erasures:,} erasures were applied again, {erased.keys:,} keys deleted,"
         f" {erased.suppressions:,} suppressions restored"
     )
+    _print_access(done.access)
     held = done.held
     if held is None:
         click.echo("Open messages will be sent when the processes start.")
@@ -134,3 +136,15 @@ def _print(done: RestoreSummary) -> None:
     if held.messages:
         click.echo("List them: carillon dead-letters list --code restored")
         click.echo("Send them: carillon dead-letters replay --code restored")
+
+
+def _print_access(access: EndedAccess) -> None:
+    click.echo(f"{access.sessions:,} sessions and {access.tokens:,} tokens of people were ended")
+    click.echo("Review these: what was revoked since the backup is valid again.")
+    for what, names, count in (
+        ("API keys", access.keys, access.key_count),
+        ("staff", access.staff, access.staff_count),
+    ):
+        click.echo(f"{what} ({count:,}): {', '.join(names) or '-'}")
+        if count > len(names):
+            click.echo(f"... and {count - len(names):,} more: see the admin")
