@@ -91,6 +91,7 @@ ERROR_CODES = (
     "not_found",
     "not_pending",
     "not_sealed_yet",
+    "not_settled",
     "number_out_of_range",
     "one_address",
     "one_channel",
