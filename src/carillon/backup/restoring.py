@@ -35,6 +35,7 @@ from carillon.backup.databases import (
     keys_in_main,
     row_count,
 )
+from carillon.backup.leftovers import delete_extracted, extracted_copy
 from notifications.features.audit.restores import check_continues
 from notifications.features.privacy.known import KnownErasures, read_erasures, write_erasures
 from notifications.features.restoring.service import RestoreSummary, settle_restored
@@ -124,6 +125,7 @@ def restore(plan: RestorePlan, *, report: Report) -> RestoreSummary:
             changed.
         ProgramFailed, NotFreed, ErasureFailed, OSError: no process starts until it is repeated.
     """
+    delete_extracted(plan.folder)
     _check_archives(plan)
     known = _read_known(plan)
     _check_stopped()
@@ -268,9 +270,8 @@ def _load(plan: RestorePlan, report: Report) -> None:
     try:
         for place, path in plan.archives:
             report(f"reading {path.name}")
-            folder = place.file.parent if place.kind == "sqlite" else plan.folder
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            content = folder / f".{place.part}.restoring"
+            content = extracted_copy(place, plan.folder)
+            content.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             content.unlink(missing_ok=True)
             copies.append((place, content))
             extract(path, content)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from carillon.backup import restoring
+from carillon.backup import leftovers, restoring
 from carillon.backup.archives import (
     InvalidArchive,
     Manifest,
@@ -173,6 +174,34 @@ def test_only_archives_of_keys_that_are_too_old_are_deleted(tmp_path):
     assert archives_in(tmp_path, "keys") == [young]
     assert other.exists()
     assert time_of(other) is None
+
+
+def test_what_a_killed_backup_left_is_deleted_after_days(tmp_path):
+    space = tmp_path / ".carillon-x1"
+    space.mkdir()
+    left = [space / "keys", tmp_path / "carillon-keys-20300501T120000Z.tar.new"]
+    other = tmp_path / "notes.tar.new"
+    for path in (*left, other):
+        path.write_text("x")
+    for path in (*left, other, space):
+        os.utime(path, (AT.timestamp(), AT.timestamp()))
+    assert delete_old_keys(tmp_path, now=AT + timedelta(days=1), days=7) == []
+    gone = delete_old_keys(tmp_path, now=AT + timedelta(days=3), days=7)
+    assert gone == [space, left[1]]
+    assert list(tmp_path.iterdir()) == [other]
+
+
+def test_what_a_killed_restore_extracted_is_deleted(tmp_path, monkeypatch):
+    monkeypatch.setattr(leftovers.Place, "kind", "postgresql")
+    for now, stays in ((AT + timedelta(days=1), True), (AT + timedelta(days=3), False)):
+        path = tmp_path / ".keys.restoring"
+        path.write_text("x")
+        os.utime(path, (AT.timestamp(), AT.timestamp()))
+        leftovers.delete_extracted(tmp_path, now=now)
+        assert path.exists() is stays
+    path.write_text("x")
+    leftovers.delete_extracted(tmp_path)
+    assert not path.exists()
 
 
 def test_the_newest_archives_of_a_folder_are_chosen(tmp_path):
