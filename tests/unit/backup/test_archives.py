@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from carillon.backup import leftovers, restoring
+from carillon.backup import databases, leftovers, restoring
 from carillon.backup.archives import (
     InvalidArchive,
     Manifest,
@@ -286,3 +286,34 @@ def test_the_password_is_not_among_the_words_of_a_program(tmp_path):
     assert (
         tmp_path / "seen"
     ).read_text() == "--dbname=dbname=n user=u host=h --no-password --x p\n"
+
+
+def test_the_password_of_a_client_key_is_in_a_file_of_its_owner(tmp_path):
+    path = tmp_path / "pg_dump"
+    path.write_text(
+        '#!/bin/sh\n(echo "$@" "$PGSERVICE"; stat -c %a "$PGSERVICEFILE"; cat "$PGSERVICEFILE";'
+        f' echo "$PGSERVICEFILE") > {tmp_path}/seen\n'
+    )
+    path.chmod(0o755)
+    options = {"sslpassword": "a=b #c", "sslkey": "k.pem"}
+    given = {**SETTINGS, "OPTIONS": options}
+    run_program("pg_dump", [], given, folder=str(tmp_path), seconds=60)
+    words, mode, *lines, name = (tmp_path / "seen").read_text().splitlines()
+    assert words == "--dbname=dbname=n user=u host=h sslkey=k.pem --no-password carillon"
+    assert (mode, lines) == ("600", ["[carillon]", "sslpassword=a=b #c"])
+    assert not os.path.exists(name)
+    options["sslpassword"] = "a\nsslmode=disable"
+    with pytest.raises(ProgramFailed, match="sslpassword"):
+        run_program("pg_dump", [], given, folder=str(tmp_path), seconds=60)
+
+
+def test_tables_of_keys_are_left_out_of_the_main_copy_in_any_schema(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(databases, "run_program", lambda name, words, *_, **__: seen.extend(words))
+    monkeypatch.setattr(databases.Place, "kind", "postgresql")
+    databases.copy_out(databases.Place("main"), tmp_path / "copy", Programs("", 1.0))
+    assert seen[2:] == [
+        "--exclude-table=*.vault_datakey",
+        "--exclude-table=*.vault_erasedkey",
+        "--exclude-table-data=*.notifications_installationstate",
+    ]
