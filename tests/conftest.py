@@ -17,6 +17,7 @@ from django.utils import translation
 from hypothesis import settings
 
 from carillon.servers import PostgresServer, RedisServer
+from carillon.serving import settled
 from notifications.delivery.services import use_troubled
 from notifications.engine import shared_rows
 from notifications.features.access.callers import CACHE as callers
@@ -104,6 +105,12 @@ def _forgotten_caches() -> Iterator[None]:
     use_troubled({})
     callers.clear()
     health_probes.forget()  # a write may still wait for the lock of the test's own transaction
+
+
+@pytest.fixture(autouse=True)
+def _settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No request reads whether the database is settled, so that tests can count statements."""
+    monkeypatch.setattr(settled.CHECK, "_read_at", float("inf"))
 
 
 @pytest.fixture(autouse=True)

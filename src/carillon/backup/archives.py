@@ -1,22 +1,24 @@
 """Archives: a tar file with a manifest and the copy of one database.
 
-The manifest is the first member, so that it is read without the rest. An archive gets its name
-only when it is complete and on the disk.
+The manifest is the first member, so that it is read without the rest. The second one is its tag
+under the secret key, which is in no archive. An archive gets its name only when it is complete and
+on the disk.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import io
-import os
 import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Literal
 
 import msgspec
+
+from notifications.infra.crypto import authenticator
+from notifications.infra.files import private_file, whole_file
 
 FORM = 1
 Part = Literal["main", "keys"]
@@ -24,7 +26,9 @@ MAIN: Literal["main"] = "main"
 KEYS: Literal["keys"] = "keys"
 DatabaseKind = Literal["sqlite", "postgresql"]
 _MANIFEST = "manifest.json"
+_TAG = "manifest.hmac"
 _CONTENT = "content"
+_PURPOSE = "archive of a backup"
 _STAMP = "%Y%m%dT%H%M%SZ"
 _LONGEST_MANIFEST = 1_000_000
 _BLOCK = 1 << 20
@@ -94,37 +98,13 @@ def write_archive(path: Path, manifest: Manifest, content: Path) -> None:
     Raises:
         OSError: it exists, or the disk is full.
     """
-    draft = path.with_name(path.name + ".new")
-    draft.unlink(missing_ok=True)
-    try:
-        with _created(draft) as file, tarfile.open(fileobj=file, mode="w") as tar:
-            text = msgspec.json.format(msgspec.json.encode(manifest))
-            tar.addfile(_entry(_MANIFEST, len(text)), io.BytesIO(text))
-            with content.open("rb") as copy:
-                tar.addfile(_entry(_CONTENT, manifest.bytes), copy)
-        if path.exists():
-            raise FileExistsError(f"{path} exists: a backup is made at most once a second")
-        draft.rename(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    flush_folder(path.parent)
-
-
-@contextmanager
-def _created(path: Path) -> Iterator[IO[bytes]]:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def flush_folder(folder: Path) -> None:
-    """Makes the names of files in a folder durable."""
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+    with whole_file(path) as file, tarfile.open(fileobj=file, mode="w") as tar:
+        text = msgspec.json.format(msgspec.json.encode(manifest))
+        tag = _tag_of(text)
+        tar.addfile(_entry(_MANIFEST, len(text)), io.BytesIO(text))
+        tar.addfile(_entry(_TAG, len(tag)), io.BytesIO(tag))
+        with content.open("rb") as copy:
+            tar.addfile(_entry(_CONTENT, manifest.bytes), copy)
 
 
 def _entry(name: str, size: int) -> tarfile.TarInfo:
@@ -137,7 +117,8 @@ def read_manifest(path: Path) -> Manifest:
     """Returns the manifest of an archive.
 
     Raises:
-        InvalidArchive: it is no archive, or of a later form. OSError: it cannot be read.
+        InvalidArchive: it is no archive, of a later form, or its tag is wrong. OSError: it cannot
+            be read.
     """
     try:
         with tarfile.open(path, "r:") as tar:
@@ -147,11 +128,12 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _manifest_of(tar: tarfile.TarFile, path: Path) -> Manifest:
-    entry = tar.next()
-    file = tar.extractfile(entry) if entry is not None and entry.name == _MANIFEST else None
-    if file is None or entry is None or entry.size > _LONGEST_MANIFEST:
-        raise InvalidArchive(f"{path} has no manifest: it is no archive of `carillon backup`")
-    raw = file.read()
+    raw = _small(tar, path, _MANIFEST)
+    if not hmac.compare_digest(_small(tar, path, _TAG), _tag_of(raw)):
+        raise InvalidArchive(
+            f"the manifest of {path} was changed, or comes from an installation with another"
+            " CARILLON_SECRET_KEY: restore with the secret key of the backup"
+        )
     try:
         found = msgspec.json.decode(raw, type=Manifest)
     except msgspec.MsgspecError as error:
@@ -159,6 +141,35 @@ def _manifest_of(tar: tarfile.TarFile, path: Path) -> Manifest:
     if found.form != FORM:
         raise InvalidArchive(f"{path} has the form {found.form}, and this release knows {FORM}")
     return found
+
+
+def _tag_of(manifest: bytes) -> bytes:
+    """Returns the tag of a manifest, as hexadecimal text."""
+    found = authenticator(_PURPOSE)
+    found.update(manifest)
+    return found.hexdigest().encode()
+
+
+def _small(tar: tarfile.TarFile, path: Path, name: str) -> bytes:
+    """Returns the bytes of the next member, which must have this name."""
+    file, size = _member(tar, path, name)
+    if size > _LONGEST_MANIFEST:
+        raise InvalidArchive(f"{path} has a {name} of {size:,} bytes: it is too long")
+    return file.read()
+
+
+def _member(tar: tarfile.TarFile, path: Path, name: str) -> tuple[IO[bytes], int]:
+    """Opens the next member, a plain file of this name; returns it and its size in bytes.
+
+    A link would read another member, and a sparse file more bytes than the archive has.
+    """
+    entry = tar.next()
+    if entry is None or entry.name != name:
+        raise InvalidArchive(f"{path} has no {name}: it is incomplete, or no archive of a backup")
+    file = tar.extractfile(entry) if entry.type == tarfile.REGTYPE else None
+    if file is None or entry.issparse():
+        raise InvalidArchive(f"{path} was changed: its {name} is a link or a sparse file")
+    return file, entry.size
 
 
 def extract(path: Path, target: Path) -> None:
@@ -170,10 +181,12 @@ def extract(path: Path, target: Path) -> None:
     try:
         with tarfile.open(path, "r:") as tar:
             manifest = _manifest_of(tar, path)
-            entry = tar.next()
-            file = tar.extractfile(entry) if entry is not None and entry.name == _CONTENT else None
-            if file is None:
-                raise InvalidArchive(f"{path} is incomplete: it has no content")
+            file, size = _member(tar, path, _CONTENT)
+            if size != manifest.bytes:
+                raise InvalidArchive(
+                    f"{path} was changed: its content has {size:,} bytes, and its manifest says"
+                    f" {manifest.bytes:,}"
+                )
             found = _copy(file, target)
     except (tarfile.TarError, EOFError) as error:
         raise InvalidArchive(f"{path} is incomplete: {error}") from error
@@ -183,7 +196,7 @@ def extract(path: Path, target: Path) -> None:
 
 def _copy(file: IO[bytes], target: Path) -> tuple[str, int]:
     found, size = hashlib.sha256(), 0
-    with _created(target) as out:
+    with private_file(target) as out:
         while block := file.read(_BLOCK):
             out.write(block)
             found.update(block)

@@ -17,8 +17,9 @@ from typing import Any
 from django.conf import settings
 from django.db import connections
 
-from carillon.backup.archives import DatabaseKind, InvalidArchive, Part, flush_folder
+from carillon.backup.archives import DatabaseKind, InvalidArchive, Part
 from carillon.backup.programs import run_program
+from notifications.infra.files import flush_folder
 from notifications.models.operations.installation import TABLE as STATE_TABLE
 
 KEY_TABLES = ("vault_datakey", "vault_erasedkey")
@@ -91,12 +92,24 @@ def copy_out(place: Place, target: Path, programs: Programs) -> None:
         return
     words = ["--format=custom", f"--file={target}"]
     if place.part == "main":
-        words += [f"--exclude-table={name}" for name in KEY_TABLES]
-        words += [f"--exclude-table-data={STATE_TABLE}"]
+        # In any schema: pg_dump's search path may be another one than that of the service.
+        words += [f"--exclude-table=*.{name}" for name in KEY_TABLES]
+        words += [f"--exclude-table-data=*.{STATE_TABLE}"]
     elif place.shares_main:
-        words += [f"--table={name}" for name in KEY_TABLES]
+        words += [f"--table={name}" for name in _with_schema(place, KEY_TABLES)]
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     run_program("pg_dump", words, place.settings, folder=programs.folder, seconds=programs.seconds)
+
+
+def _with_schema(place: Place, names: Sequence[str]) -> list[str]:
+    """Returns the names of tables with the schema in which the service finds them."""
+    with connections[place.alias].cursor() as cursor:
+        cursor.execute(
+            "SELECT relnamespace::regnamespace::text || '.' || relname FROM pg_class"
+            " WHERE oid IN (SELECT to_regclass(name) FROM unnest(%s::text[]) AS name)",
+            [list(names)],
+        )
+        return sorted(found for (found,) in cursor.fetchall())
 
 
 def _copy_sqlite(place: Place, target: Path) -> None:

@@ -28,6 +28,8 @@ from carillon.backup.archives import (
     write_archive,
 )
 from carillon.backup.databases import Place, Programs, copy_out, keys_in_main
+from carillon.backup.leftovers import SPACE, delete_extracted, delete_leftovers
+from notifications.infra.conf import environment
 from notifications.models import AuditCheckpoint
 
 PARTS: tuple[Part, ...] = (MAIN, KEYS)
@@ -40,7 +42,7 @@ class MadeBackup:
     main: Path
     keys: Path
     keys_in_main: bool
-    #: Archives of keys that were deleted because of their age.
+    #: Archives of keys, and what killed backups left, that were deleted because of their age.
     deleted: list[Path] = field(default_factory=list)
 
 
@@ -58,12 +60,14 @@ def make_backup(folder: Path, *, now: datetime, keys_days: int, programs: Progra
         ProgramFailed: pg_dump is missing or failed.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    left = delete_leftovers(folder, now=now)
+    delete_extracted(environment().data_dir.absolute(), now=now)
     backup, made = secrets.token_hex(8), {}
-    with tempfile.TemporaryDirectory(prefix=".carillon-", dir=folder) as space:
+    with tempfile.TemporaryDirectory(prefix=SPACE, dir=folder) as space:
         for part in PARTS:
             made[part] = _write(folder, Path(space), part, backup, now=now, programs=programs)
     found = MadeBackup(made[MAIN], made[KEYS], keys_in_main())
-    found.deleted = delete_old_keys(folder, now=now, days=keys_days)
+    found.deleted = left + delete_old_keys(folder, now=now, days=keys_days)
     return found
 
 
@@ -98,8 +102,11 @@ def applied_migrations(alias: str) -> list[tuple[str, str]]:
 
 
 def delete_old_keys(folder: Path, *, now: datetime, days: int) -> list[Path]:
-    """Deletes archives of keys in a folder whose name is older than some days; returns them."""
-    oldest, deleted = now - timedelta(days=days), []
+    """Deletes archives of keys in a folder whose name is older than some days; returns them.
+
+    What killed backups left there goes, too.
+    """
+    oldest, deleted = now - timedelta(days=days), delete_leftovers(folder, now=now)
     for path in archives_in(folder, KEYS):
         at = time_of(path)
         if at is not None and at < oldest:

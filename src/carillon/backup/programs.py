@@ -1,16 +1,22 @@
-"""Runs `pg_dump` and `pg_restore`. The password goes through the environment, never a command."""
+"""Runs `pg_dump` and `pg_restore`. Passwords are never among the words of a command."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from psycopg.conninfo import make_conninfo
 
-_OWN = ("pool", "limits", "options")
-"""Options of our connections that libpq does not know, or that would limit a long dump."""
+_KEY_PASSWORD = "sslpassword"  # noqa: S105 -- the name of an option
+_SERVICE = "carillon"
+_OWN = ("pool", "limits", "options", _KEY_PASSWORD)
+"""Options of our connections that libpq does not know, that would limit a long dump, or that are
+secret."""
 
 
 class ProgramFailed(Exception):
@@ -44,17 +50,42 @@ def run_program(
         ProgramFailed: it is missing, failed, or ran for too long.
     """
     command = [program(name, folder), f"--dbname={_connection(settings)}", "--no-password", *words]
-    environ = {**os.environ, "PGPASSWORD": str(settings["PASSWORD"])}
-    if not settings["PASSWORD"]:
-        del environ["PGPASSWORD"]
     try:
-        done = subprocess.run(
-            command, env=environ, capture_output=True, text=True, timeout=seconds, check=False
-        )
+        with _secrets(settings) as environ:
+            done = subprocess.run(
+                command, env=environ, capture_output=True, text=True, timeout=seconds, check=False
+            )
     except subprocess.TimeoutExpired as error:
         raise ProgramFailed(f"{name} did not end within {seconds / 60:g} minutes") from error
     if done.returncode:
         raise ProgramFailed(_failure(name, done.stderr))
+
+
+@contextmanager
+def _secrets(settings: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """Gives the environment of a program, with all that other users of the machine must not see.
+
+    The password of a client key has no variable: it is in a file that only its owner may read.
+
+    Raises:
+        ProgramFailed: this password cannot stand in such a file.
+    """
+    environ = {**os.environ, "PGPASSWORD": str(settings["PASSWORD"])}
+    if not settings["PASSWORD"]:
+        del environ["PGPASSWORD"]
+    secret = str(settings["OPTIONS"].get(_KEY_PASSWORD) or "")
+    if not secret:
+        yield environ
+        return
+    if secret != secret.strip() or not secret.isprintable():
+        raise ProgramFailed(
+            "sslpassword has a space at an end, or a character that cannot be printed: choose"
+            " another password for the client key"
+        )
+    with tempfile.NamedTemporaryFile("w", prefix="carillon-", encoding="utf-8") as file:
+        file.write(f"[{_SERVICE}]\n{_KEY_PASSWORD}={secret}\n")
+        file.flush()
+        yield {**environ, "PGSERVICEFILE": file.name, "PGSERVICE": _SERVICE}
 
 
 def _failure(name: str, stderr: str) -> str:

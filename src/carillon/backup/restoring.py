@@ -24,6 +24,7 @@ from carillon.backup.archives import (
     archives_in,
     extract,
     read_manifest,
+    time_of,
 )
 from carillon.backup.databases import (
     NotEmpty,
@@ -34,12 +35,14 @@ from carillon.backup.databases import (
     keys_in_main,
     row_count,
 )
+from carillon.backup.leftovers import delete_extracted, extracted_copy
 from notifications.features.audit.restores import check_continues
 from notifications.features.privacy.known import KnownErasures, read_erasures, write_erasures
 from notifications.features.restoring.service import RestoreSummary, settle_restored
 from notifications.infra import clock
 from notifications.infra.audit_keys import open_checkpoint
 from notifications.infra.database.time import database_time
+from notifications.infra.files import DRAFT
 from notifications.models import InstallationState, WorkerProcess
 
 Report = Callable[[str], object]
@@ -71,6 +74,8 @@ class RestorePlan:
     #: The folder for the file of erasures of the present databases.
     folder: Path
     programs: Programs
+    #: Whether the two archives may be of different backups.
+    mixes: bool = False
     manifests: dict[Path, Manifest] = field(default_factory=dict)
 
     @property
@@ -88,6 +93,8 @@ class RestorePlan:
 def choose_archives(paths: Sequence[Path]) -> tuple[Path, Path | None]:
     """Returns the archives of main database and keys: those given, or the newest of a folder.
 
+    Of a folder, the archive of keys is that of the same time, or else the newest.
+
     Raises:
         InvalidArchive: there is none of the main database, or two of one part.
     """
@@ -96,7 +103,9 @@ def choose_archives(paths: Sequence[Path]) -> tuple[Path, Path | None]:
         mains, keys = archives_in(folder, MAIN), archives_in(folder, KEYS)
         if not mains:
             raise InvalidArchive(f"{folder} has no archive of a main database")
-        return mains[-1], keys[-1] if keys else None
+        own = [path for path in keys if time_of(path) == time_of(mains[-1])]
+        chosen = own or keys
+        return mains[-1], chosen[-1] if chosen else None
     found: dict[str, Path] = {}
     for path in paths:
         part = read_manifest(path).part
@@ -116,6 +125,7 @@ def restore(plan: RestorePlan, *, report: Report) -> RestoreSummary:
             changed.
         ProgramFailed, NotFreed, ErasureFailed, OSError: no process starts until it is repeated.
     """
+    delete_extracted(plan.folder)
     _check_archives(plan)
     known = _read_known(plan)
     _check_stopped()
@@ -131,8 +141,8 @@ def restore(plan: RestorePlan, *, report: Report) -> RestoreSummary:
     if plan.main is not None and (note := plan.manifests[plan.main].checkpoint):
         check_continues(open_checkpoint(note))
     done = settle_restored(known, backup_at=plan.backup_at, send_open=plan.send_open, report=report)
-    for path in plan.folder.glob(_SAVED):
-        path.unlink()
+    for path in [*plan.folder.glob(_SAVED), *plan.folder.glob(_SAVED + DRAFT)]:
+        path.unlink(missing_ok=True)
     return done
 
 
@@ -158,18 +168,26 @@ def _check_archives(plan: RestorePlan) -> None:
                 f"{path} was made by release {found.version}, whose migration {newer[-1]} this"
                 " release does not have: restore with that release"
             )
+    if len({each.backup for each in plan.manifests.values()}) > 1 and not plan.mixes:
+        raise InvalidArchive(
+            f"{plan.main} and {plan.keys} are of different backups: people may be unreadable, or"
+            " erased people readable. Name two archives of one backup, or give --mixed"
+        )
 
 
 def _read_known(plan: RestorePlan) -> KnownErasures:
     """Reads all files of erasures, and checks that they reach to the time of the backup."""
     known = KnownErasures()
-    for path in [*plan.erasures, *sorted(plan.folder.glob(_SAVED))]:
-        read_erasures(path, known)
+    for path in plan.erasures:
+        until = read_erasures(path, known)
+        known.until = max(known.until or until, until)
+    for path in sorted(plan.folder.glob(_SAVED)):
+        read_erasures(path, known)  # of an interrupted restore: it says nothing of other databases
     if not plan.erasures and plan.none_since is None:
         raise UnknownErasures(
             "people may have been erased since the backup, and would be readable again: give"
-            " --erasures FILE (of `carillon erasures export`, or a newer `carillon audit export`),"
-            " or --none-since TIME if you know that no one was erased since"
+            " --erasures FILE (of `carillon erasures export`), or --none-since TIME if you know"
+            " that no one was erased since"
         )
     ends = [each.at for each in plan.manifests.values()]
     ends += [known.until] if known.until is not None else []
@@ -183,11 +201,6 @@ def _read_known(plan: RestorePlan) -> KnownErasures:
         raise UnknownErasures(
             f"the file of erasures ends before the backup of {at:%Y-%m-%dT%H:%M:%SZ}: give a newer"
             " one, or --none-since TIME too"
-        )
-    if known.nameless:
-        raise UnknownErasures(
-            f"{known.nameless} erasures of addresses name no key, because an older release wrote"
-            " them: give a file of `carillon erasures export`"
         )
     return known
 
@@ -245,14 +258,11 @@ def _save_present(plan: RestorePlan, known: KnownErasures) -> None:
     try:
         write_erasures(path, now=now, main=main, keys=keys)
     except DatabaseError as error:
-        path.unlink(missing_ok=True)
         raise UnknownErasures(
             f"the erasures of the present databases cannot be read ({error}): run `carillon"
             " migrate` there first, or restore into other databases"
         ) from error
-    until = known.until
     read_erasures(path, known)
-    known.until = until
 
 
 def _load(plan: RestorePlan, report: Report) -> None:
@@ -260,9 +270,8 @@ def _load(plan: RestorePlan, report: Report) -> None:
     try:
         for place, path in plan.archives:
             report(f"reading {path.name}")
-            folder = place.file.parent if place.kind == "sqlite" else plan.folder
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            content = folder / f".{place.part}.restoring"
+            content = extracted_copy(place, plan.folder)
+            content.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             content.unlink(missing_ok=True)
             copies.append((place, content))
             extract(path, content)

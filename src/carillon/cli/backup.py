@@ -58,5 +58,5 @@ def command(folder: Path, keys_days: int | None, minutes: int) -> None:
             " database of another cluster."
         )
     for path in made.deleted:
-        click.echo(f"deleted {path.name}: a person who was erased since is readable with it")
+        click.echo(f"deleted {path.name}: a person who was erased since may be readable with it")
     click.echo("The secret key and the master key are in neither: store a copy elsewhere.")

@@ -15,6 +15,7 @@ from carillon.cli.backup import MINUTES
 
 if TYPE_CHECKING:
     from carillon.backup.restoring import RestorePlan
+    from notifications.features.restoring.access import EndedAccess
     from notifications.features.restoring.service import RestoreSummary
 
 
@@ -36,7 +37,7 @@ def _moment(_context: click.Context, _option: click.Parameter, text: str | None)
     "--erasures",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What was erased since: a file of `carillon erasures export` or `carillon audit export`.",
+    help="What was erased since: a file of `carillon erasures export`.",
 )
 @click.option(
     "--none-since",
@@ -50,6 +51,7 @@ def _moment(_context: click.Context, _option: click.Parameter, text: str | None)
 @click.option(
     "--send-open", is_flag=True, help="Send what was open, although it may have been sent since."
 )
+@click.option("--mixed", is_flag=True, help="The archives are of different backups.")
 @MINUTES
 def command(
     archives: tuple[Path, ...],
@@ -58,6 +60,7 @@ def command(
     replace: bool,
     loaded: bool,
     send_open: bool,
+    mixed: bool,
     minutes: int,
 ) -> None:
     """Restore ARCHIVES (or the newest of a folder) into an empty installation.
@@ -84,6 +87,7 @@ def command(
             send_open=send_open,
             folder=own.data_dir.absolute(),
             programs=Programs(own.postgres_programs, 60.0 * minutes),
+            mixes=mixed,
         )
         _print(_run(plan))
 
@@ -120,6 +124,7 @@ def _print(done: RestoreSummary) -> None:
         f"{erased.erasures:,} erasures were applied again, {erased.keys:,} keys deleted,"
         f" {erased.suppressions:,} suppressions restored"
     )
+    _print_access(done.access)
     held = done.held
     if held is None:
         click.echo("Open messages will be sent when the processes start.")
@@ -131,3 +136,15 @@ def _print(done: RestoreSummary) -> None:
     if held.messages:
         click.echo("List them: carillon dead-letters list --code restored")
         click.echo("Send them: carillon dead-letters replay --code restored")
+
+
+def _print_access(access: EndedAccess) -> None:
+    click.echo(f"{access.sessions:,} sessions and {access.tokens:,} tokens of people were ended")
+    click.echo("Review these: what was revoked since the backup is valid again.")
+    for what, names, count in (
+        ("API keys", access.keys, access.key_count),
+        ("staff", access.staff, access.staff_count),
+    ):
+        click.echo(f"{what} ({count:,}): {', '.join(names) or '-'}")
+        if count > len(names):
+            click.echo(f"... and {count - len(names):,} more: see the admin")

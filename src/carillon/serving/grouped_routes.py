@@ -26,6 +26,7 @@ from carillon.serving.groups import MOST, Groups
 from carillon.serving.middleware import REQUEST_ID, harden, request_id_of
 from carillon.serving.pools import Receive
 from carillon.serving.route_table import RouteTable
+from carillon.serving.settled import CHECK
 from notifications.api.auth import words_of
 from notifications.api.bodies import read_json, read_query
 from notifications.api.errors import database_error_of, problem_response
@@ -312,6 +313,8 @@ def _with_connection(grouped: GroupedRoute) -> Callable[[Sequence[Call]], list[R
 
     def respond(calls: Sequence[Call]) -> list[Response | None]:
         try:
+            if not CHECK.is_settled():  # the middleware of a single request says so
+                return [None] * len(calls)
             return grouped.respond(calls)
         finally:
             close_old_connections()

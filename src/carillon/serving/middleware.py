@@ -12,12 +12,14 @@ from django.http.response import HttpResponseBase
 
 from carillon.serving.body_limits import body_limit
 from carillon.serving.security_log import LINK_PATH, REFUSALS, note_refusal
-from notifications.api.errors import BodyTooLarge, problem_response
+from carillon.serving.settled import may_serve
+from notifications.api.errors import BodyTooLarge, NotSettled, problem_response
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.database import commits
 from notifications.infra.http.client_address import address_of
 from notifications.infra.http.request_origin import request_from
+from notifications.web.errors import error_response
 from vault.store import scope as key_scope
 
 log = structlog.get_logger("carillon.web")
@@ -28,6 +30,8 @@ EXACT_PREFIXES = ("/admin/", "/static/")  # trailing slashes are significant the
 DOCS_PATH = "/api/docs"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 """Methods that change nothing (RFC 9110 section 9.2.1), so clients do not depend on a commit."""
+_RESTORED_S = 10
+"""After so many seconds a client may ask again whether a restore has finished."""
 
 _POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self';"
@@ -69,6 +73,8 @@ class RequestMiddleware:
         if content_length(request) > limit:
             return _too_large(request, limit)
         request.path_info = without_slash(request.path_info)
+        if not may_serve(request.path_info):
+            return error_response(NotSettled(retry_after=_RESTORED_S), request.path)
         if request.method in SAFE_METHODS:
             return self.get_response(request)
         agent = request.headers.get("User-Agent", "")

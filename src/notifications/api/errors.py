@@ -102,6 +102,12 @@ class Overloaded(CarillonError):
     code = "overloaded"
 
 
+class NotSettled(CarillonError):
+    """The database is being restored: nothing was stored, repeat the request later."""
+
+    code = "not_settled"
+
+
 STATUS_OF: dict[type[CarillonError], int] = {
     InvalidRequest: 400,
     TemplateFault: 400,
@@ -122,6 +128,7 @@ STATUS_OF: dict[type[CarillonError], int] = {
     Unavailable: 503,
     InDoubt: 503,
     Overloaded: 503,
+    NotSettled: 503,
 }
 RETRY_AFTER_S = 1
 _LONGEST_FIELD_DETAIL = 2_000

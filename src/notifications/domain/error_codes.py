@@ -6,6 +6,7 @@ A test compares this list with the page, and the page with the code.
 from __future__ import annotations
 
 ERROR_CODES = (
+    "address_of_user",
     "address_refused",
     "already_sending",
     "attachments_too_large",
@@ -90,6 +91,7 @@ ERROR_CODES = (
     "not_found",
     "not_pending",
     "not_sealed_yet",
+    "not_settled",
     "number_out_of_range",
     "one_address",
     "one_channel",

@@ -87,6 +87,12 @@ def sign_text(purpose: str, text: str) -> str:
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:40]
 
 
+def authenticator(purpose: str) -> hmac.HMAC:
+    """Returns a keyed hash to feed with the parts of a file that this installation wrote."""
+    key = hashlib.sha256(f"{purpose}:{settings.SECRET_KEY}".encode()).digest()
+    return hmac.new(key, digestmod=hashlib.sha256)
+
+
 def secret_hash(secret: str) -> str:
     """Returns the stored form of a random secret of 128 bits or more, which needs no slow hash."""
     return hashlib.sha256(secret.encode()).hexdigest()

@@ -7,7 +7,7 @@ from django.db import connection
 
 from directory.models import AddressKey, Suppression
 from notifications.domain.callers import SYSTEM
-from notifications.domain.errors import Refused
+from notifications.domain.errors import Conflict, Refused
 from notifications.features.privacy import steps
 from notifications.features.privacy.rows import messages_under, notifications_under
 from notifications.features.privacy.schemas import EraseAddressBody
@@ -16,6 +16,7 @@ from notifications.features.privacy.steps import erase_due
 from notifications.features.sending.service import NotificationService
 from notifications.models import (
     DeliveryBatch,
+    Erasure,
     MessageEvent,
     Notification,
     NotificationMessage,
@@ -142,6 +143,30 @@ def test_what_was_sent_to_the_address_of_a_person_goes_with_the_person(frozen):
     assert erase_due(now=frozen.now) == 1
     assert not Notification.objects.exists()
     assert certificate(made).removed["notifications"] == 1
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_an_address_of_a_user_is_not_erased_alone(held):
+    user = make_user(email=STRANGER)
+    send()
+    if held:
+        PrivacyService().place_hold(user=user.pk, reason="case 17", caller=SYSTEM)
+    with pytest.raises(Conflict) as caught:
+        erase()
+    assert caught.value.code == "address_of_user"
+    assert not Erasure.objects.exists()
+    assert NotificationMessage.objects.get().status == "pending"
+
+
+def test_an_erasure_leaves_the_key_that_a_person_under_a_hold_shares(frozen):
+    held, other = make_user(email=STRANGER), make_user(email=STRANGER)
+    send()
+    PrivacyService().place_hold(user=held.pk, reason="case 17", caller=SYSTEM)
+    made = PrivacyService().erase_user(identifier=other.pk, reason="asked", caller=SYSTEM)
+    assert erase_due(now=frozen.now) == 1
+    assert Notification.objects.count() == AddressKey.objects.count() == 1
+    found = certificate(made)
+    assert (found.keys, found.removed["keys_left_to_holds"]) == ([str(other.key_id)], 1)
 
 
 def test_an_index_finds_the_rows_of_an_address():

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 
 from directory.models import AddressKey, Suppression, User
 from notifications.domain.callers import SYSTEM
-from notifications.features.audit.queries import AuditFilter
-from notifications.features.audit.sealer import seal_due
-from notifications.features.audit.service import AuditService
 from notifications.features.privacy import reapply
 from notifications.features.privacy.known import (
     InvalidErasures,
@@ -122,28 +118,20 @@ def test_an_erasure_that_waited_for_a_hold_waits_again(person, frozen):
     assert (found.is_active, found.email) == (False, "zebulon@example.org")
 
 
-@pytest.mark.parametrize("source", ["erasures", "audit"])
-def test_a_file_has_what_is_needed(source, person, frozen, tmp_path):
+def test_a_file_has_what_is_needed(person, frozen, tmp_path):
     stranger()
     body = EraseAddressBody(reason="asked", email="stranger@example.org")
     PrivacyService().erase_address(body=body, caller=SYSTEM)
     made = PrivacyService().erase_user(identifier=person.pk, reason="asked", caller=SYSTEM)
     erase_due(now=frozen.now)
-    seal_due(now=frozen.now)
     path = tmp_path / "file"
-    if source == "erasures":
-        assert write_erasures(path, now=frozen.now) == 2
-        with pytest.raises(FileExistsError):
-            write_erasures(path, now=frozen.now)
-    else:
-        parts = AuditService().export(wanted=AuditFilter(), caller=SYSTEM)
-        path.write_bytes(b"".join(parts))
+    assert write_erasures(path, now=frozen.now) == 2
+    with pytest.raises(FileExistsError):
+        write_erasures(path, now=frozen.now)
+    assert not list(tmp_path.glob("*.new"))
     assert "zebu" not in path.read_text()
     known = KnownErasures()
-    read_erasures(path, known)
-
-    assert known.until is not None
-    assert known.until >= frozen.now - timedelta(seconds=1)
+    assert read_erasures(path, known) == frozen.now
     erased = {key for each in known.erasures.values() for key in each.keys}
     assert erased == set(ErasedKey.objects.values_list("pk", flat=True))
     assert {each.person for each in known.erasures.values()} == {person.uuid, None}
@@ -156,10 +144,12 @@ def test_a_file_has_what_is_needed(source, person, frozen, tmp_path):
     [
         "",
         "nonsense\n",
-        '{"line": "head", "form": 2, "at": "2030-01-01T00:00:00Z"}\n',
+        '{"line": "head", "form": 2}\n',
         '{"line": "other"}\n',
         '{"line": "erasure"}\n',
         '{"action": "x"}\n',
+        '{"line": "head", "form": 1}\n',
+        '{"line": "end", "lines": 0, "at": "2030-01-01T00:00:00Z", "tag": ""}\n',
         "[]\n",
         "7\n",
     ],
@@ -172,20 +162,34 @@ def test_a_file_that_cannot_be_read_is_a_clear_error(text, tmp_path):
     assert str(path) in str(caught.value)
 
 
-def test_an_old_audit_entry_of_an_address_is_counted(tmp_path):
-    entry = {
-        "kind": "erasure",
-        "action": "audit.erasure",
-        "target": "user:0",
-        "at": "2030-01-01T00:00:00Z",
-        "actor": "cli",
-        "after": None,
-    }
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda lines: lines[:1], "incomplete"),
+        (lambda lines: lines[:-1], "incomplete"),
+        (lambda lines: lines[1:], "incomplete"),
+        (lambda lines: [lines[0], *lines[2:]], "changed"),
+        (lambda lines: [*lines, lines[1]], "goes on"),
+        (lambda lines: [*lines[:-1], lines[-1].replace(b"2030", b"2031")], "changed"),
+    ],
+)
+def test_a_file_that_was_cut_or_changed_is_refused(change, words, frozen, tmp_path):
+    erase_keys([key.id for key in create_keys(2)], at=LONG_AGO)
     path = tmp_path / "file"
-    path.write_text(json.dumps(entry) + "\n" + json.dumps({**entry, "target": "user:7"}) + "\n")
+    write_erasures(path, now=LONG_AGO)
+    path.write_bytes(b"".join(change(path.read_bytes().splitlines(keepends=True))))
     known = KnownErasures()
-    read_erasures(path, known)
-    assert (known.nameless, [each.user_id for each in known.erasures.values()]) == (1, [7])
+    with pytest.raises(InvalidErasures, match=words):
+        read_erasures(path, known)
+    assert not known.keys
+
+
+def test_a_file_of_another_installation_is_refused(settings, tmp_path):
+    path = tmp_path / "file"
+    write_erasures(path, now=LONG_AGO)
+    settings.SECRET_KEY = "of another installation"
+    with pytest.raises(InvalidErasures, match="CARILLON_SECRET_KEY"):
+        read_erasures(path, KnownErasures())
 
 
 def test_an_erasure_that_does_not_go_on_is_an_error(person, frozen, monkeypatch):

@@ -17,6 +17,8 @@ from notifications.features.privacy.service import PrivacyService
 from notifications.features.privacy.steps import erase_due
 from notifications.features.sending.service import NotificationService
 from notifications.models import (
+    DigestBucket,
+    DigestItem,
     Erasure,
     LegalHold,
     Notification,
@@ -134,15 +136,21 @@ def test_a_second_erasure_of_a_person_is_refused(person):
 def test_a_hold_stops_sending_and_delays_the_erasure(person, frozen):
     NotificationService().send(body=send_body(person), caller=SYSTEM)
     hold = PrivacyService().place_hold(user=person.pk, reason="case 17", caller=SYSTEM)
+    moment = {"closes_at": frozen.now, "created_at": frozen.now, "period": "p"}
+    bucket = DigestBucket.objects.create(user=person, **moment)
+    item = {"message_id": 1, "notification_id": 1, "category_id": 1, "at": frozen.now}
+    DigestItem.objects.create(bucket=bucket, summary={"title": "t"}, **item)
 
     made = erase(person)
     assert made.state == "waiting_for_hold"
+    assert DigestItem.objects.exists()
     assert erase_due(now=frozen.now) == 0
     assert not User.objects.get(pk=person.pk).is_active
     assert User.objects.get(pk=person.pk).email == "zebulon@example.org"
 
     PrivacyService().end_hold(identifier=str(hold.id), caller=SYSTEM)
     assert not LegalHold.objects.exists()
+    assert not DigestItem.objects.exists()
     assert erase_due(now=frozen.now) == 1
     assert not User.objects.filter(pk=person.pk).exists()
     assert Erasure.objects.get().state == "done"

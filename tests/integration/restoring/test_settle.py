@@ -5,14 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.contrib.sessions.models import Session
 
 from notifications.domain.callers import SYSTEM
 from notifications.features.dead_letters.service import DeadLetterFilter, DeadLetterService
 from notifications.features.privacy.known import KnownErasures
+from notifications.features.restoring.access import end_access
 from notifications.features.restoring.service import settle_restored
 from notifications.features.restoring.settle import CODE, NotFreed, free_batches, hold_open
 from notifications.infra import clock
 from notifications.models import (
+    ApiKey,
     AuditLeaf,
     Broadcast,
     Category,
@@ -20,13 +23,14 @@ from notifications.models import (
     DeliveryBatch,
     InstallationState,
     NotificationMessage,
+    PersonToken,
     QueuedTask,
     WorkerProcess,
 )
 from notifications.models.operations.installation import NotSettled
 from notifications.queue import takeover
 from tests.integration.broadcasts.factories import launch, make_broadcast, make_people
-from tests.integration.factories import make_messages
+from tests.integration.factories import make_messages, make_user
 
 pytestmark = pytest.mark.django_db
 SOON = timedelta(seconds=5)
@@ -111,6 +115,21 @@ def test_a_task_that_waited_is_ended():
     assert (found.state, found.last_error.partition(":")[0]) == ("failed", CODE)
 
 
+def test_access_that_a_restore_would_revive_is_ended_or_listed():
+    boss = make_user(username="boss", is_staff=True)
+    PersonToken.objects.create(user=boss, key_hash="a" * 64)
+    Session.objects.create(session_key="k", session_data="x", expire_date=now())
+    ApiKey.make(name="shop", scopes=[])
+    gone, _ = ApiKey.make(name="old", scopes=[])
+    ApiKey.objects.filter(pk=gone.pk).update(revoked_at=now())
+    found = end_access()
+    assert (found.sessions, found.tokens) == (1, 1)
+    assert not Session.objects.exists()
+    assert not PersonToken.objects.exists()
+    assert (found.key_count, found.staff) == (1, [f"user {boss.pk}"])
+    assert found.keys[0].startswith("shop (")
+
+
 @pytest.mark.parametrize("send_open", [False, True])
 def test_an_installation_may_send_only_when_all_is_settled(send_open):
     make_messages(1)
@@ -127,3 +146,4 @@ def test_an_installation_may_send_only_when_all_is_settled(send_open):
     assert (done.held is None) is send_open
     assert AuditLeaf.objects.filter(action="installation.restored").count() == 1
     assert lines
+    assert done.access.sessions == 0

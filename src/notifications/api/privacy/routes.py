@@ -156,6 +156,7 @@ ROUTES: tuple[Route, ...] = (
         scope=ERASE,
         body=EraseAddressBody,
         responses={202: ErasureResponse},
+        errors=(409,),
         idempotent=True,
     ),
     Route(

@@ -1,15 +1,17 @@
 """The file of erasures: what `carillon restore` needs to erase again what a backup still contains.
 
 It contains no name and no address: ids of data keys, UUIDs of people, and blind indexes. Each line
-is one JSON object. An export of the audit log is read, too: the leaves of erasures say the same.
+is one JSON object. The last one has the number of lines, and a tag under the service's secret key:
+a file that was cut off or changed is refused.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from hmac import HMAC, compare_digest
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,24 +20,26 @@ import msgspec
 
 from directory.models import Suppression
 from notifications.features.privacy.request import REASON
-from notifications.models import Erasure, ErasureState, LeafKind
+from notifications.infra.crypto import authenticator
+from notifications.infra.files import whole_file
+from notifications.models import Erasure, ErasureState
 from vault.models import ErasedKey
 
 LONGEST_LINE = 16_000_000
 _PAGE = 500
 _FORM = 1
 
+_PURPOSE = "file of erasures"
+
 
 class InvalidErasures(ValueError):
-    """A line of a file of erasures cannot be read."""
+    """A file of erasures is incomplete, was changed, or cannot be read."""
 
 
 class FileHead(msgspec.Struct, tag="head", tag_field="line"):
     """The first line."""
 
     form: int
-    #: All erasures before this time are in the file.
-    at: datetime
 
 
 class KnownErasure(msgspec.Struct, tag="erasure", tag_field="line", kw_only=True):
@@ -74,7 +78,19 @@ class KnownKey(msgspec.Struct, tag="key", tag_field="line"):
     at: datetime
 
 
-_Line = FileHead | KnownErasure | KnownSuppression | KnownKey
+class FileEnd(msgspec.Struct, tag="end", tag_field="line"):
+    """The last line."""
+
+    #: How many lines are before it.
+    lines: int
+    #: All erasures before this time are in the file.
+    at: datetime
+    #: A keyed hash of the lines before it, their number and the time; hexadecimal.
+    tag: str
+
+
+_Row = KnownErasure | KnownSuppression | KnownKey
+_Line = FileHead | FileEnd | _Row
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Line).decode
 
@@ -87,26 +103,26 @@ class KnownErasures:
     suppressions: set[tuple[str, str]] = field(default_factory=set)
     #: Erased keys: the time, by id.
     keys: dict[int, datetime] = field(default_factory=dict)
-    #: All erasures before this time are known.
+    #: All erasures before this time are known: a caller sets it.
     until: datetime | None = None
-    #: Erasures of addresses of which a file says no key: a release before this one wrote them.
-    nameless: int = 0
 
-    def add(self, line: _Line) -> None:
+    def merge(self, other: KnownErasures) -> None:
+        """Adds all that another one knows, and not until when it knows it."""
+        for each in other.erasures.values():
+            self._add_erasure(each)
+        self.suppressions |= other.suppressions
+        self.keys |= other.keys
+
+    def add(self, line: _Row) -> None:
         """Adds one line of a file."""
         if isinstance(line, KnownErasure):
             self._add_erasure(line)
         elif isinstance(line, KnownSuppression):
             self.suppressions.add((line.kind, line.index))
-        elif isinstance(line, KnownKey):
-            self.keys[line.key] = line.at
         else:
-            self.until = max(self.until or line.at, line.at)
+            self.keys[line.key] = line.at
 
     def _add_erasure(self, found: KnownErasure) -> None:
-        if not found.user_id and not found.keys and found.certificate is None:
-            self.nameless += 1
-            return
         name = found.certificate or ("user", found.user_id)
         known = self.erasures.get(name)
         if known is None or known.is_held or len(found.keys) > len(known.keys):
@@ -121,16 +137,20 @@ def write_erasures(path: Path, *, now: datetime, main: bool = True, keys: bool =
     Raises:
         OSError: the file exists, or cannot be written.
     """
-    count = 0
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(_encode(FileHead(_FORM, now)) + b"\n")
-        for line in _lines(main=main, keys=keys):
+    count, found = 0, authenticator(_PURPOSE)
+    with whole_file(path) as file:
+        lines: Iterator[_Line] = chain([FileHead(_FORM)], _rows(main=main, keys=keys))
+        for number, line in enumerate(lines, 1):  # noqa: B007 -- the last one is used below
             count += isinstance(line, KnownErasure)
-            file.write(_encode(line) + b"\n")
+            raw = _encode(line) + b"\n"
+            found.update(raw)
+            file.write(raw)
+        end = FileEnd(number, now, "")
+        file.write(_encode(FileEnd(number, now, _tag(found, end))) + b"\n")
     return count
 
 
-def _lines(*, main: bool, keys: bool) -> Iterator[_Line]:
+def _rows(*, main: bool, keys: bool) -> Iterator[_Row]:
     if main:
         for erasure in _paged(Erasure.objects):
             yield _known(erasure)
@@ -171,67 +191,61 @@ def _known(erasure: Erasure) -> KnownErasure:
     )
 
 
-def read_erasures(path: Path, into: KnownErasures) -> None:
-    """Adds what a file says: one of `carillon erasures export`, or of `carillon audit export`.
+def read_erasures(path: Path, into: KnownErasures) -> datetime:
+    """Adds what a file of `carillon erasures export` says; returns when it was written.
 
     Raises:
-        InvalidErasures: a line cannot be read; the text names it. OSError: the file cannot be read.
+        InvalidErasures: the file is incomplete, was changed, or is of another installation; the
+            text says which. OSError: it cannot be read.
     """
+    head: FileHead | None = None
+    end: FileEnd | None = None
+    found, number, known = authenticator(_PURPOSE), 0, KnownErasures()
     with path.open("rb") as file:
-        number = 0
         while line := file.readline(LONGEST_LINE + 1):
+            if end is not None:
+                raise InvalidErasures(f"{path} goes on after its last line")
             number += 1
-            try:
-                for found in _read_line(line):
-                    into.add(found)
-            except (msgspec.MsgspecError, ValueError, TypeError, KeyError) as error:
-                raise InvalidErasures(
-                    f"{path}, line {number}: {error}; give a file of `carillon erasures export`"
-                    " or of `carillon audit export --format ndjson`"
-                ) from error
-    if not number:
-        raise InvalidErasures(f"{path} is empty: even without an erasure it has a first line")
+            each = _read_line(path, number, line)
+            if isinstance(each, FileEnd):
+                end = each
+                continue
+            found.update(line)
+            if isinstance(each, FileHead):
+                head = each
+            else:
+                known.add(each)
+    if head is None or end is None:
+        raise InvalidErasures(
+            f"{path} is incomplete: it has not both the first and the last line of a file of"
+            " `carillon erasures export`"
+        )
+    if not compare_digest(_tag(found, end), end.tag) or number != end.lines + 1:
+        raise InvalidErasures(
+            f"{path} was changed, or comes from an installation with another"
+            " CARILLON_SECRET_KEY: its tag is wrong"
+        )
+    into.merge(known)
+    return end.at
 
 
-def _read_line(line: bytes) -> list[_Line]:
-    if len(line) > LONGEST_LINE:
-        raise ValueError(f"it is longer than {LONGEST_LINE:,} bytes")
-    raw = msgspec.json.decode(line)
-    if "action" not in raw:
-        found = _decode(line)
+def _tag(found: HMAC, end: FileEnd) -> str:
+    """Returns the tag of a file whose lines before the last were hashed."""
+    whole = found.copy()
+    whole.update(f"{end.lines} {end.at.astimezone(UTC).isoformat()}".encode())
+    return whole.hexdigest()
+
+
+def _read_line(path: Path, number: int, line: bytes) -> _Line:
+    try:
+        if len(line) > LONGEST_LINE:
+            raise ValueError(f"it is longer than {LONGEST_LINE:,} bytes")
+        found: _Line = _decode(line)
         if isinstance(found, FileHead) and found.form != _FORM:
             raise ValueError(f"its form is {found.form}, and this release knows {_FORM}")
-        return [found]
-    head = FileHead(_FORM, _time(raw["at"]))
-    return [head, *_from_leaf(raw)] if raw["kind"] == LeafKind.ERASURE else [head]
-
-
-def _time(text: str) -> datetime:
-    return msgspec.convert(text, datetime)
-
-
-def _from_leaf(raw: dict[str, Any]) -> list[_Line]:
-    """Returns what a leaf of an erasure says."""
-    details = raw.get("after") or {}
-    user_id = int(str(raw["target"]).partition(":")[2] or 0)
-    found: list[_Line] = [
-        msgspec.convert(
-            {
-                "line": "erasure",
-                "certificate": details.get("certificate"),
-                "user_id": user_id or None,
-                "person": details.get("person"),
-                "kind": details.get("kind", ""),
-                "reason": raw.get("reason", ""),
-                "actor": raw["actor"],
-                "state": details.get("state", ErasureState.REQUESTED.value),
-                "requested_at": raw["at"],
-                "keys": details.get("keys", []),
-                "in_flight": details.get("in_flight", []),
-            },
-            KnownErasure,
-        )
-    ]
-    for kind, index in details.get("suppressions", []):
-        found.append(KnownSuppression(str(kind), str(index)))
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise InvalidErasures(
+            f"{path}, line {number}: {error}; give a whole file of `carillon erasures export`"
+            " (an export of the audit log is not accepted: it may end anywhere)"
+        ) from error
     return found

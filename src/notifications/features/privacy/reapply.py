@@ -17,11 +17,17 @@ from django.db.models import QuerySet
 
 from directory.models import AddressKey, ContactPoint, Suppression, User
 from notifications.features.privacy.known import KnownErasure, KnownErasures
-from notifications.features.privacy.request import REASON, SOURCE, Listed, record
+from notifications.features.privacy.request import (
+    REASON,
+    SOURCE,
+    Listed,
+    delete_waiting_items,
+    record,
+)
 from notifications.features.privacy.steps import erase_due
 from notifications.features.sending.cancel import withdraw
 from notifications.infra import clock
-from notifications.models import DigestItem, Erasure, LegalHold, NotificationMessage
+from notifications.models import Erasure, LegalHold, NotificationMessage
 from notifications.models.people.erasure import OPEN
 from vault.models import ErasedKey
 from vault.sealed import INDEX
@@ -144,7 +150,8 @@ def _begin(erasure: Erasure, user: User | None, *, held: bool, now: datetime) ->
         User.objects.filter(pk=user.pk).update(is_active=False)
         rows = NotificationMessage.objects.filter(user_id=user.pk)
         cancelled, in_flight = withdraw(rows, by=SOURCE, now=now)
-        DigestItem.objects.filter(bucket__user_id=user.pk, bucket__closed_at=None).delete()
+        if not held:
+            delete_waiting_items(user)
         erasure.removed = {**erasure.removed, "messages_cancelled_again": cancelled}
         erasure.in_flight = sorted({*erasure.in_flight, *in_flight})
     if held:

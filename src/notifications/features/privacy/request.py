@@ -12,10 +12,11 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
+from directory.addresses import normalise_address
 from directory.models import AddressKey, ContactPoint, Suppression, User
 from directory.models.address_key import address_index
 from notifications.domain.errors import Conflict
-from notifications.features.privacy.holds import is_held
+from notifications.features.privacy.holds import is_held, keys_held_for_others
 from notifications.features.privacy.rows import messages_under
 from notifications.features.sending.cancel import withdraw
 from notifications.models import DigestItem, Erasure, NotificationMessage
@@ -54,12 +55,7 @@ def _begin(user: User, *, reason: str, actor: str, now: datetime) -> Erasure:
     )
     User.objects.filter(pk=user.pk).update(is_active=False)
     _withdraw(erasure, NotificationMessage.objects.filter(user_id=user.pk), now=now)
-    DigestItem.objects.filter(bucket__user_id=user.pk, bucket__closed_at=None).delete()
-    listed: list[Listed] = []
-    if not held:
-        erasure.key_ids = _keys_of(user)
-        listed = _list_addresses(user)
-        _withdraw(erasure, messages_under(erasure.key_ids), now=now)
+    listed = [] if held else _prepare(erasure, user, now=now)
     erasure.save()
     record(erasure, listed, at=now)
     return erasure
@@ -70,12 +66,32 @@ def prepare_held(erasure: Erasure, *, now: datetime) -> None:
     user, listed = User.objects.filter(pk=erasure.user_id or 0).first(), []
     if user is not None:
         with scope():
-            erasure.key_ids = _keys_of(user)
-            listed = _list_addresses(user)
-            _withdraw(erasure, messages_under(erasure.key_ids), now=now)
+            listed = _prepare(erasure, user, now=now)
     erasure.state, erasure.next_at = Erasure.State.REQUESTED, now
     erasure.save()
     record(erasure, listed, at=now)
+
+
+def _prepare(erasure: Erasure, user: User, *, now: datetime) -> list[Listed]:
+    """Notes the keys, suppresses the addresses, and deletes what waits for a digest."""
+    delete_waiting_items(user)
+    _choose_keys(erasure, _keys_of(user))
+    listed = _list_addresses(user)
+    _withdraw(erasure, messages_under(erasure.key_ids), now=now)
+    return listed
+
+
+def delete_waiting_items(user: User) -> None:
+    """Deletes what waits for the next digests of a person."""
+    DigestItem.objects.filter(bucket__user_id=user.pk, bucket__closed_at=None).delete()
+
+
+def _choose_keys(erasure: Erasure, keys: list[int]) -> None:
+    """Notes the keys that are erased: not those that seal what is held for another person."""
+    held = keys_held_for_others(keys, user_id=erasure.user_id)
+    erasure.key_ids = [key for key in keys if key not in held]
+    if held:
+        erasure.removed = {**erasure.removed, "keys_left_to_holds": len(held)}
 
 
 def _withdraw(erasure: Erasure, rows: QuerySet[NotificationMessage], *, now: datetime) -> None:
@@ -90,8 +106,16 @@ def erase_address(kind: str, address: str, *, reason: str, actor: str, now: date
     """Stops everything that waits for an address without a user, and stores the erasure.
 
     The suppression prevents that a later journal names a message to it.
+
+    Raises:
+        Conflict: address_of_user: it is an address of a user, whom a legal hold may protect.
     """
-    with transaction.atomic():
+    with transaction.atomic(), scope():
+        normal = normalise_address(kind, address)
+        if ContactPoint.objects.filter(kind=kind, address=normal).exists():
+            raise Conflict(
+                "this is an address of a user: erase the user instead", code="address_of_user"
+            )
         keys = AddressKey.objects.filter(index=address_index(kind, address))
         erasure = Erasure.objects.create(
             kind=kind,
@@ -100,8 +124,8 @@ def erase_address(kind: str, address: str, *, reason: str, actor: str, now: date
             state=Erasure.State.REQUESTED,
             requested_at=now,
             next_at=now,
-            key_ids=sorted(set(keys.values_list("key_id", flat=True))),
         )
+        _choose_keys(erasure, sorted(set(keys.values_list("key_id", flat=True))))
         listed = _list_address(kind, address)
         _withdraw(erasure, messages_under(erasure.key_ids), now=now)
         erasure.save()

@@ -1,0 +1,61 @@
+"""Ends what a restore would revive: sessions and tokens that were revoked since the backup.
+
+API keys and staff stay, because platforms and people depend on them. They are listed for a review:
+a key that was revoked since the backup is valid again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from django.contrib.sessions.models import Session
+from django.db.models import Q, QuerySet
+from rest_framework.authtoken.models import Token
+
+from directory.models import User
+from notifications.features.access.callers import forget_callers
+from notifications.models import ApiKey, PersonToken
+
+LISTED = 100
+"""Keys and members of staff that are listed at most, each."""
+_AT_ONCE = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class EndedAccess:
+    """What was ended, and what a person reviews."""
+
+    sessions: int
+    #: Tokens of people.
+    tokens: int
+    #: Valid API keys, as name and prefix: `LISTED` at most.
+    keys: list[str] = field(default_factory=list)
+    key_count: int = 0
+    #: Active members of staff, such as `user 7`: `LISTED` at most.
+    staff: list[str] = field(default_factory=list)
+    staff_count: int = 0
+
+
+def end_access() -> EndedAccess:
+    """Ends all sessions and tokens of people; returns what is left to review."""
+    sessions = _delete_all(Session.objects.order_by("pk"))
+    tokens = _delete_all(PersonToken.objects.order_by("pk"))
+    tokens += _delete_all(Token.objects.order_by("pk"))
+    forget_callers()
+    keys = ApiKey.objects.filter(revoked_at=None).order_by("pk")
+    staff = User.objects.filter(Q(is_staff=True) | Q(is_superuser=True), is_active=True)
+    return EndedAccess(
+        sessions=sessions,
+        tokens=tokens,
+        keys=[str(key) for key in keys[:LISTED]],
+        key_count=keys.count(),
+        staff=[f"user {pk}" for pk in staff.order_by("pk").values_list("pk", flat=True)[:LISTED]],
+        staff_count=staff.count(),
+    )
+
+
+def _delete_all(rows: QuerySet[Session] | QuerySet[PersonToken] | QuerySet[Token]) -> int:
+    count = 0
+    while keys := list(rows.values_list("pk", flat=True)[:_AT_ONCE]):
+        count += rows.model._default_manager.filter(pk__in=keys).delete()[0]
+    return count
