@@ -11,9 +11,10 @@ from django.http.response import HttpResponseBase
 from django.utils.functional import LazyObject
 
 from notifications.infra.http.client_address import address_of
+from notifications.infra.links import LINK_PAGES
 
 log = structlog.get_logger("carillon.security")
-LINK_PATH = re.compile(r"^(/(?:confirm|preferences|unsubscribe)/).+")
+LINK_PATH = re.compile(rf"^(/(?:{'|'.join(LINK_PAGES)})/).+")
 """Paths that contain a credential, which logs must not show."""
 REFUSALS = (401, 403, 429)
 

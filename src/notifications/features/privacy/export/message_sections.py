@@ -14,6 +14,7 @@ from notifications.features.privacy.export.paging import (
     by_time,
     columns,
 )
+from notifications.infra.links import LINK_PAGES
 from notifications.models import (
     Broadcast,
     BroadcastRecipient,
@@ -36,7 +37,7 @@ from notifications.models import (
 NOT_SHOWN = "(not shown)"
 SECRET_CATEGORIES = frozenset({"security"})
 """Their texts carry codes, with which a reader could sign in as the person."""
-_LINK = re.compile(r"/(unsubscribe|preferences|confirm|your-data)/[\w.:-]+")
+_LINK = re.compile(rf"/({'|'.join(LINK_PAGES)})/[\w.:-]+")
 _NOTIFICATION = (
     "uuid type priority source locale text context options scheduled_at scheduled_status"
     " cancelled_at expires_at collapse_key ordering_key idempotency_key correlation_id variant"
