@@ -51,7 +51,7 @@ def send_link(user: User) -> LinkRequest:
     point = ContactPoint.objects.filter(
         user=user, kind=ContactKind.EMAIL, state=ContactState.ACTIVE, verified_at__isnull=False
     ).first()
-    if point is None or _is_verified_by_key(user, point):
+    if point is None or not _is_verified_by_person(user, point):
         return LinkRequest.NO_ADDRESS
     now = clock.now()
     with transaction.atomic():
@@ -77,22 +77,22 @@ def send_link(user: User) -> LinkRequest:
     return LinkRequest.SENT
 
 
-def _is_verified_by_key(user: User, point: ContactPoint) -> bool:
-    """Whether a service confirmed the address, and not the person.
+def _is_verified_by_person(user: User, point: ContactPoint) -> bool:
+    """Whether the person themselves confirmed the address, with a code, as the audit log says.
 
-    A key with `users:write` may write an address of its own and confirm it. It must not get the
-    data of the person by that.
+    A key with `users:write` may write an address of its own, and confirm it with a code or by a
+    double opt-in. It must not get the data of the person by that. Without an entry there is no
+    proof, also where the entry was deleted with its age.
     """
-    at_ms = clock.epoch_ms(point.verified_at) if point.verified_at else 0
-    return any(
-        rows.objects.filter(
-            subject_id=user.pk,
-            action="address.verified",
-            at_ms=at_ms,
-            actor__startswith="key:",
-        ).exists()
-        for rows in (AuditLeaf, AuditQueued)
-    )
+    if point.verified_at is None:
+        return False
+    found = {
+        "subject_id": user.pk,
+        "action": "address.verified",
+        "actor": f"user:{user.pk}",
+        "at_ms": clock.epoch_ms(point.verified_at),
+    }
+    return any(rows.objects.filter(**found).exists() for rows in (AuditLeaf, AuditQueued))
 
 
 def holder_of(token: str) -> User | None:
