@@ -9,12 +9,15 @@ from django.test import Client
 
 from directory.models import ContactPoint
 from notifications.domain.callers import SYSTEM, Caller
+from notifications.engine.prepare import prepare
+from notifications.engine.runs import keys_of
 from notifications.features.people.proofs import ProofService
 from notifications.features.preferences.double_opt_in import DoubleOptIn
 from notifications.features.privacy.export.building import build_due
 from notifications.features.privacy.service import PrivacyService
 from notifications.infra.links import LinkKind, preferences_url, sign_link
 from notifications.models import AuditQueued, DataExport, Notification
+from notifications.queue import batches
 from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -89,6 +92,33 @@ def test_the_link_ends_after_an_hour_and_with_the_address(browser, person, froze
     person.email = "new@example.com"
     person.save()
     assert browser.get(link).status_code == 404
+
+
+def test_the_link_ends_with_the_proof_of_the_address(browser, person, frozen):
+    ask(browser, person)
+    link, own = link_in_mail(), person.email
+    for address in ("new@example.com", own):
+        person.email = address
+        person.save()
+        assert browser.get(link).status_code == 404, "the address has no proof"
+    frozen.forward(1)
+    prove(person, own)
+    assert browser.get(link).status_code == 404, "it is another proof"
+    assert ask(browser, person) == "sent"
+    link = link_in_mail()
+    assert browser.get(link).status_code == 200
+    ContactPoint.objects.filter(user=person, kind="email").update(state="bounced")
+    assert browser.get(link).status_code == 404
+
+
+def test_the_mail_goes_to_the_address_that_was_checked(browser, person, override_environment):
+    override_environment(email_provider="smtp")
+    own = person.email
+    ask(browser, person)
+    person.email = "new@example.com"
+    person.save()
+    (item,) = prepare("email", keys_of(batches.lease(owner="w", lane="critical", seconds=60))).ready
+    assert item.outbound.recipient == own
 
 
 def test_other_links_are_no_link_to_data(browser, person):
