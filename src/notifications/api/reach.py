@@ -117,10 +117,10 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         ),
     ),
     "templates:write": ScopeReach(
-        "Write and publish templates.",
+        "Write and publish templates, except those of the service's own mails (`system.`).",
         (
-            "Control over the texts of all messages, and over what they show their readers about "
-            "themselves. Priority 1 as a default needs `priority:critical`."
+            "Control over the texts of all other messages, and over what they show their readers "
+            "about themselves. Priority 1 as a default needs `priority:critical`."
         ),
         _named(
             """

@@ -114,6 +114,7 @@ ERROR_CODES = (
     "self_approval",
     "staff_key",
     "staff_protected",
+    "system_template",
     "template_cycle",
     "template_error",
     "template_limit",
