@@ -128,6 +128,7 @@ ERROR_CODES = (
     "too_many",
     "too_many_attachments",
     "too_many_codes",
+    "too_many_exports",
     "too_many_recipients",
     "too_many_webhooks",
     "unknown_api_key",

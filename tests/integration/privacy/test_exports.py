@@ -9,6 +9,7 @@ import pytest
 
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import Conflict, NotFound, Refused
+from notifications.features.access.throttles import Throttled
 from notifications.features.privacy.export import building, paging
 from notifications.features.privacy.export.building import build_due
 from notifications.features.privacy.export.sections import NAMES
@@ -138,6 +139,26 @@ def test_an_export_is_refused_before_it_is_ready_and_gone_after_a_day(frozen):
     RetentionService().run_indexed(until=clock.monotonic() + 5, now=frozen.now)
     assert not DataExport.objects.exists()
     assert not DataExportPart.objects.exists()
+
+
+def test_exports_of_a_person_are_bounded_a_day(frozen):
+    user = make_user()
+    first = finished(user, EXPORTER, now=frozen.now)
+    frozen.forward(3_599)
+    again = ExportService().request(identifier=user.pk, caller=EXPORTER)
+    assert (again.export_id, again.state) == (first.export_id, "ready")
+    for _ in range(2):
+        frozen.forward(3_600)
+        assert finished(user, EXPORTER).export_id != first.export_id
+    frozen.forward(3_600)
+    with pytest.raises(Throttled) as caught:
+        ExportService().request(identifier=user.pk, caller=EXPORTER)
+    assert caught.value.code == "too_many_exports"
+    wait = caught.value.data["retry_after"]
+    assert wait == 24 * 3_600 - 3 * 3_600 - 3_599
+    assert finished(user, own(user)), "the person's own are counted apart"
+    frozen.forward(wait)
+    assert finished(user, EXPORTER)
 
 
 def test_an_erasure_deletes_exports_and_stops_those_that_are_written(frozen):

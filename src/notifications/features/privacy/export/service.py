@@ -7,12 +7,14 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from directory.models import User
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, NotFound
 from notifications.domain.identifiers import parse_identifier
 from notifications.features.access.persons import person_for
+from notifications.features.access.throttles import throttled_error
 from notifications.features.privacy.export.building import stored_pages
 from notifications.features.privacy.export.schemas import (
     ExportAccepted,
@@ -28,6 +30,9 @@ from notifications.models.audit.actions import record_change
 
 EXPORT = "privacy:export"
 LIFETIME = timedelta(hours=24)
+FRESH = timedelta(hours=1)
+EXPORTS_A_DAY = 3
+_DAY = timedelta(days=1)
 _PATH = "/api/v1/privacy/exports"
 
 
@@ -35,10 +40,11 @@ class ExportService:
     """Exports for the person, for staff, and for keys with the scope."""
 
     def request(self, *, identifier: object, caller: Caller) -> ExportAccepted:
-        """Requests an export; one that is being written already is returned instead.
+        """Requests an export; returns one that is being written, or ready for less than an hour.
 
         Raises:
             NotFound (unknown_user), Refused (missing_scope), Conflict (erasure_open).
+            Throttled: too_many_exports.
         """
         user = person_for(caller, identifier, scope=EXPORT)
         export = request_export(user, actor=caller.name, own=caller.user_id == user.pk)
@@ -74,20 +80,22 @@ class ExportService:
 
 
 def request_export(user: User, *, actor: str, own: bool) -> DataExport:
-    """Returns the open export of a person, created where there is none.
+    """Returns the open or fresh export of a person, created where there is none.
+
+    The person's own exports and those of others are counted apart, so that others cannot use up
+    what the person may request.
 
     Raises:
-        Conflict: erasure_open.
+        Conflict: erasure_open. Throttled: too_many_exports, after three within a day.
     """
     now = clock.now()
     erasing = (ErasureState.REQUESTED, ErasureState.KEYS_ERASED)
     if Erasure.objects.filter(user_id=user.pk, state__in=erasing).exists():
         raise Conflict("this person is being erased", code="erasure_open")
-    found = DataExport.objects.filter(
-        user_id=user.pk, own=own, state=ExportState.REQUESTED, expires_at__gt=now
-    ).first()
+    found = _current(user, own=own, now=now)
     if found is not None:
         return found
+    _check_count(user, own=own, now=now)
     try:
         with transaction.atomic():
             DataExport.objects.filter(user_id=user.pk, own=own, expires_at__lte=now).delete()
@@ -104,6 +112,21 @@ def request_export(user: User, *, actor: str, own: bool) -> DataExport:
             return export
     except IntegrityError:  # another request created it at the same time
         return DataExport.objects.get(user_id=user.pk, own=own, state=ExportState.REQUESTED)
+
+
+def _current(user: User, *, own: bool, now: datetime) -> DataExport | None:
+    rows = DataExport.objects.filter(user_id=user.pk, own=own, expires_at__gt=now)
+    fresh = Q(state=ExportState.REQUESTED) | Q(ready_at__gt=now - FRESH)
+    return rows.filter(fresh).order_by("-pk").first()
+
+
+def _check_count(user: User, *, own: bool, now: datetime) -> None:
+    rows = DataExport.objects.filter(user_id=user.pk, own=own, requested_at__gt=now - _DAY)
+    times = list(rows.order_by("requested_at").values_list("requested_at", flat=True))
+    if len(times) >= EXPORTS_A_DAY:
+        left = (times[-EXPORTS_A_DAY] + _DAY - now).total_seconds()
+        detail = f"{EXPORTS_A_DAY} exports of this person were written within a day"
+        raise throttled_error(detail, seconds=left, code="too_many_exports")
 
 
 def download_export(export: DataExport, form: str, *, actor: str) -> Iterator[bytes]:
