@@ -6,7 +6,9 @@ import json
 from datetime import timedelta
 
 import pytest
+from click.testing import CliRunner
 
+from carillon.cli import carillon
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import Conflict, NotFound, Refused
 from notifications.features.access.throttles import Throttled
@@ -189,3 +191,24 @@ def test_the_routes(as_user, as_staff, user):
     assert done["Content-Disposition"] == 'attachment; filename="personal-data.html"'
     assert user.username in text
     assert as_staff.get(url).status_code == 404, "it is the person's own"
+
+
+def test_the_command_writes_a_new_file_that_only_its_owner_reads(tmp_path):
+    user, file, other = make_user(), tmp_path / "ada.json", tmp_path / "other"
+
+    def run(identifier, out):
+        words = ["export", "user", str(identifier), "--out", str(out)]
+        return CliRunner().invoke(carillon, words)
+
+    assert run(10**9, file).exit_code
+    assert not file.exists(), "a failed export leaves no file"
+    assert run(user.pk, file).exit_code == 0
+    assert json.loads(file.read_text())["profile"][0]["username"] == user.username
+    assert file.stat().st_mode & 0o777 == 0o600
+    other.symlink_to(tmp_path / "elsewhere")
+    for taken in (file, other):
+        result = run(user.pk, taken)
+        assert result.exit_code == 1
+        assert f"{taken} was not written: File exists" in result.output
+    assert not (tmp_path / "elsewhere").exists()
+    assert AuditQueued.objects.filter(action="export.printed").count() == 1
