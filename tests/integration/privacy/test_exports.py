@@ -102,6 +102,22 @@ def test_a_key_needs_the_scope_and_a_person_gets_their_own_alone(frozen):
         content(theirs, own(other))
 
 
+def test_a_key_cannot_export_staff(frozen, staff):
+    by_staff = finished(staff)
+    later = finished(make_user())
+    refused = (
+        lambda: ExportService().request(identifier=staff.pk, caller=EXPORTER),
+        lambda: ExportService().find(identifier=str(by_staff.export_id), caller=EXPORTER),
+        lambda: content(by_staff, EXPORTER),
+    )
+    for call in refused:
+        with pytest.raises(Refused) as caught:
+            call()
+        assert caught.value.code == "staff_protected"
+    assert ExportService().find(identifier=str(later.export_id), caller=EXPORTER)
+    assert finished(staff, own(staff))
+
+
 def test_the_export_of_another_has_no_code_and_no_signed_link(frozen):
     from notifications.infra.links import preferences_url
     from notifications.models import Category

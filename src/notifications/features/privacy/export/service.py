@@ -11,9 +11,9 @@ from django.db.models import Q
 
 from directory.models import User
 from notifications.domain.callers import Caller
-from notifications.domain.errors import Conflict, NotFound
+from notifications.domain.errors import Conflict, NotFound, Refused
 from notifications.domain.identifiers import parse_identifier
-from notifications.features.access.persons import person_for
+from notifications.features.access.persons import is_protected, person_for
 from notifications.features.access.throttles import throttled_error
 from notifications.features.privacy.export.building import stored_pages
 from notifications.features.privacy.export.schemas import (
@@ -43,10 +43,10 @@ class ExportService:
         """Requests an export; returns one that is being written, or ready for less than an hour.
 
         Raises:
-            NotFound (unknown_user), Refused (missing_scope), Conflict (erasure_open).
-            Throttled: too_many_exports.
+            NotFound (unknown_user), Refused (missing_scope, staff_protected),
+            Conflict (erasure_open), Throttled (too_many_exports).
         """
-        user = person_for(caller, identifier, scope=EXPORT)
+        user = _person(caller, identifier)
         export = request_export(user, actor=caller.name, own=caller.user_id == user.pk)
         return ExportAccepted(export_id=export.uuid, state=export.state)
 
@@ -54,7 +54,7 @@ class ExportService:
         """Returns an export: the caller's own, or any with the scope.
 
         Raises:
-            NotFound (unknown_export).
+            NotFound (unknown_export), Refused (staff_protected).
         """
         return _response(_visible(identifier, caller))
 
@@ -62,7 +62,7 @@ class ExportService:
         """Returns the parts of a file, and records the download.
 
         Raises:
-            NotFound (unknown_export), Conflict (export_not_ready).
+            NotFound (unknown_export), Refused (staff_protected), Conflict (export_not_ready).
         """
         export = _visible(identifier, caller)
         return download_export(export, form, actor=caller.name)
@@ -71,12 +71,24 @@ class ExportService:
         """Returns the parts of a file that is made while it is read, and stored nowhere.
 
         Raises:
-            NotFound (unknown_user), Refused (missing_scope).
+            NotFound (unknown_user), Refused (missing_scope, staff_protected).
         """
-        user = person_for(caller, identifier, scope=EXPORT)
+        user = _person(caller, identifier)
         _record(caller.name, "export.printed", f"user:{user.pk}", user.pk)
         own = caller.user_id == user.pk
         return written(form, _head(user, own, clock.now()), read_pages(user.pk, own=own))
+
+
+def _person(caller: Caller, identifier: object) -> User:
+    user = person_for(caller, identifier, scope=EXPORT)
+    _check_not_staff(user, caller)
+    return user
+
+
+def _check_not_staff(user: User, caller: Caller) -> None:
+    """Raises Refused where a caller who is no staff would read the data of another who is."""
+    if user.pk != caller.user_id and is_protected(user, caller):
+        raise Refused("only staff may export a member of staff", code="staff_protected")
 
 
 def request_export(user: User, *, actor: str, own: bool) -> DataExport:
@@ -153,6 +165,9 @@ def _visible(identifier: str, caller: Caller) -> DataExport:
     theirs = export is not None and not export.own and caller.may(EXPORT)
     if export is None or not (mine or theirs):
         raise _unknown(identifier)
+    user = User.objects.filter(pk=export.user_id).first()
+    if user is not None:
+        _check_not_staff(user, caller)
     return export
 
 
