@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import LazyObject
 
+from notifications.domain.redaction import LINK_PAGES
 from notifications.infra.http.client_address import address_of
-from notifications.infra.links import LINK_PAGES
 
 log = structlog.get_logger("carillon.security")
 LINK_PATH = re.compile(rf"^(/(?:{'|'.join(LINK_PAGES)})/).+")

@@ -22,8 +22,6 @@ from vault.indexes import blind_index
 _TAG_BYTES = 16
 _LONGEST = 400
 ADDRESS_MARK = 16  # characters of an address's blind index
-LINK_PAGES = ("confirm", "preferences", "unsubscribe", "your-data")
-"""The first parts of the paths whose second part is a token, a credential."""
 
 
 class LinkKind(StrEnum):

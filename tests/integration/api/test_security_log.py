@@ -13,7 +13,7 @@ from django.test import Client, RequestFactory
 from carillon.serving.security_log import note_refusal
 from carillon.settings.logs import logging_config
 from directory.models import User
-from notifications.infra.links import LINK_PAGES
+from notifications.domain.redaction import LINK_PAGES
 from notifications.models import ApiKey
 from notifications.web.urls import urlpatterns
 from tests.integration.factories import make_user

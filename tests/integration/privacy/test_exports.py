@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 from click.testing import CliRunner
@@ -127,7 +128,8 @@ def test_the_export_of_another_has_no_code_and_no_signed_link(frozen):
     (plain,) = make_messages(1, user=user)
     (secret,) = make_messages(1, user=user, category="security")
     for message, text in ((plain, preferences_url(user.pk, user.email)), (secret, "code Quagmire")):
-        message.content = {"body": text}
+        url = json.dumps(text).replace("/", "\\/")
+        message.content = {"body": text, "json": url, quote(text, safe=""): [quote(text, safe="")]}
         message.save()
     token = preferences_url(user.pk, user.email).rpartition("/")[2]
     assert Category.objects.filter(key="security").exists()
