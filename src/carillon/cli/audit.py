@@ -135,5 +135,5 @@ def export(
     wanted = audit_filter(
         actor=actor, action=action, target=target, user=None, start=start, end=end
     )
-    for part in AuditService().export(wanted=wanted, caller=CALLER, form=form):
+    for part in AuditService().export(wanted=wanted, caller=CALLER, form=form, whole=True):
         sys.stdout.buffer.write(part)

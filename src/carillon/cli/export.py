@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -42,18 +44,34 @@ def groups() -> None:
 @click.option("--format", "form", type=click.Choice(["json", "html"]), default="json")
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="The file; without it, the standard output.",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A new file; without it, the standard output.",
 )
 def user(identifier: str, form: str, out: Path | None) -> None:
     """Export all data about one person (id, UUID or ext:ID), as JSON or as one page."""
     setup_django()
     from notifications.features.privacy.export.service import ExportService
 
-    parts = ExportService().print(identifier=identifier, form=form, caller=CALLER)
     if out is None:
+        parts = ExportService().print(identifier=identifier, form=form, caller=CALLER)
         sys.stdout.buffer.writelines(parts)
         return
-    # Only the owner may read it, from its first byte on.
-    with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.writelines(parts)
+    try:
+        # Only the owner may read it, from its first byte on. A file or link that another user
+        # placed there is refused: that user could read what is written.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(out, flags, 0o600), "wb") as file, _removed_on_error(out):
+            parts = ExportService().print(identifier=identifier, form=form, caller=CALLER)
+            file.writelines(parts)
+    except OSError as error:
+        raise click.ClickException(f"{out} was not written: {error.strerror}") from error
+
+
+@contextmanager
+def _removed_on_error(file: Path) -> Iterator[None]:
+    """Removes a file whose writing failed: a part of an export looks like a whole one."""
+    try:
+        yield
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise

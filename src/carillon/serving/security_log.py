@@ -10,10 +10,11 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import LazyObject
 
+from notifications.domain.redaction import LINK_PAGES
 from notifications.infra.http.client_address import address_of
 
 log = structlog.get_logger("carillon.security")
-LINK_PATH = re.compile(r"^(/(?:confirm|preferences|unsubscribe)/).+")
+LINK_PATH = re.compile(rf"^(/(?:{'|'.join(LINK_PAGES)})/).+")
 """Paths that contain a credential, which logs must not show."""
 REFUSALS = (401, 403, 429)
 

@@ -117,10 +117,10 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         ),
     ),
     "templates:write": ScopeReach(
-        "Write and publish templates.",
+        "Write and publish templates, except those of the service's own mails (`system.`).",
         (
-            "Control over the texts of all messages, and over what they show their readers about "
-            "themselves. Priority 1 as a default needs `priority:critical`."
+            "Control over the texts of all other messages, and over what they show their readers "
+            "about themselves. Priority 1 as a default needs `priority:critical`."
         ),
         _named(
             """
@@ -232,7 +232,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         _named("erase_user delete_user erase_address get_certificate"),
     ),
     "privacy:export": ScopeReach(
-        "Export everything that is stored about a user, and download it.",
+        "Export everything that is stored about a user who is not staff, and download it.",
         (
             "Any user's data: names, addresses, messages. Never a token, a code, a signed link or"
             " the text of a security message, so no sign-in as the user."

@@ -8,15 +8,28 @@ the form of an email address, a phone number or a token.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from notifications.domain.messages import OutboundMessage, SendResult
 
 ADDRESS, TOKEN, NAME = "[address]", "[token]", "[name]"
+LINK_PAGES = ("confirm", "preferences", "unsubscribe", "your-data")
+"""The first parts of the paths whose second part is a token, a credential."""
+# A slash as it is, and as JSON, URLs, quoted-printable texts and HTML may write it.
+_SLASH = r"(?:\\?/|\\u002f|%(?:25){0,3}2f|=2f|&#(?:47|x2f);|&sol;)"
+_LINK = re.compile(rf"({_SLASH}(?:{'|'.join(LINK_PAGES)}){_SLASH})[\w.:%=-]+", re.IGNORECASE)
+# An encoded @ in front of a domain, of which one label has a letter: `=404.html` is none.
+_ENCODED_AT = re.compile(
+    r"(?<=[\w.+-])(?:%(?:25){0,3}40|=40|&#(?:64|x40);|&commat;)"
+    r"(?=[\w-]{0,62}[^\W\d_][\w-]{0,62}\.\w)",
+    re.IGNORECASE,
+)
 _EMAIL = re.compile(r"""[^\s<>"'(),;:@\[\]]{1,64}@[^\s<>"'(),;:@\[\]]{1,255}""")
 _PHONE = re.compile(r"\+\d(?:[ ().-]{0,2}\d){6,18}(?!\w)|(?<![\w.])\d(?:[ ()-]{0,2}\d){8,18}(?!\w)")
-_TOKEN = re.compile(r"(?<![\w-])(?=[A-Za-z_+=-]{0,80}\d)[A-Za-z0-9_+=-]{24,}(?![\w-])")
+# ASCII: a letter of another script is no part of a token.
+_TOKEN = re.compile(r"(?<![\w-])(?=[A-Za-z_+=-]{0,80}\d)[A-Za-z0-9_+=-]{24,}(?![\w-])", re.ASCII)
 _PATTERNS = ((_EMAIL, ADDRESS), (_TOKEN, TOKEN), (_PHONE, ADDRESS))
 _LEAST_DIGITS = 6
 _LEAST_TOKEN = 6
@@ -39,12 +52,18 @@ def redacted(text: str, known: Known = NOTHING) -> str:
     """Returns a text of at most 20,000 characters without addresses, tokens and names."""
     if not text:
         return text
-    text = text[:_LONGEST]
+    text = unicodedata.normalize("NFC", text[:_LONGEST])
+    text = _ENCODED_AT.sub("@", without_links(text, TOKEN))
     for value, mark in _known_texts(known):
         text = _without(text, value, mark)
     for pattern, mark in _PATTERNS:
         text = pattern.sub(mark, text)
     return text[:_LONGEST]
+
+
+def without_links(text: str, mark: str) -> str:
+    """Returns a text in which the tokens of signed links are replaced by `mark`."""
+    return _LINK.sub(lambda found: found[1] + mark, text)
 
 
 def _known_texts(known: Known) -> list[tuple[str, str]]:
@@ -53,7 +72,8 @@ def _known_texts(known: Known) -> list[tuple[str, str]]:
     found += [(digits, ADDRESS) for text in known.addresses if (digits := _digits_of(text))]
     found += [(text, TOKEN) for text in known.tokens]
     found += [(text, ADDRESS if "@" in text else NAME) for text in known.names]
-    return sorted([each for each in found if each[0].strip()], key=lambda each: -len(each[0]))
+    found = [(unicodedata.normalize("NFC", text), mark) for text, mark in found if text.strip()]
+    return sorted(found, key=lambda each: -len(each[0]))
 
 
 def _digits_of(address: str) -> str:

@@ -13,7 +13,9 @@ from django.test import Client, RequestFactory
 from carillon.serving.security_log import note_refusal
 from carillon.settings.logs import logging_config
 from directory.models import User
+from notifications.domain.redaction import LINK_PAGES
 from notifications.models import ApiKey
+from notifications.web.urls import urlpatterns
 from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -60,11 +62,21 @@ def test_a_sign_in_is_logged_whether_it_succeeds_or_not(client: Client, caplog: 
     assert "lovelace" not in repr(failed)
 
 
-@pytest.mark.parametrize("kind", ["preferences", "unsubscribe", "confirm"])
-def test_a_path_that_holds_a_credential_is_not_logged(caplog: Any, kind: str) -> None:
-    request = RequestFactory().post(f"/{kind}/a-secret-link")
+LINK_ROUTES = [
+    route for each in urlpatterns if "<str:token>" in (route := str(each.pattern)) and each.name
+]
+
+
+def test_every_page_of_a_signed_link_is_listed() -> None:
+    assert {route.partition("/")[0] for route in LINK_ROUTES} == set(LINK_PAGES)
+
+
+@pytest.mark.parametrize("route", LINK_ROUTES)
+def test_a_path_that_holds_a_credential_is_not_logged(caplog: Any, route: str) -> None:
+    path = "/" + route.replace("<str:token>", "a-secret-link").replace("<str:form>", "json")
+    request = RequestFactory().post(path)
     note_refusal(request, HttpResponse(status=403))
-    assert lines(caplog)[0]["path"] == f"/{kind}/..."
+    assert lines(caplog)[0]["path"] == f"/{route.partition('/')[0]}/..."
 
 
 @pytest.mark.parametrize("level", ["DEBUG", "WARNING", "ERROR"])

@@ -55,6 +55,24 @@ def test_a_template_goes_from_draft_to_sent_and_back(author: APIClient) -> None:
     ]
 
 
+def test_a_key_does_not_write_the_mails_of_the_service(
+    author: APIClient, as_staff: APIClient
+) -> None:
+    for path in ("system.your_data", "system.*"):
+        refused = write(author, path=path)
+        assert (refused.status_code, refused.data["code"]) == (403, "system_template")
+    one = f"{TEMPLATES}/{write(as_staff, path='system.your_data').data['id']}"
+    assert as_staff.post(f"{one}/publish", {}).status_code == 200
+    for answer in (
+        author.put(one, {"push_template": "Hi"}),
+        author.post(f"{one}/publish", {}),
+        author.post(f"{one}/rollback", {"version": 1}),
+        author.delete(one),
+    ):
+        assert (answer.status_code, answer.data["code"]) == (403, "system_template")
+    assert as_staff.put(one, {"push_template": "Hi"}).status_code == 200
+
+
 def test_a_rollback_leaves_the_draft_that_waits(author: APIClient) -> None:
     one = f"{TEMPLATES}/{write(author, status='published').data['id']}"
     author.put(one, {"push_template": "Second", "status": "published"})

@@ -13,9 +13,11 @@ from click.testing import CliRunner
 from rest_framework.test import APIClient
 
 from carillon.cli import carillon
+from notifications.domain.callers import SYSTEM
 from notifications.domain.merkle import check_consistency, root_of_inclusion
 from notifications.features.audit.proofs import public_key_line
 from notifications.features.audit.sealer import seal_due
+from notifications.features.privacy.service import PrivacyService
 from notifications.features.privacy.steps import erase_due
 from notifications.infra.audit_keys import open_checkpoint
 from notifications.models import AuditCheckpoint, AuditLeaf
@@ -137,6 +139,29 @@ def test_the_export_has_every_entry(log: FrozenClock, as_staff: APIClient) -> No
     response = as_staff.get(f"{URL}/export?actor=user:1")
     lines = b"".join(response.streaming_content).splitlines()
     assert [json.loads(line)["id"] for line in lines] == list(range(59, -1, -1))
+
+
+def test_what_only_a_restore_needs_is_in_the_export_of_the_command(
+    frozen: FrozenClock, as_staff: APIClient
+) -> None:
+    person = make_user()
+    PrivacyService().erase_user(identifier=person.pk, reason="r", caller=SYSTEM)
+    seal_due(now=frozen.now)
+    query = "action=audit.erasure"
+    (entry,) = as_staff.get(f"{URL}?{query}").json()["results"]
+    assert entry["after"]["certificate"]
+    files = [
+        b"".join(as_staff.get(f"{URL}/export{form}?{query}").streaming_content).decode()
+        for form in ("", ".csv")
+    ]
+    assert all("certificate" in file for file in files)
+    for shown in (json.dumps(entry), *files):
+        assert "suppressions" not in shown
+        assert '"keys' not in shown
+    (line,) = run("export", "--action", "audit.erasure").stdout.splitlines()
+    after = json.loads(line)["after"]
+    assert after["keys"]
+    assert after["suppressions"]
 
 
 def run(*words: str) -> Any:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
+from click.testing import CliRunner
 
+from carillon.cli import carillon
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import Conflict, NotFound, Refused
+from notifications.features.access.throttles import Throttled
 from notifications.features.privacy.export import building, paging
 from notifications.features.privacy.export.building import build_due
 from notifications.features.privacy.export.sections import NAMES
@@ -99,6 +103,22 @@ def test_a_key_needs_the_scope_and_a_person_gets_their_own_alone(frozen):
         content(theirs, own(other))
 
 
+def test_a_key_cannot_export_staff(frozen, staff):
+    by_staff = finished(staff)
+    later = finished(make_user())
+    refused = (
+        lambda: ExportService().request(identifier=staff.pk, caller=EXPORTER),
+        lambda: ExportService().find(identifier=str(by_staff.export_id), caller=EXPORTER),
+        lambda: content(by_staff, EXPORTER),
+    )
+    for call in refused:
+        with pytest.raises(Refused) as caught:
+            call()
+        assert caught.value.code == "staff_protected"
+    assert ExportService().find(identifier=str(later.export_id), caller=EXPORTER)
+    assert finished(staff, own(staff))
+
+
 def test_the_export_of_another_has_no_code_and_no_signed_link(frozen):
     from notifications.infra.links import preferences_url
     from notifications.models import Category
@@ -108,7 +128,8 @@ def test_the_export_of_another_has_no_code_and_no_signed_link(frozen):
     (plain,) = make_messages(1, user=user)
     (secret,) = make_messages(1, user=user, category="security")
     for message, text in ((plain, preferences_url(user.pk, user.email)), (secret, "code Quagmire")):
-        message.content = {"body": text}
+        url = json.dumps(text).replace("/", "\\/")
+        message.content = {"body": text, "json": url, quote(text, safe=""): [quote(text, safe="")]}
         message.save()
     token = preferences_url(user.pk, user.email).rpartition("/")[2]
     assert Category.objects.filter(key="security").exists()
@@ -140,6 +161,26 @@ def test_an_export_is_refused_before_it_is_ready_and_gone_after_a_day(frozen):
     assert not DataExportPart.objects.exists()
 
 
+def test_exports_of_a_person_are_bounded_a_day(frozen):
+    user = make_user()
+    first = finished(user, EXPORTER, now=frozen.now)
+    frozen.forward(3_599)
+    again = ExportService().request(identifier=user.pk, caller=EXPORTER)
+    assert (again.export_id, again.state) == (first.export_id, "ready")
+    for _ in range(2):
+        frozen.forward(3_600)
+        assert finished(user, EXPORTER).export_id != first.export_id
+    frozen.forward(3_600)
+    with pytest.raises(Throttled) as caught:
+        ExportService().request(identifier=user.pk, caller=EXPORTER)
+    assert caught.value.code == "too_many_exports"
+    wait = caught.value.data["retry_after"]
+    assert wait == 24 * 3_600 - 3 * 3_600 - 3_599
+    assert finished(user, own(user)), "the person's own are counted apart"
+    frozen.forward(wait)
+    assert finished(user, EXPORTER)
+
+
 def test_an_erasure_deletes_exports_and_stops_those_that_are_written(frozen):
     user, other = make_user(), make_user()
     made = finished(user)
@@ -168,3 +209,24 @@ def test_the_routes(as_user, as_staff, user):
     assert done["Content-Disposition"] == 'attachment; filename="personal-data.html"'
     assert user.username in text
     assert as_staff.get(url).status_code == 404, "it is the person's own"
+
+
+def test_the_command_writes_a_new_file_that_only_its_owner_reads(tmp_path):
+    user, file, other = make_user(), tmp_path / "ada.json", tmp_path / "other"
+
+    def run(identifier, out):
+        words = ["export", "user", str(identifier), "--out", str(out)]
+        return CliRunner().invoke(carillon, words)
+
+    assert run(10**9, file).exit_code
+    assert not file.exists(), "a failed export leaves no file"
+    assert run(user.pk, file).exit_code == 0
+    assert json.loads(file.read_text())["profile"][0]["username"] == user.username
+    assert file.stat().st_mode & 0o777 == 0o600
+    other.symlink_to(tmp_path / "elsewhere")
+    for taken in (file, other):
+        result = run(user.pk, taken)
+        assert result.exit_code == 1
+        assert f"{taken} was not written: File exists" in result.output
+    assert not (tmp_path / "elsewhere").exists()
+    assert AuditQueued.objects.filter(action="export.printed").count() == 1

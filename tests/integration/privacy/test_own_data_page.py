@@ -8,12 +8,16 @@ import pytest
 from django.test import Client
 
 from directory.models import ContactPoint
-from notifications.domain.callers import SYSTEM
+from notifications.domain.callers import SYSTEM, Caller
+from notifications.engine.prepare import prepare
+from notifications.engine.runs import keys_of
+from notifications.features.people.proofs import ProofService
+from notifications.features.preferences.double_opt_in import DoubleOptIn
 from notifications.features.privacy.export.building import build_due
 from notifications.features.privacy.service import PrivacyService
-from notifications.infra import clock
 from notifications.infra.links import LinkKind, preferences_url, sign_link
 from notifications.models import AuditQueued, DataExport, Notification
+from notifications.queue import batches
 from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -28,8 +32,16 @@ def browser():
 @pytest.fixture
 def person(frozen):
     user = make_user(locale="ru")
-    ContactPoint.objects.filter(user=user).update(verified_at=clock.now())
+    prove(user, user.email)
     return user
+
+
+def prove(user, address):
+    """The person confirms an address with the code that was sent there."""
+    caller = Caller(name=f"user:{user.pk}", user_id=user.pk)
+    ProofService().start(kind="email", address=address, caller=caller)
+    code = Notification.objects.order_by("-pk")[0].context["code"]
+    ProofService().confirm(kind="email", code=code, caller=caller)
 
 
 def ask(browser, user):
@@ -82,6 +94,33 @@ def test_the_link_ends_after_an_hour_and_with_the_address(browser, person, froze
     assert browser.get(link).status_code == 404
 
 
+def test_the_link_ends_with_the_proof_of_the_address(browser, person, frozen):
+    ask(browser, person)
+    link, own = link_in_mail(), person.email
+    for address in ("new@example.com", own):
+        person.email = address
+        person.save()
+        assert browser.get(link).status_code == 404, "the address has no proof"
+    frozen.forward(1)
+    prove(person, own)
+    assert browser.get(link).status_code == 404, "it is another proof"
+    assert ask(browser, person) == "sent"
+    link = link_in_mail()
+    assert browser.get(link).status_code == 200
+    ContactPoint.objects.filter(user=person, kind="email").update(state="bounced")
+    assert browser.get(link).status_code == 404
+
+
+def test_the_mail_goes_to_the_address_that_was_checked(browser, person, override_environment):
+    override_environment(email_provider="smtp")
+    own = person.email
+    ask(browser, person)
+    person.email = "new@example.com"
+    person.save()
+    (item,) = prepare("email", keys_of(batches.lease(owner="w", lane="critical", seconds=60))).ready
+    assert item.outbound.recipient == own
+
+
 def test_other_links_are_no_link_to_data(browser, person):
     token = preferences_url(person.pk, person.email).rpartition("/")[2]
     assert browser.get(f"/your-data/{token}").status_code == 404
@@ -106,6 +145,20 @@ def test_a_key_that_confirms_an_address_of_its_own_gets_no_data(browser, frozen,
     user.refresh_from_db()
     assert user.email == "thief@example.com"
     assert ask(browser, user) == "no_address"
+
+
+def test_a_key_that_confirms_an_address_by_double_opt_in_gets_no_data(browser, frozen):
+    user = make_user(email="thief@example.com")
+    DoubleOptIn().request(purpose="marketing", caller=SYSTEM, identifier=user.pk)
+    url = Notification.objects.order_by("-pk")[0].context["confirm_url"]
+    assert DoubleOptIn().confirm(token=url.rpartition("/")[2], wording="w")
+    assert ContactPoint.objects.get(user=user, kind="email").verified_at == frozen.now
+    assert ask(browser, user) == "no_address"
+
+
+def test_an_address_whose_proof_was_deleted_gets_no_link(browser, person, frozen):
+    assert AuditQueued.objects.filter(action="address.verified").update(action="x") == 1
+    assert ask(browser, person) == "no_address"
 
 
 def test_links_are_bounded_a_day(browser, person, frozen):

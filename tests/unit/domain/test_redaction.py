@@ -9,7 +9,7 @@ from notifications.domain.redaction import Known, redacted
 ANN = Known(
     ["ann.lee@example.org", "+4915112345678", "123456789"],
     ["fcm:APA91bH_x", "T-1"],
-    ["Ann", "O'Neill", "ann7"],
+    ["Ann", "O'Neill", "ann7", "Zo\u00eb", "Bjo\u0308rn"],
 )
 
 
@@ -30,6 +30,15 @@ ANN = Known(
         ("token 8dJx2kq9LmN4pQ7rS1tU5vW3 expired", "token [token] expired"),
         ("Dear Ann O'Neill, Annabel", "Dear [name] [name], Annabel"),
         ("for ann7: code 21211", "for [name]: code 21211"),
+        ("to ann.lee%40example.org or ANN.LEE=40example.org", "to [address] or [address]"),
+        ("to ann.lee&#64;example.org or bob%40other.test", "to [address] or [address]"),
+        ("Zoe\u0308 and Bj\u00f6rn", "[name] and [name]"),
+        ("\u00fc8dJx2kq9LmN4pQ7rS1tU5vW3\u00e9", "\u00fc[token]\u00e9"),
+        ("see http://x.test/unsubscribe/u.7.aB_-", "see http://x.test/unsubscribe/[token]"),
+        (r"see \/your-data\/d.7", r"see \/your-data\/[token]"),
+        ("see %2Fconfirm%2fc.7.x%3Ay now", "see %2Fconfirm%2f[token] now"),
+        ("see http://x.test/preferences", None),
+        ("it failed with status=404.html", None),
         ("see https://www.twilio.com/docs/errors/21211", None),
         ("notifications.delivery.vendors.smtp.faults failed", None),
         ("it failed on 2026-11-30 at 03:23:45", None),

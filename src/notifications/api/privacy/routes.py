@@ -100,7 +100,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Request an export of everything that is stored about a user.",
         service_scope=EXPORT,
         responses={202: ExportAccepted},
-        errors=(404, 409),
+        errors=(404, 409, 429),
         idempotent=True,
     ),
     Route(

@@ -22,6 +22,8 @@ from vault.cells import SealBroken
 
 SLICE_ACTION = "slice"
 _PAGE = 500
+_FOR_RESTORES = frozenset({"keys", "suppressions"})
+"""Values of an erasure that only a restore needs. With the pepper, an index proves an address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,25 +85,33 @@ def _user_id(user: PersonKey | None) -> int | None:
     return find_people([user]).get(user, 0)
 
 
-def page_of_entries(wanted: AuditFilter, *, after: int, limit: int) -> list[AuditEntryResponse]:
-    """Returns entries whose number is below `after` - 1; 0 begins with the newest."""
+def page_of_entries(
+    wanted: AuditFilter, *, after: int, limit: int, whole: bool = False
+) -> list[AuditEntryResponse]:
+    """Returns entries whose number is below `after` - 1; 0 begins with the newest.
+
+    whole: with the ids of keys and the indexes of addresses that were erased.
+    """
     rows = wanted.rows()
     if after:
         rows = rows.filter(number__lt=after - 1)
-    return [entry_response(leaf) for leaf in rows[:limit]]
+    return [entry_response(leaf, whole=whole) for leaf in rows[:limit]]
 
 
-def all_entries(wanted: AuditFilter) -> Iterator[list[AuditEntryResponse]]:
+def all_entries(wanted: AuditFilter, *, whole: bool = False) -> Iterator[list[AuditEntryResponse]]:
     """Yields all entries, a page at a time, without a transaction from one page to the next."""
     after = 0
-    while page := page_of_entries(wanted, after=after, limit=_PAGE):
+    while page := page_of_entries(wanted, after=after, limit=_PAGE, whole=whole):
         yield page
         after = page[-1].id + 1
 
 
-def entry_response(leaf: AuditLeaf) -> AuditEntryResponse:
-    """Returns an entry with its details, where they are stored."""
+def entry_response(leaf: AuditLeaf, *, whole: bool = False) -> AuditEntryResponse:
+    """Returns an entry with its details, where they are stored. whole: as `page_of_entries`."""
     details = _details(leaf)
+    after = details.get("after")
+    if leaf.kind == LeafKind.ERASURE and after and not whole:
+        after = {name: value for name, value in after.items() if name not in _FOR_RESTORES}
     return AuditEntryResponse(
         id=leaf.number,
         kind=leaf.kind,
@@ -112,7 +122,7 @@ def entry_response(leaf: AuditLeaf) -> AuditEntryResponse:
         user_id=leaf.subject_id,
         reason=str(details.get("reason") or ""),
         before=details.get("before"),
-        after=details.get("after"),
+        after=after,
         ip=details.get("ip"),
         user_agent=details.get("user_agent"),
         is_stored=leaf.data is not None and (bool(details) or leaf.kind == LeafKind.SLICE),

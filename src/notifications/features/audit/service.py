@@ -37,6 +37,7 @@ from notifications.models import AuditCheckpoint, AuditHead, AuditLeaf
 
 READ = "audit:read"
 ExportFormat = Literal["ndjson", "csv"]
+Page = list[AuditEntryResponse]
 COLUMNS = tuple(AuditEntryResponse.__struct_fields__)
 _encode = msgspec.json.Encoder().encode
 
@@ -56,15 +57,23 @@ class AuditService:
         return page_of_entries(wanted, after=after, limit=limit)
 
     def export(
-        self, *, wanted: AuditFilter, caller: Caller, form: ExportFormat = "ndjson"
+        self,
+        *,
+        wanted: AuditFilter,
+        caller: Caller,
+        form: ExportFormat = "ndjson",
+        whole: bool = False,
     ) -> Iterator[bytes]:
         """Yields all entries as a file, the newest first, a page at a time.
+
+        whole: erasures have what a restore needs: ids of keys, and indexes of addresses.
 
         Raises:
             Refused: missing_scope.
         """
         require_scope(caller, READ)
-        return _ndjson(wanted) if form == "ndjson" else _csv(wanted)
+        pages = all_entries(wanted, whole=whole)
+        return _ndjson(pages) if form == "ndjson" else _csv(pages)
 
     def proof(self, *, identifier: str, caller: Caller) -> AuditProofResponse:
         """Returns a leaf with the proof that the newest checkpoint covers it.
@@ -138,14 +147,14 @@ def _find(identifier: str) -> AuditLeaf:
     return leaf
 
 
-def _ndjson(wanted: AuditFilter) -> Iterator[bytes]:
-    for page in all_entries(wanted):
+def _ndjson(pages: Iterator[Page]) -> Iterator[bytes]:
+    for page in pages:
         yield b"".join(_encode(entry) + b"\n" for entry in page)
 
 
-def _csv(wanted: AuditFilter) -> Iterator[bytes]:
+def _csv(pages: Iterator[Page]) -> Iterator[bytes]:
     yield csv_lines([COLUMNS])
-    for page in all_entries(wanted):
+    for page in pages:
         yield csv_lines([_cells(entry) for entry in page])
 
 

@@ -26,6 +26,7 @@ from notifications.rendering.versions import current_parts, mark_proved, service
 READ_SCOPE = "templates:read"
 WRITE_SCOPE = "templates:write"
 CRITICAL_SCOPE = "priority:critical"
+_SYSTEM = "system"
 
 
 def template_rows() -> Any:
@@ -81,6 +82,19 @@ def check_author(caller: Caller) -> None:
         raise Refused(
             f"this needs the scope {WRITE_SCOPE}", code="missing_scope", scope=WRITE_SCOPE
         )
+
+
+def check_not_system(row: NotificationTemplate, caller: Caller) -> None:
+    """Checks the right to write a path that begins with `system.`.
+
+    Mails of these paths carry codes and links to a person's data. Who writes one could have the
+    code sent elsewhere.
+
+    Raises:
+        Refused: system_template, unless the caller is staff.
+    """
+    if row.path.partition(".")[0] == _SYSTEM and not caller.is_staff:
+        raise Refused(f"only staff may write the template {row.path}", code="system_template")
 
 
 def check_critical(caller: Caller) -> None:

@@ -24,6 +24,7 @@ from notifications.features.templates.rows import (
     check_author,
     check_critical,
     check_free,
+    check_not_system,
     check_reader,
     check_row,
     compiled_draft,
@@ -158,6 +159,7 @@ class TemplateService:
         Raises:
             InvalidRequest: with every error, and the line of errors in texts.
             Conflict: path_taken, name_taken.
+            Refused: system_template, as for all that write.
         """
         check_author(caller)
         return self._write(NotificationTemplate(), body, caller, creating=True)
@@ -181,6 +183,7 @@ class TemplateService:
         """Deletes a template, or switches off one that has messages. True: it was deleted."""
         check_author(caller)
         row = find_template(identifier)
+        check_not_system(row, caller)
         note_action(caller, "template.delete", row.path)
         try:
             with transaction.atomic():
@@ -211,6 +214,7 @@ class TemplateService:
         """
         check_author(caller)
         row = find_template(identifier)
+        check_not_system(row, caller)
         if version is not None:
             old = check_roll_back(row, version, principal=caller.name)
             tried, warnings = version_of(old.pk), []
@@ -241,6 +245,7 @@ class TemplateService:
         """
         check_author(caller)
         row = find_template(identifier)
+        check_not_system(row, caller)
         current = row.current_version.number if row.current_version else 0
         number = current - 1 if version is None else version
         old = check_roll_back(row, number, principal=caller.name)
@@ -337,6 +342,7 @@ class TemplateService:
         before = versioned_content(row)
         for name, value in values.items():
             setattr(row, name, value)
+        check_not_system(row, caller)
         check = check_row if publishing else review_row
         found = check(row, fields, principal=caller.name)
         fields.raise_errors()

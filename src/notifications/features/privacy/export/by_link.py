@@ -16,7 +16,6 @@ from directory.models import ContactPoint, User
 from directory.models.contact import ContactKind, ContactState
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import Conflict, NotFound
-from notifications.features.preferences.link_holders import find_point
 from notifications.features.privacy.export.service import download_export, request_export
 from notifications.features.sending.service import NotificationService
 from notifications.infra import clock
@@ -35,7 +34,8 @@ from notifications.rendering.texts import export_texts
 LINK_LIFETIME = timedelta(hours=1)
 MAILS_A_DAY = 3
 ACTOR = "link"
-_DAY_S = 86_400
+_SENT = "export.link_sent"
+_DAY_MS = 86_400_000
 
 
 class LinkRequest(StrEnum):
@@ -48,15 +48,13 @@ class LinkRequest(StrEnum):
 
 def send_link(user: User) -> LinkRequest:
     """Sends a link to a person's data to their verified email address, a few times a day."""
-    point = ContactPoint.objects.filter(
-        user=user, kind=ContactKind.EMAIL, state=ContactState.ACTIVE, verified_at__isnull=False
-    ).first()
-    if point is None or _is_verified_by_key(user, point):
-        return LinkRequest.NO_ADDRESS
     now = clock.now()
     with transaction.atomic():
         # Of two requests at once, the second one counts the first.
         User.objects.select_for_update().get(pk=user.pk)
+        point = _verified_point(user.pk)
+        if point is None or not _is_verified_by_person(user, point):
+            return LinkRequest.NO_ADDRESS
         if _sent_lately(user):
             return LinkRequest.TOO_MANY
         _ensure_template()
@@ -64,47 +62,64 @@ def send_link(user: User) -> LinkRequest:
             LinkKind.DATA,
             str(user.pk),
             address_mark(point.address),
+            _proof_of(point),
             str(int((now + LINK_LIFETIME).timestamp())),
         )
-        _send(user, f"{environment().public_url}/your-data/{token}")
+        _send(user, point.written_to, f"{environment().public_url}/your-data/{token}")
         record_change(
-            actor=ACTOR,
-            action="export.link_sent",
-            target=f"user:{user.pk}",
-            at=now,
-            subject_id=user.pk,
+            actor=ACTOR, action=_SENT, target=f"user:{user.pk}", at=now, subject_id=user.pk
         )
     return LinkRequest.SENT
 
 
-def _is_verified_by_key(user: User, point: ContactPoint) -> bool:
-    """Whether a service confirmed the address, and not the person.
+def _verified_point(user_id: int) -> ContactPoint | None:
+    return ContactPoint.objects.filter(
+        user=user_id,
+        kind=ContactKind.EMAIL,
+        state=ContactState.ACTIVE,
+        verified_at__isnull=False,
+    ).first()
 
-    A key with `users:write` may write an address of its own and confirm it. It must not get the
-    data of the person by that.
+
+def _proof_of(point: ContactPoint) -> str:
+    """Returns which proof of the address a link was made for: its time in ms."""
+    return str(clock.epoch_ms(point.verified_at)) if point.verified_at else ""
+
+
+def _is_verified_by_person(user: User, point: ContactPoint) -> bool:
+    """Whether the person themselves confirmed the address, with a code, as the audit log says.
+
+    A key with `users:write` may write an address of its own, and confirm it with a code or by a
+    double opt-in. It must not get the data of the person by that. Without an entry there is no
+    proof, also where the entry was deleted with its age.
     """
-    at_ms = clock.epoch_ms(point.verified_at) if point.verified_at else 0
-    return any(
-        rows.objects.filter(
-            subject_id=user.pk,
-            action="address.verified",
-            at_ms=at_ms,
-            actor__startswith="key:",
-        ).exists()
-        for rows in (AuditLeaf, AuditQueued)
-    )
+    if point.verified_at is None:
+        return False
+    found = {
+        "subject_id": user.pk,
+        "action": "address.verified",
+        "actor": f"user:{user.pk}",
+        "at_ms": clock.epoch_ms(point.verified_at),
+    }
+    return any(rows.objects.filter(**found).exists() for rows in (AuditLeaf, AuditQueued))
 
 
 def holder_of(token: str) -> User | None:
     """Returns the person whose data a link opens.
 
-    None for a forged or expired link, and where the address is no longer theirs.
+    None for a forged or expired link, and where the address is no longer theirs, or was verified
+    again since. So a link opens nothing once the address was replaced, even by the same one.
     """
-    fields = read_link(LinkKind.DATA, token, 3)
-    if fields is None or int(fields[2]) <= clock.now().timestamp():
+    fields = read_link(LinkKind.DATA, token, 4)
+    if fields is None:
         return None
-    user = User.objects.filter(pk=int(fields[0]), is_active=True).first()
-    return user if user is not None and find_point(user.pk, fields[1]) is not None else None
+    number, mark, proof, ends = fields
+    if int(ends) <= clock.now().timestamp():
+        return None
+    point = _verified_point(int(number))
+    if point is None or (address_mark(point.address), _proof_of(point)) != (mark, proof):
+        return None
+    return User.objects.filter(pk=int(number), is_active=True).first()
 
 
 def newest_export(user: User) -> DataExport | None:
@@ -136,20 +151,21 @@ def download(user: User, form: str) -> Iterator[bytes]:
 
 def _sent_lately(user: User) -> bool:
     """Whether so many links were sent within a day that no further one is."""
-    since = clock.now() - timedelta(seconds=_DAY_S)
-    rows = user.notifications.filter(
-        template_version__template__path=export_texts.PATH, created_at__gt=since
-    )
-    return rows.count() >= MAILS_A_DAY
+    since = clock.epoch_ms(clock.now()) - _DAY_MS
+    found = {"subject_id": user.pk, "action": _SENT, "at_ms__gt": since}
+    sent = sum(rows.objects.filter(**found).count() for rows in (AuditLeaf, AuditQueued))
+    return sent >= MAILS_A_DAY
 
 
-def _send(user: User, url: str) -> None:
+def _send(user: User, address: str, url: str) -> None:
+    """Sends the mail to the address that was checked, whatever the person's address is later."""
     NotificationService().send(
         body={
             "template_path": export_texts.PATH,
-            "user_id": user.pk,
+            "to": {"email": address},
             "channel": "email",
             "priority": 1,
+            "options": {"locale": user.locale},
             "context": {"data_url": url, "minutes": int(LINK_LIFETIME.total_seconds() // 60)},
             "expires_at": (clock.now() + LINK_LIFETIME).isoformat(),
         },

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from notifications.domain.redaction import without_links
 from notifications.features.privacy.export.paging import (
     ExportedPerson,
     ExportPage,
@@ -36,7 +36,6 @@ from notifications.models import (
 NOT_SHOWN = "(not shown)"
 SECRET_CATEGORIES = frozenset({"security"})
 """Their texts carry codes, with which a reader could sign in as the person."""
-_LINK = re.compile(r"/(unsubscribe|preferences|confirm|your-data)/[\w.:-]+")
 _NOTIFICATION = (
     "uuid type priority source locale text context options scheduled_at scheduled_status"
     " cancelled_at expires_at collapse_key ordering_key idempotency_key correlation_id variant"
@@ -110,9 +109,9 @@ def _hide_texts(message: dict[str, Any]) -> None:
 def _without_links(value: Any) -> Any:
     """Returns a value without signed links: who has one may act for the person."""
     if isinstance(value, str):
-        return _LINK.sub(rf"/\1/{NOT_SHOWN}", value) if "/" in value else value
+        return without_links(value, NOT_SHOWN)
     if isinstance(value, dict):
-        return {name: _without_links(each) for name, each in value.items()}
+        return {_without_links(name): _without_links(each) for name, each in value.items()}
     if isinstance(value, list):
         return [_without_links(each) for each in value]
     return value

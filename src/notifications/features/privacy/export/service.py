@@ -7,12 +7,14 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from directory.models import User
 from notifications.domain.callers import Caller
-from notifications.domain.errors import Conflict, NotFound
+from notifications.domain.errors import Conflict, NotFound, Refused
 from notifications.domain.identifiers import parse_identifier
-from notifications.features.access.persons import person_for
+from notifications.features.access.persons import is_protected, person_for
+from notifications.features.access.throttles import throttled_error
 from notifications.features.privacy.export.building import stored_pages
 from notifications.features.privacy.export.schemas import (
     ExportAccepted,
@@ -28,6 +30,9 @@ from notifications.models.audit.actions import record_change
 
 EXPORT = "privacy:export"
 LIFETIME = timedelta(hours=24)
+FRESH = timedelta(hours=1)
+EXPORTS_A_DAY = 3
+_DAY = timedelta(days=1)
 _PATH = "/api/v1/privacy/exports"
 
 
@@ -35,12 +40,13 @@ class ExportService:
     """Exports for the person, for staff, and for keys with the scope."""
 
     def request(self, *, identifier: object, caller: Caller) -> ExportAccepted:
-        """Requests an export; one that is being written already is returned instead.
+        """Requests an export; returns one that is being written, or ready for less than an hour.
 
         Raises:
-            NotFound (unknown_user), Refused (missing_scope), Conflict (erasure_open).
+            NotFound (unknown_user), Refused (missing_scope, staff_protected),
+            Conflict (erasure_open), Throttled (too_many_exports).
         """
-        user = person_for(caller, identifier, scope=EXPORT)
+        user = _person(caller, identifier)
         export = request_export(user, actor=caller.name, own=caller.user_id == user.pk)
         return ExportAccepted(export_id=export.uuid, state=export.state)
 
@@ -48,7 +54,7 @@ class ExportService:
         """Returns an export: the caller's own, or any with the scope.
 
         Raises:
-            NotFound (unknown_export).
+            NotFound (unknown_export), Refused (staff_protected).
         """
         return _response(_visible(identifier, caller))
 
@@ -56,7 +62,7 @@ class ExportService:
         """Returns the parts of a file, and records the download.
 
         Raises:
-            NotFound (unknown_export), Conflict (export_not_ready).
+            NotFound (unknown_export), Refused (staff_protected), Conflict (export_not_ready).
         """
         export = _visible(identifier, caller)
         return download_export(export, form, actor=caller.name)
@@ -65,29 +71,43 @@ class ExportService:
         """Returns the parts of a file that is made while it is read, and stored nowhere.
 
         Raises:
-            NotFound (unknown_user), Refused (missing_scope).
+            NotFound (unknown_user), Refused (missing_scope, staff_protected).
         """
-        user = person_for(caller, identifier, scope=EXPORT)
+        user = _person(caller, identifier)
         _record(caller.name, "export.printed", f"user:{user.pk}", user.pk)
         own = caller.user_id == user.pk
         return written(form, _head(user, own, clock.now()), read_pages(user.pk, own=own))
 
 
+def _person(caller: Caller, identifier: object) -> User:
+    user = person_for(caller, identifier, scope=EXPORT)
+    _check_not_staff(user, caller)
+    return user
+
+
+def _check_not_staff(user: User, caller: Caller) -> None:
+    """Raises Refused where a caller who is no staff would read the data of another who is."""
+    if user.pk != caller.user_id and is_protected(user, caller):
+        raise Refused("only staff may export a member of staff", code="staff_protected")
+
+
 def request_export(user: User, *, actor: str, own: bool) -> DataExport:
-    """Returns the open export of a person, created where there is none.
+    """Returns the open or fresh export of a person, created where there is none.
+
+    The person's own exports and those of others are counted apart, so that others cannot use up
+    what the person may request.
 
     Raises:
-        Conflict: erasure_open.
+        Conflict: erasure_open. Throttled: too_many_exports, after three within a day.
     """
     now = clock.now()
     erasing = (ErasureState.REQUESTED, ErasureState.KEYS_ERASED)
     if Erasure.objects.filter(user_id=user.pk, state__in=erasing).exists():
         raise Conflict("this person is being erased", code="erasure_open")
-    found = DataExport.objects.filter(
-        user_id=user.pk, own=own, state=ExportState.REQUESTED, expires_at__gt=now
-    ).first()
+    found = _current(user, own=own, now=now)
     if found is not None:
         return found
+    _check_count(user, own=own, now=now)
     try:
         with transaction.atomic():
             DataExport.objects.filter(user_id=user.pk, own=own, expires_at__lte=now).delete()
@@ -104,6 +124,21 @@ def request_export(user: User, *, actor: str, own: bool) -> DataExport:
             return export
     except IntegrityError:  # another request created it at the same time
         return DataExport.objects.get(user_id=user.pk, own=own, state=ExportState.REQUESTED)
+
+
+def _current(user: User, *, own: bool, now: datetime) -> DataExport | None:
+    rows = DataExport.objects.filter(user_id=user.pk, own=own, expires_at__gt=now)
+    fresh = Q(state=ExportState.REQUESTED) | Q(ready_at__gt=now - FRESH)
+    return rows.filter(fresh).order_by("-pk").first()
+
+
+def _check_count(user: User, *, own: bool, now: datetime) -> None:
+    rows = DataExport.objects.filter(user_id=user.pk, own=own, requested_at__gt=now - _DAY)
+    times = list(rows.order_by("requested_at").values_list("requested_at", flat=True))
+    if len(times) >= EXPORTS_A_DAY:
+        left = (times[-EXPORTS_A_DAY] + _DAY - now).total_seconds()
+        detail = f"{EXPORTS_A_DAY} exports of this person were written within a day"
+        raise throttled_error(detail, seconds=left, code="too_many_exports")
 
 
 def download_export(export: DataExport, form: str, *, actor: str) -> Iterator[bytes]:
@@ -130,6 +165,9 @@ def _visible(identifier: str, caller: Caller) -> DataExport:
     theirs = export is not None and not export.own and caller.may(EXPORT)
     if export is None or not (mine or theirs):
         raise _unknown(identifier)
+    user = User.objects.filter(pk=export.user_id).first()
+    if user is not None:
+        _check_not_staff(user, caller)
     return export
 
 
