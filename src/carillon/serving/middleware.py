@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from carillon.serving.body_limits import body_limit
 from carillon.serving.security_log import LINK_PATH, REFUSALS, note_refusal
 from carillon.serving.settled import may_serve
-from notifications.api.errors import BodyTooLarge, NotSettled, problem_response
+from notifications.api.errors import BodyTooLarge, RestoreUnfinished, problem_response
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.database import commits
@@ -74,7 +74,7 @@ class RequestMiddleware:
             return _too_large(request, limit)
         request.path_info = without_slash(request.path_info)
         if not may_serve(request.path_info):
-            return error_response(NotSettled(retry_after=_RESTORED_S), request.path)
+            return error_response(RestoreUnfinished(retry_after=_RESTORED_S), request.path)
         if request.method in SAFE_METHODS:
             return self.get_response(request)
         agent = request.headers.get("User-Agent", "")

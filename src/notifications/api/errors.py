@@ -102,7 +102,7 @@ class Overloaded(CarillonError):
     code = "overloaded"
 
 
-class NotSettled(CarillonError):
+class RestoreUnfinished(CarillonError):
     """The database is being restored: nothing was stored, repeat the request later."""
 
     code = "not_settled"
@@ -128,7 +128,7 @@ STATUS_OF: dict[type[CarillonError], int] = {
     Unavailable: 503,
     InDoubt: 503,
     Overloaded: 503,
-    NotSettled: 503,
+    RestoreUnfinished: 503,
 }
 RETRY_AFTER_S = 1
 _LONGEST_FIELD_DETAIL = 2_000
