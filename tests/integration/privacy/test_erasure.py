@@ -94,6 +94,19 @@ def test_an_import_of_an_erased_address_stays_suppressed(person, frozen):
     assert caught.value.code == "opted_out"
 
 
+def test_an_erasure_suppresses_the_address_for_all_who_share_it(person, frozen, as_staff):
+    parent = make_user(email=person.email)
+    body = {**send_body(parent), "channel": "email"}
+    NotificationService().send(body=body, caller=SYSTEM)
+    erase(person)
+    with pytest.raises(Refused):
+        NotificationService().send(body=body, caller=SYSTEM)
+    path = "/api/v1/suppressions"
+    (row,) = as_staff.get(path, {"address": parent.email}).json()["results"]
+    assert as_staff.delete(f"{path}/{row['id']}").status_code == 204
+    NotificationService().send(body=body, caller=SYSTEM)
+
+
 def test_what_is_sent_to_a_person_meanwhile_is_not_sent(person, frozen):
     erase(person)
     erase_due(now=frozen.now)
