@@ -83,7 +83,6 @@ from notifications.features.sending.service import NotificationService
 from notifications.models import DeadLetter, Notification, NotificationMessage
 from vault.models import DataKey, ErasedKey
 found = PrivacyService().certificate(identifier=%r, caller=SYSTEM)
-stranger = Notification.objects.get(user_id=None)
 import_users([json.dumps({"external_id": "x", "email": "Zebulon@example.org"})], kind="ndjson")
 messages = NotificationMessage.objects.exclude(user_id=None)
 again, refused = User.objects.get(external_id="x"), ""
@@ -96,7 +95,7 @@ except Refused as error:
 print(json.dumps({
     "people": sorted(User.objects.exclude(pk=again.pk).values_list("pk", flat=True)),
     "certificate": [found.state, found.reason, len(found.keys)],
-    "stranger": [stranger.address, stranger.context],
+    "stranger": Notification.objects.filter(user_id=None).count(),
     "keys": DataKey.objects.filter(pk__in=ErasedKey.objects.values("pk")).count(),
     "import": refused,
     "open": sorted(DeadLetter.objects.values_list("code", flat=True)),
@@ -192,15 +191,15 @@ def test_who_was_erased_since_the_backup_is_unreadable_in_the_restored_copy(pair
     found = result(pair.second, AFTER % certificate)
     assert found["people"] == [olga]
     assert found["certificate"][:2] == ["done", "asked"]
-    assert found["stranger"] == [None, None]
+    assert found["stranger"] == 0
     assert found["keys"] == 0
     assert found["import"] == "opted_out"
-    assert found["open"] == ["restored", "restored", "restored"]
+    assert found["open"] == ["restored", "restored"]
     assert found["statuses"] == ["pending", "uncertain", "uncertain"]
 
     assert result(pair.second, WORK) == 0
     code, output = run(pair.second, "dead-letters", "replay", "--code", "restored")
-    assert "3 replayed" in output
+    assert "2 replayed" in output
     assert result(pair.second, WORK) >= 2
 
     assert run(pair.second, "audit", "verify")[0] == 0
