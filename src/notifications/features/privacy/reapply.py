@@ -7,7 +7,7 @@ main database. Each step may be repeated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,8 +26,16 @@ from notifications.features.privacy.request import (
 )
 from notifications.features.privacy.steps import erase_due
 from notifications.features.sending.cancel import withdraw
-from notifications.infra import clock
-from notifications.models import Erasure, LegalHold, NotificationMessage
+from notifications.infra import clock, ports
+from notifications.models import (
+    BroadcastChange,
+    BroadcastRecipient,
+    Erasure,
+    ItemFault,
+    LegalHold,
+    NotificationMessage,
+    Work,
+)
 from notifications.models.people.erasure import OPEN
 from vault.models import ErasedKey
 from vault.sealed import INDEX
@@ -37,6 +45,9 @@ from vault.values import StoredValue
 ACTOR = "cli"
 _AT_ONCE = 500
 _ROUND_S = 10.0
+_PAUSE_S = 1.0
+_MOST_PAUSES = 4_000
+"""Pauses without progress: longer than an erasure waits for the logs of SQLite."""
 _LOG_REASON = "the erasure log of the key store says so"
 
 
@@ -80,8 +91,10 @@ def _pages(rows: QuerySet[Erasure], *fields: str) -> Iterator[tuple[Any, ...]]:
         last = page[-1][0]
 
 
-def erase_again(known: KnownErasures, *, now: datetime) -> Reapplied:
+def erase_again(known: KnownErasures, *, now: datetime, count: Callable[[], object]) -> Reapplied:
     """Erases what is known and still in the rows; returns when the last row is deleted.
+
+    count: counts the reported changes of broadcasts: an erasure waits until they are counted.
 
     Raises:
         ErasureFailed: an erasure does not go on.
@@ -94,7 +107,7 @@ def erase_again(known: KnownErasures, *, now: datetime) -> Reapplied:
     for each in known.erasures.values():
         done.erasures += _repeat(each, now=now)
     done.erasures += _from_log(now=now)
-    _finish()
+    _finish(count)
     return done
 
 
@@ -226,14 +239,31 @@ def _open_of(user: User) -> Erasure | None:
     return Erasure.objects.filter(user_id=user.pk).exclude(state=Erasure.State.DONE).first()
 
 
-def _finish() -> None:
-    """Goes on with all open erasures until none is left."""
-    opened = Erasure.objects.filter(state__in=OPEN)
+def _finish(count: Callable[[], object]) -> None:
+    """Goes on with all open erasures until none is left. A step that only waits is tried again."""
+    opened, pauses = Erasure.objects.filter(state__in=OPEN), 0
     while opened.exists():
         before = _state_of(opened)
+        count()
         erase_due(now=clock.now(), seconds=_ROUND_S)
-        if before == _state_of(opened):
+        if before != _state_of(opened):
+            pauses = 0
+        elif _is_set_aside(opened) or pauses >= _MOST_PAUSES:
             raise ErasureFailed("an erasure does not go on; see `carillon set-aside list`")
+        else:
+            pauses += 1
+            ports.sleep(_PAUSE_S)
+
+
+def _is_set_aside(opened: QuerySet[Erasure]) -> bool:
+    """Whether an erasure is set aside, or the counting of a broadcast that it waits for."""
+    theirs = BroadcastRecipient.objects.filter(recipient_id__in=opened.values("user_id"))
+    uncounted = BroadcastChange.objects.filter(broadcast_id__in=theirs.values("broadcast_id"))
+    faults = ItemFault.objects.filter(set_aside=True)
+    return (
+        faults.filter(work=Work.ERASE, item__in=opened.values("pk")).exists()
+        or faults.filter(work=Work.COUNT, item__in=uncounted.values("broadcast_id")).exists()
+    )
 
 
 def _state_of(rows: QuerySet[Erasure]) -> list[tuple[Any, ...]]:
