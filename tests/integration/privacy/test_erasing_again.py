@@ -134,6 +134,28 @@ def test_an_erasure_that_waited_for_a_hold_waits_again(person, frozen):
     assert (found.is_active, found.email) == (False, "zebulon@example.org")
 
 
+def test_a_hold_that_the_backup_does_not_have_is_placed_for_a_person_to_end(person, frozen):
+    known = known_of(person, state="waiting_for_hold", keys=[])
+    for _ in range(2):  # the second finds the erasure
+        erase_again(known, now=frozen.now)
+    assert Erasure.objects.get().state == "waiting_for_hold"
+    hold, (certificate,) = LegalHold.objects.get(), known.erasures
+    assert (hold.user_id, hold.actor) == (person.pk, "cli")
+    assert hold.reason == f"restored: hold of certificate {certificate}"
+    PrivacyService().end_hold(identifier=str(hold.uuid), caller=SYSTEM)
+    erase_due(now=frozen.now)
+    assert Erasure.objects.get().state == "done"
+    assert not User.objects.filter(pk=person.pk).exists()
+
+
+def test_an_erasure_under_a_hold_of_a_person_who_is_not_in_the_backup_is_done(person, frozen):
+    known = known_of(person, state="waiting_for_hold", keys=[], person=uuid4())
+    assert erase_again(known, now=frozen.now).erasures == 1
+    assert Erasure.objects.get().state == "done"
+    assert not LegalHold.objects.exists()
+    assert User.objects.filter(pk=person.pk).exists()
+
+
 def test_a_file_has_what_is_needed(person, frozen, tmp_path):
     stranger()
     body = EraseAddressBody(reason="asked", email="stranger@example.org")

@@ -36,6 +36,7 @@ from notifications.models import (
     NotificationMessage,
     Work,
 )
+from notifications.models.audit.actions import record_change
 from notifications.models.people.erasure import OPEN
 from vault.models import ErasedKey
 from vault.sealed import INDEX
@@ -116,7 +117,12 @@ def _repeat(known: KnownErasure, *, now: datetime) -> bool:
     with transaction.atomic():
         user = _person(known)
         found = _stored(known, user)
-        if found is not None and (found.state != Erasure.State.WAITING_FOR_HOLD or known.is_held):
+        waits = found is not None and found.state == Erasure.State.WAITING_FOR_HOLD
+        # A person who is not in the backup has nothing to retain, and another may get the number.
+        held = known.is_held and user is not None
+        if found is not None and (held or not waits):
+            if waits:
+                _restore_hold(found, now=now)
             return False
         erasure = found or Erasure(
             user_id=user.pk if user is not None else None,
@@ -131,7 +137,7 @@ def _repeat(known: KnownErasure, *, now: datetime) -> bool:
         erasure.removed = known.removed
         if user is None:
             erasure.user_id = known.user_id if _is_free(known.user_id) else None
-        _begin(erasure, user, held=known.is_held, now=now)
+        _begin(erasure, user, held=held, now=now)
     return True
 
 
@@ -169,6 +175,7 @@ def _begin(erasure: Erasure, user: User | None, *, held: bool, now: datetime) ->
         erasure.in_flight = sorted({*erasure.in_flight, *in_flight})
     if held:
         erasure.state = Erasure.State.WAITING_FOR_HOLD
+        _restore_hold(erasure, now=now)
     else:
         erasure.state = Erasure.State.REQUESTED
         if user is not None:
@@ -181,6 +188,26 @@ def _begin(erasure: Erasure, user: User | None, *, held: bool, now: datetime) ->
     erasure.next_at = now
     erasure.save()
     record(erasure, listed, at=now)
+
+
+def _restore_hold(erasure: Erasure, *, now: datetime) -> None:
+    """Places a hold where the backup has none, so that a person can end it.
+
+    The erasure would wait for ever otherwise: it goes on when a hold ends.
+    """
+    user_id = erasure.user_id
+    if user_id is None or LegalHold.objects.filter(user_id=user_id).exists():
+        return
+    reason = f"restored: hold of certificate {erasure.uuid}"
+    hold = LegalHold.objects.create(user_id=user_id, reason=reason, actor=ACTOR, created_at=now)
+    record_change(
+        actor=ACTOR,
+        action="hold.placed",
+        target=f"hold:{hold.uuid}",
+        at=now,
+        subject_id=user_id,
+        after={"reason": reason},
+    )
 
 
 def _indexes_of(user: User) -> list[Listed]:
