@@ -123,7 +123,8 @@ def restore(plan: RestorePlan, *, report: Report) -> RestoreSummary:
     Raises:
         InvalidArchive, NotEmpty, StillRunning, UnknownErasures, InvalidErasures: before anything is
             changed.
-        ProgramFailed, NotFreed, ErasureFailed, OSError: no process starts until it is repeated.
+        ProgramFailed, NotFreed, NotMade, ErasureFailed, OSError: no process starts until it is
+            repeated.
     """
     delete_extracted(plan.folder)
     _check_archives(plan)

@@ -42,6 +42,7 @@ def settle_restored(
 
     Raises:
         NotFreed: another process works on the database. ErasureFailed: an erasure does not go on.
+        NotMade: a digest or an occurrence of a series cannot be made.
     """
     InstallationState.objects.unsettle()
     report("deleting the keys of erased people")
