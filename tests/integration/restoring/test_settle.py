@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.db import transaction
 
+from carillon.backup.loaded import forget_loaded, loaded_time
 from notifications.domain.callers import SYSTEM
 from notifications.features.dead_letters.service import DeadLetterFilter, DeadLetterService
 from notifications.features.privacy.known import KnownErasures
@@ -33,6 +35,7 @@ from notifications.models import (
     DeliveryBatch,
     DigestBucket,
     DigestItem,
+    Erasure,
     InstallationState,
     NotificationMessage,
     PersonToken,
@@ -40,6 +43,7 @@ from notifications.models import (
     ScheduleClock,
     WorkerProcess,
 )
+from notifications.models.audit.actions import record_change
 from notifications.models.operations.installation import NotSettled
 from notifications.queue import takeover
 from tests.integration.broadcasts.factories import launch, make_broadcast, make_people
@@ -203,6 +207,36 @@ def test_a_task_that_waited_is_ended():
     assert hold_open(now=now()).tasks == 1
     found = QueuedTask.objects.get()
     assert (found.state, found.last_error.partition(":")[0]) == ("failed", CODE)
+
+
+def test_the_time_of_a_loaded_database_is_that_of_its_newest_row(frozen, tmp_path):
+    assert loaded_time(tmp_path) is None
+    values = {"actor": "x", "reason": "asked", "state": "done", "next_at": clock.now()}
+    Erasure.objects.create(requested_at=clock.now(), **values)
+    assert loaded_time(tmp_path) == clock.now()
+    frozen.forward(60)
+    make_messages(1)
+    assert loaded_time(tmp_path) == clock.now()
+    frozen.forward(60)
+    with transaction.atomic():
+        record_change(actor="x", action="key.made", target="key:1", at=clock.now())
+    assert loaded_time(tmp_path) == clock.now()
+
+
+def test_an_interrupted_restore_of_a_loaded_database_finds_the_same_time_again(frozen, tmp_path):
+    make_messages(1)
+    at = clock.now()
+    InstallationState.objects.unsettle()
+    frozen.forward(60)
+    assert loaded_time(tmp_path) == at
+    frozen.forward(60)
+    make_messages(1)  # the restore made it
+    assert loaded_time(tmp_path) == at
+    InstallationState.objects.settle(at=clock.now(), backup_at=at)
+    assert loaded_time(tmp_path) == clock.now()  # the service made it
+    InstallationState.objects.unsettle()
+    forget_loaded(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_access_that_a_restore_would_revive_is_ended_or_listed():
