@@ -36,6 +36,7 @@ from carillon.backup.databases import (
     row_count,
 )
 from carillon.backup.leftovers import delete_extracted, extracted_copy
+from carillon.backup.loaded import forget_loaded, loaded_time
 from notifications.features.audit.restores import check_continues
 from notifications.features.privacy.known import KnownErasures, read_erasures, write_erasures
 from notifications.features.restoring.service import RestoreSummary, settle_restored
@@ -77,6 +78,8 @@ class RestorePlan:
     #: Whether the two archives may be of different backups.
     mixes: bool = False
     manifests: dict[Path, Manifest] = field(default_factory=dict)
+    #: The newest time in a database that is in place already.
+    loaded_at: datetime | None = None
 
     @property
     def archives(self) -> list[tuple[Place, Path]]:
@@ -86,8 +89,8 @@ class RestorePlan:
 
     @property
     def backup_at(self) -> datetime | None:
-        """When the archive of the main database was made."""
-        return self.manifests[self.main].at if self.main is not None else None
+        """When the archive of the main database was made, or the newest time in the loaded one."""
+        return self.manifests[self.main].at if self.main is not None else self.loaded_at
 
 
 def choose_archives(paths: Sequence[Path]) -> tuple[Path, Path | None]:
@@ -123,10 +126,13 @@ def restore(plan: RestorePlan, *, report: Report) -> RestoreSummary:
     Raises:
         InvalidArchive, NotEmpty, StillRunning, UnknownErasures, InvalidErasures: before anything is
             changed.
-        ProgramFailed, NotFreed, ErasureFailed, OSError: no process starts until it is repeated.
+        ProgramFailed, NotFreed, NotMade, ErasureFailed, OSError: no process starts until it is
+            repeated.
     """
     delete_extracted(plan.folder)
     _check_archives(plan)
+    if not plan.archives:
+        plan.loaded_at = _loaded_time(plan)
     known = _read_known(plan)
     _check_stopped()
     _check_empty(plan)
@@ -143,7 +149,18 @@ def restore(plan: RestorePlan, *, report: Report) -> RestoreSummary:
     done = settle_restored(known, backup_at=plan.backup_at, send_open=plan.send_open, report=report)
     for path in [*plan.folder.glob(_SAVED), *plan.folder.glob(_SAVED + DRAFT)]:
         path.unlink(missing_ok=True)
+    forget_loaded(plan.folder)
     return done
+
+
+def _loaded_time(plan: RestorePlan) -> datetime | None:
+    try:
+        return loaded_time(plan.folder)
+    except DatabaseError as error:
+        raise UnknownErasures(
+            f"the time of the database in place cannot be read ({error}): run `carillon migrate`"
+            " first"
+        ) from error
 
 
 def _check_archives(plan: RestorePlan) -> None:
@@ -176,7 +193,7 @@ def _check_archives(plan: RestorePlan) -> None:
 
 
 def _read_known(plan: RestorePlan) -> KnownErasures:
-    """Reads all files of erasures, and checks that they reach to the time of the backup."""
+    """Reads all files of erasures, and checks that they reach to the time of the database."""
     known = KnownErasures()
     for path in plan.erasures:
         until = read_erasures(path, known)
@@ -189,17 +206,19 @@ def _read_known(plan: RestorePlan) -> KnownErasures:
             " --erasures FILE (of `carillon erasures export`), or --none-since TIME if you know"
             " that no one was erased since"
         )
+    at = plan.backup_at
     ends = [each.at for each in plan.manifests.values()]
+    ends += [at] if at is not None else []
     ends += [known.until] if known.until is not None else []
     if plan.none_since is not None and ends and plan.none_since > max(ends):
         raise UnknownErasures(
             f"erasures between {max(ends):%Y-%m-%dT%H:%M:%SZ} and --none-since are not known: give"
             " a file of erasures that reaches to that time, or an earlier time"
         )
-    at = plan.backup_at
     if plan.none_since is None and at is not None and (known.until is None or known.until < at):
         raise UnknownErasures(
-            f"the file of erasures ends before the backup of {at:%Y-%m-%dT%H:%M:%SZ}: give a newer"
+            "the file of erasures ends before the"
+            f" {'backup' if plan.main else 'newest row'} of {at:%Y-%m-%dT%H:%M:%SZ}: give a newer"
             " one, or --none-since TIME too"
         )
     return known

@@ -108,13 +108,13 @@ def _reported() -> Iterator[None]:
     from notifications.features.audit.restores import OtherHistory
     from notifications.features.privacy.known import InvalidErasures
     from notifications.features.privacy.reapply import ErasureFailed
-    from notifications.features.restoring.settle import NotFreed
+    from notifications.features.restoring.settle import NotFreed, NotMade
 
     try:
         yield
     except (InvalidArchive, NotEmpty, StillRunning, UnknownErasures, InvalidErasures) as error:
         raise click.ClickException(str(error)) from error
-    except (ProgramFailed, OtherHistory, ErasureFailed, NotFreed, OSError) as error:
+    except (ProgramFailed, OtherHistory, ErasureFailed, NotFreed, NotMade, OSError) as error:
         raise click.ClickException(f"the restore is not finished: {error}") from error
 
 
@@ -133,6 +133,8 @@ def _print(done: RestoreSummary) -> None:
         f"{held.messages:,} open messages are held, {held.paused:,} broadcasts paused,"
         f" {held.drafts:,} scheduled broadcasts are drafts, {held.tasks:,} tasks ended"
     )
+    if held.digests:
+        click.echo(f"{held.digests:,} digests failed three times: they are closed, and not sent")
     if held.messages:
         click.echo("List them: carillon dead-letters list --code restored")
         click.echo("Send them: carillon dead-letters replay --code restored")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
 from directory.models import AddressKey, Suppression, User
 from notifications.domain.callers import SYSTEM
-from notifications.features.privacy import reapply
+from notifications.features.broadcasts.delivery.fold import fold_changes
+from notifications.features.privacy import reapply, steps
 from notifications.features.privacy.known import (
     InvalidErasures,
     KnownErasure,
@@ -17,13 +18,24 @@ from notifications.features.privacy.known import (
     read_erasures,
     write_erasures,
 )
-from notifications.features.privacy.reapply import ErasureFailed, erase_again
+from notifications.features.privacy.reapply import ErasureFailed
 from notifications.features.privacy.schemas import EraseAddressBody
 from notifications.features.privacy.service import PrivacyService
 from notifications.features.privacy.steps import erase_due
 from notifications.features.sending.service import NotificationService
-from notifications.models import Erasure, LegalHold, Notification, NotificationMessage
+from notifications.infra import clock, ports
+from notifications.models import (
+    Broadcast,
+    BroadcastChange,
+    Erasure,
+    ItemFault,
+    LegalHold,
+    Notification,
+    NotificationMessage,
+    Work,
+)
 from tests.integration.api.conftest import send_body
+from tests.integration.broadcasts.factories import launch, make_broadcast, make_people
 from tests.integration.factories import make_template, make_user
 from vault.models import DataKey, ErasedKey
 from vault.store import create_keys, erase_keys
@@ -42,6 +54,10 @@ def known_of(user, **values):
     found = KnownErasures()
     found.add(KnownErasure(certificate=uuid4(), requested_at=LONG_AGO, reason="asked", **values))
     return found
+
+
+def erase_again(known, *, now):
+    return reapply.erase_again(known, now=now, count=lambda: fold_changes(now=clock.now()))
 
 
 def suppressed():
@@ -118,6 +134,28 @@ def test_an_erasure_that_waited_for_a_hold_waits_again(person, frozen):
     assert (found.is_active, found.email) == (False, "zebulon@example.org")
 
 
+def test_a_hold_that_the_backup_does_not_have_is_placed_for_a_person_to_end(person, frozen):
+    known = known_of(person, state="waiting_for_hold", keys=[])
+    for _ in range(2):  # the second finds the erasure
+        erase_again(known, now=frozen.now)
+    assert Erasure.objects.get().state == "waiting_for_hold"
+    hold, (certificate,) = LegalHold.objects.get(), known.erasures
+    assert (hold.user_id, hold.actor) == (person.pk, "cli")
+    assert hold.reason == f"restored: hold of certificate {certificate}"
+    PrivacyService().end_hold(identifier=str(hold.uuid), caller=SYSTEM)
+    erase_due(now=frozen.now)
+    assert Erasure.objects.get().state == "done"
+    assert not User.objects.filter(pk=person.pk).exists()
+
+
+def test_an_erasure_under_a_hold_of_a_person_who_is_not_in_the_backup_is_done(person, frozen):
+    known = known_of(person, state="waiting_for_hold", keys=[], person=uuid4())
+    assert erase_again(known, now=frozen.now).erasures == 1
+    assert Erasure.objects.get().state == "done"
+    assert not LegalHold.objects.exists()
+    assert User.objects.filter(pk=person.pk).exists()
+
+
 def test_a_file_has_what_is_needed(person, frozen, tmp_path):
     stranger()
     body = EraseAddressBody(reason="asked", email="stranger@example.org")
@@ -192,10 +230,47 @@ def test_a_file_of_another_installation_is_refused(settings, tmp_path):
         read_erasures(path, KnownErasures())
 
 
-def test_an_erasure_that_does_not_go_on_is_an_error(person, frozen, monkeypatch):
-    monkeypatch.setattr(reapply, "erase_due", lambda **_: 0)
+def test_a_recipient_of_a_broadcast_is_erased_when_the_broadcast_has_counted_them(frozen):
+    (key,) = make_people(1)
+    broadcast, person = launch(make_broadcast(channels=["email"])), User.objects.get(pk=key)
+    assert NotificationMessage.objects.filter(user_id=person.pk, status="pending").exists()
+    assert erase_again(known_of(person), now=frozen.now).erasures == 1
+    assert not User.objects.filter(pk=person.pk).exists()
+    assert not BroadcastChange.objects.exists()
+    assert Broadcast.objects.get(pk=broadcast.pk).cancelled_count == 1
+
+
+def test_an_erasure_that_waits_for_readers_goes_on(person, frozen, monkeypatch):
+    answers, slept = iter([False, False, True]), []
+    monkeypatch.setattr(steps, "truncate_logs", lambda: next(answers))
+
+    def sleep(seconds):
+        slept.append(seconds)
+        frozen.now += timedelta(seconds=seconds)
+
+    monkeypatch.setattr(ports, "sleep", sleep)
+    erase_again(known_of(person), now=frozen.now)
+    assert Erasure.objects.get().state == "done"
+    assert slept
+
+
+@pytest.mark.parametrize("set_aside", [True, False])
+def test_an_erasure_that_does_not_go_on_is_an_error(set_aside, person, frozen, monkeypatch):
+    slept = []
+    monkeypatch.setattr(ports, "sleep", slept.append)
+    monkeypatch.setattr(reapply, "_MOST_PAUSES", 3)
+
+    def erase(**_):
+        if set_aside:
+            row = Erasure.objects.get()
+            values = {"failed_at": frozen.now, "next_at": frozen.now, "set_aside": True}
+            ItemFault.objects.create(work=Work.ERASE, item=row.pk, **values)
+        return 0
+
+    monkeypatch.setattr(reapply, "erase_due", erase)
     with pytest.raises(ErasureFailed):
         erase_again(known_of(person), now=frozen.now)
+    assert len(slept) == (0 if set_aside else 3)
 
 
 def test_keys_of_known_erasures_go_even_without_a_person(frozen):

@@ -6,13 +6,25 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.db import transaction
 
+from carillon.backup.loaded import forget_loaded, loaded_time
 from notifications.domain.callers import SYSTEM
 from notifications.features.dead_letters.service import DeadLetterFilter, DeadLetterService
 from notifications.features.privacy.known import KnownErasures
+from notifications.features.restoring import settle
 from notifications.features.restoring.access import end_access
 from notifications.features.restoring.service import settle_restored
-from notifications.features.restoring.settle import CODE, NotFreed, free_batches, hold_open
+from notifications.features.restoring.settle import (
+    CODE,
+    NotFreed,
+    NotMade,
+    free_batches,
+    hold_open,
+)
+from notifications.features.scheduling import recurring
+from notifications.features.scheduling.service import ScheduleService
+from notifications.features.upkeep import digests
 from notifications.infra import clock
 from notifications.models import (
     ApiKey,
@@ -21,12 +33,17 @@ from notifications.models import (
     Category,
     DeadLetter,
     DeliveryBatch,
+    DigestBucket,
+    DigestItem,
+    Erasure,
     InstallationState,
     NotificationMessage,
     PersonToken,
     QueuedTask,
+    ScheduleClock,
     WorkerProcess,
 )
+from notifications.models.audit.actions import record_change
 from notifications.models.operations.installation import NotSettled
 from notifications.queue import takeover
 from tests.integration.broadcasts.factories import launch, make_broadcast, make_people
@@ -106,6 +123,83 @@ def test_a_broadcast_is_paused_with_its_messages_and_a_due_one_is_a_draft():
     assert NotificationMessage.objects.filter(status="pending").count() == waiting == 3
 
 
+def due_digest():
+    at = clock.now() - timedelta(hours=1)
+    bucket = DigestBucket.objects.create(
+        user=make_user(),
+        channel="email",
+        frequency="daily",
+        period="p",
+        closes_at=at,
+        created_at=at,
+    )
+    DigestItem.objects.create(
+        bucket=bucket,
+        message_id=bucket.pk,
+        notification_id=1,
+        category_id=Category.objects.get(key="course").pk,
+        summary={"title": "t", "body": "b"},
+        at=at,
+    )
+    return bucket
+
+
+def test_all_due_digests_are_held_in_as_many_rounds_as_they_need(monkeypatch):
+    once = lambda *, now: digests.close_due(now=now, rounds=1)  # noqa: E731
+    monkeypatch.setattr(settle, "close_due", once)
+    monkeypatch.setattr(digests, "_AT_ONCE", 1)
+    for _ in range(3):
+        due_digest()
+    held = hold_open(now=now())
+    assert (held.messages, held.digests) == (3, 0)
+    assert not DigestBucket.objects.filter(closed_at=None).exists()
+
+
+def test_a_digest_that_cannot_be_made_is_an_error_and_at_the_third_is_closed(monkeypatch):
+    bucket, good = due_digest(), due_digest()
+    close = digests._close
+
+    def fail(keys, *, now):
+        if bucket.pk in keys:
+            raise ValueError
+        return close(keys, now=now)
+
+    monkeypatch.setattr(digests, "_close", fail)
+    for _ in range(2):
+        with pytest.raises(NotMade, match="set-aside"):
+            hold_open(now=now())
+    held = hold_open(now=now())
+    assert (held.messages, held.digests) == (1, 1)
+    rows = dict(DigestBucket.objects.values_list("pk", "notification_id"))
+    assert rows[bucket.pk] is None
+    assert rows[good.pk] is not None
+    assert not DigestBucket.objects.filter(closed_at=None).exists()
+
+
+def test_a_series_whose_occurrence_cannot_be_made_is_an_error(frozen, monkeypatch):
+    body = {
+        "recipients": [make_user().pk],
+        "title": "Lesson",
+        "message": "Soon",
+        "scheduled_at": "2030-05-02T09:00:00Z",
+        "timezone": "UTC",
+        "recurrence": "FREQ=DAILY",
+    }
+    ScheduleService().schedule(body=body, caller=SYSTEM)
+    frozen.now += timedelta(days=3)
+    make = recurring.accept_groups
+
+    def fail(*_args, **_values):
+        raise ValueError
+
+    monkeypatch.setattr(recurring, "accept_groups", fail)
+    with pytest.raises(NotMade, match="schedule"):
+        hold_open(now=now())
+    monkeypatch.setattr(recurring, "accept_groups", make)
+    hold_open(now=now())
+    assert not ScheduleClock.objects.filter(make_at__lte=now()).exists()
+
+
 def test_a_task_that_waited_is_ended():
     QueuedTask.objects.create(
         task_id="t", name="x", call=[[], {}], due_at=clock.now(), created_at=clock.now()
@@ -113,6 +207,36 @@ def test_a_task_that_waited_is_ended():
     assert hold_open(now=now()).tasks == 1
     found = QueuedTask.objects.get()
     assert (found.state, found.last_error.partition(":")[0]) == ("failed", CODE)
+
+
+def test_the_time_of_a_loaded_database_is_that_of_its_newest_row(frozen, tmp_path):
+    assert loaded_time(tmp_path) is None
+    values = {"actor": "x", "reason": "asked", "state": "done", "next_at": clock.now()}
+    Erasure.objects.create(requested_at=clock.now(), **values)
+    assert loaded_time(tmp_path) == clock.now()
+    frozen.forward(60)
+    make_messages(1)
+    assert loaded_time(tmp_path) == clock.now()
+    frozen.forward(60)
+    with transaction.atomic():
+        record_change(actor="x", action="key.made", target="key:1", at=clock.now())
+    assert loaded_time(tmp_path) == clock.now()
+
+
+def test_an_interrupted_restore_of_a_loaded_database_finds_the_same_time_again(frozen, tmp_path):
+    make_messages(1)
+    at = clock.now()
+    InstallationState.objects.unsettle()
+    frozen.forward(60)
+    assert loaded_time(tmp_path) == at
+    frozen.forward(60)
+    make_messages(1)  # the restore made it
+    assert loaded_time(tmp_path) == at
+    InstallationState.objects.settle(at=clock.now(), backup_at=at)
+    assert loaded_time(tmp_path) == clock.now()  # the service made it
+    InstallationState.objects.unsettle()
+    forget_loaded(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_access_that_a_restore_would_revive_is_ended_or_listed():

@@ -246,6 +246,19 @@ def test_a_restore_requires_to_know_the_erasures_since_the_backup(
         restoring._read_known(made)
 
 
+@pytest.mark.parametrize(("hours", "well"), [(-1, False), (0, True), (1, True)])
+def test_a_file_of_erasures_reaches_to_the_newest_row_of_a_loaded_database(hours, well, tmp_path):
+    file = erasures(tmp_path, AT + timedelta(hours=hours))
+    made = plan(tmp_path, erasures=[file], loaded_at=AT)
+    assert made.backup_at == AT
+    if well:
+        restoring._read_known(made)
+        return
+    with pytest.raises(UnknownErasures, match="newest row"):
+        restoring._read_known(made)
+    restoring._read_known(plan(tmp_path, erasures=[file], none_since=AT, loaded_at=AT))
+
+
 def test_erasures_of_an_interrupted_restore_are_read_again(tmp_path, monkeypatch):
     main = make(tmp_path)
     path = tmp_path / "erasures-before-restore-1.ndjson"

@@ -7,7 +7,7 @@ main database. Each step may be repeated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,8 +26,17 @@ from notifications.features.privacy.request import (
 )
 from notifications.features.privacy.steps import erase_due
 from notifications.features.sending.cancel import withdraw
-from notifications.infra import clock
-from notifications.models import Erasure, LegalHold, NotificationMessage
+from notifications.infra import clock, ports
+from notifications.models import (
+    BroadcastChange,
+    BroadcastRecipient,
+    Erasure,
+    ItemFault,
+    LegalHold,
+    NotificationMessage,
+    Work,
+)
+from notifications.models.audit.actions import record_change
 from notifications.models.people.erasure import OPEN
 from vault.models import ErasedKey
 from vault.sealed import INDEX
@@ -37,6 +46,9 @@ from vault.values import StoredValue
 ACTOR = "cli"
 _AT_ONCE = 500
 _ROUND_S = 10.0
+_PAUSE_S = 1.0
+_MOST_PAUSES = 4_000
+"""Pauses without progress: longer than an erasure waits for the logs of SQLite."""
 _LOG_REASON = "the erasure log of the key store says so"
 
 
@@ -80,8 +92,10 @@ def _pages(rows: QuerySet[Erasure], *fields: str) -> Iterator[tuple[Any, ...]]:
         last = page[-1][0]
 
 
-def erase_again(known: KnownErasures, *, now: datetime) -> Reapplied:
+def erase_again(known: KnownErasures, *, now: datetime, count: Callable[[], object]) -> Reapplied:
     """Erases what is known and still in the rows; returns when the last row is deleted.
+
+    count: counts the reported changes of broadcasts: an erasure waits until they are counted.
 
     Raises:
         ErasureFailed: an erasure does not go on.
@@ -94,7 +108,7 @@ def erase_again(known: KnownErasures, *, now: datetime) -> Reapplied:
     for each in known.erasures.values():
         done.erasures += _repeat(each, now=now)
     done.erasures += _from_log(now=now)
-    _finish()
+    _finish(count)
     return done
 
 
@@ -103,7 +117,12 @@ def _repeat(known: KnownErasure, *, now: datetime) -> bool:
     with transaction.atomic():
         user = _person(known)
         found = _stored(known, user)
-        if found is not None and (found.state != Erasure.State.WAITING_FOR_HOLD or known.is_held):
+        waits = found is not None and found.state == Erasure.State.WAITING_FOR_HOLD
+        # A person who is not in the backup has nothing to retain, and another may get the number.
+        held = known.is_held and user is not None
+        if found is not None and (held or not waits):
+            if waits:
+                _restore_hold(found, now=now)
             return False
         erasure = found or Erasure(
             user_id=user.pk if user is not None else None,
@@ -118,7 +137,7 @@ def _repeat(known: KnownErasure, *, now: datetime) -> bool:
         erasure.removed = known.removed
         if user is None:
             erasure.user_id = known.user_id if _is_free(known.user_id) else None
-        _begin(erasure, user, held=known.is_held, now=now)
+        _begin(erasure, user, held=held, now=now)
     return True
 
 
@@ -156,6 +175,7 @@ def _begin(erasure: Erasure, user: User | None, *, held: bool, now: datetime) ->
         erasure.in_flight = sorted({*erasure.in_flight, *in_flight})
     if held:
         erasure.state = Erasure.State.WAITING_FOR_HOLD
+        _restore_hold(erasure, now=now)
     else:
         erasure.state = Erasure.State.REQUESTED
         if user is not None:
@@ -168,6 +188,26 @@ def _begin(erasure: Erasure, user: User | None, *, held: bool, now: datetime) ->
     erasure.next_at = now
     erasure.save()
     record(erasure, listed, at=now)
+
+
+def _restore_hold(erasure: Erasure, *, now: datetime) -> None:
+    """Places a hold where the backup has none, so that a person can end it.
+
+    The erasure would wait for ever otherwise: it goes on when a hold ends.
+    """
+    user_id = erasure.user_id
+    if user_id is None or LegalHold.objects.filter(user_id=user_id).exists():
+        return
+    reason = f"restored: hold of certificate {erasure.uuid}"
+    hold = LegalHold.objects.create(user_id=user_id, reason=reason, actor=ACTOR, created_at=now)
+    record_change(
+        actor=ACTOR,
+        action="hold.placed",
+        target=f"hold:{hold.uuid}",
+        at=now,
+        subject_id=user_id,
+        after={"reason": reason},
+    )
 
 
 def _indexes_of(user: User) -> list[Listed]:
@@ -226,14 +266,31 @@ def _open_of(user: User) -> Erasure | None:
     return Erasure.objects.filter(user_id=user.pk).exclude(state=Erasure.State.DONE).first()
 
 
-def _finish() -> None:
-    """Goes on with all open erasures until none is left."""
-    opened = Erasure.objects.filter(state__in=OPEN)
+def _finish(count: Callable[[], object]) -> None:
+    """Goes on with all open erasures until none is left. A step that only waits is tried again."""
+    opened, pauses = Erasure.objects.filter(state__in=OPEN), 0
     while opened.exists():
         before = _state_of(opened)
+        count()
         erase_due(now=clock.now(), seconds=_ROUND_S)
-        if before == _state_of(opened):
+        if before != _state_of(opened):
+            pauses = 0
+        elif _is_set_aside(opened) or pauses >= _MOST_PAUSES:
             raise ErasureFailed("an erasure does not go on; see `carillon set-aside list`")
+        else:
+            pauses += 1
+            ports.sleep(_PAUSE_S)
+
+
+def _is_set_aside(opened: QuerySet[Erasure]) -> bool:
+    """Whether an erasure is set aside, or the counting of a broadcast that it waits for."""
+    theirs = BroadcastRecipient.objects.filter(recipient_id__in=opened.values("user_id"))
+    uncounted = BroadcastChange.objects.filter(broadcast_id__in=theirs.values("broadcast_id"))
+    faults = ItemFault.objects.filter(set_aside=True)
+    return (
+        faults.filter(work=Work.ERASE, item__in=opened.values("pk")).exists()
+        or faults.filter(work=Work.COUNT, item__in=uncounted.values("broadcast_id")).exists()
+    )
 
 
 def _state_of(rows: QuerySet[Erasure]) -> list[tuple[Any, ...]]:

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from notifications.features.audit.restores import record_restore
 from notifications.features.audit.sealer import seal_due
+from notifications.features.broadcasts.delivery.fold import fold_changes
 from notifications.features.privacy.known import KnownErasures
 from notifications.features.privacy.reapply import Reapplied, erase_again, erase_known_keys
 from notifications.features.restoring.access import EndedAccess, end_access
@@ -41,6 +42,7 @@ def settle_restored(
 
     Raises:
         NotFreed: another process works on the database. ErasureFailed: an erasure does not go on.
+        NotMade: a digest or an occurrence of a series cannot be made.
     """
     InstallationState.objects.unsettle()
     report("deleting the keys of erased people")
@@ -50,7 +52,7 @@ def settle_restored(
     report("taking over what was in flight")
     free_batches()
     report("erasing again")
-    erased = erase_again(known, now=clock.now())
+    erased = erase_again(known, now=clock.now(), count=lambda: fold_changes(now=clock.now()))
     erased.keys += deleted
     held = None
     if not send_open:

@@ -9,11 +9,13 @@ Channels that are rows of this database are delivered: their messages were lost 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.channels import ROW_CHANNELS
@@ -25,8 +27,13 @@ from notifications.models import (
     BroadcastChange,
     DeadLetter,
     DeliveryBatch,
+    DigestBucket,
+    ItemFault,
     NotificationMessage,
     QueuedTask,
+    ScheduleClock,
+    SeriesStatus,
+    Work,
     WorkerProcess,
     change_broadcast_status,
     change_status,
@@ -48,6 +55,10 @@ class NotFreed(Exception):
     """Batches still have owners after many sweeps: another process works on the database."""
 
 
+class NotMade(Exception):
+    """A digest or an occurrence of a series that is due cannot be made, and so cannot be held."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettledWork:
     """What was open, and is not any more."""
@@ -60,6 +71,8 @@ class SettledWork:
     drafts: int
     #: Tasks that waited in the database: failed.
     tasks: int
+    #: Digests that are set aside because they cannot be made: closed, and not sent.
+    digests: int = 0
 
 
 def free_batches() -> None:
@@ -84,13 +97,53 @@ def hold_open(*, now: datetime) -> SettledWork:
     """Holds what is due by now and was not sent according to the rows.
 
     Digests and series whose time has come are made first, so that they are held, too.
+
+    Raises:
+        NotMade: one of them cannot be made. The next call tries it again.
     """
     paused, drafts = _stop_broadcasts(now)
-    create_due_occurrences(now=now)
-    close_due(now=now)
+    digests = _make_due(now)
     return SettledWork(
-        messages=_hold_messages(now), paused=paused, drafts=drafts, tasks=_end_tasks(now)
+        messages=_hold_messages(now),
+        paused=paused,
+        drafts=drafts,
+        tasks=_end_tasks(now),
+        digests=digests,
     )
+
+
+def _make_due(now: datetime) -> int:
+    """Makes all occurrences and digests that are due; returns how many digests were closed unsent.
+
+    None may be left: the processes would send it later, and nothing would hold it.
+    """
+    clocks = ScheduleClock.objects.filter(make_at__lte=now, series__status=SeriesStatus.ACTIVE)
+    buckets = DigestBucket.objects.filter(closed_at__isnull=True, closes_at__lte=now)
+    _repeat(Work.SCHEDULE, clocks, create_due_occurrences, now=now)
+    _repeat(Work.DIGEST, buckets, close_due, now=now)
+    set_aside = ItemFault.objects.filter(work=Work.DIGEST, set_aside=True).values("item")
+    closed = buckets.filter(pk__in=set_aside).update(closed_at=now)
+    left = {Work.SCHEDULE: clocks.count(), Work.DIGEST: buckets.count()}
+    for work, count in left.items():
+        if count:
+            raise NotMade(
+                f"{count:,} items of {work} are due and cannot be made: see `carillon set-aside"
+                f" list --work {work}`, correct the cause, and repeat the restore"
+            )
+    return closed
+
+
+def _repeat(work: Work, due: QuerySet[Any], make: Callable[..., int], *, now: datetime) -> None:
+    """Calls `make` until each due item was made or has failed: one call does a part of many.
+
+    What failed before is tried at once.
+    """
+    waiting = ItemFault.objects.waiting(work, now)
+    waiting.update(next_at=now)
+    while ItemFault.objects.runnable(due, work, now).exists():
+        failed = waiting.count()
+        if not make(now=now) and waiting.count() == failed:
+            return
 
 
 def _stop_broadcasts(now: datetime) -> tuple[int, int]:
