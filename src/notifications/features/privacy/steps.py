@@ -37,6 +37,7 @@ from notifications.models import (
     FrequencyCount,
     IdempotencyKey,
     InboundSms,
+    ItemFault,
     Notification,
     ProviderCallback,
     RefusedSend,
@@ -44,6 +45,7 @@ from notifications.models import (
     ScheduleSeries,
     StoredAttachment,
     Work,
+    unpack_keys,
 )
 from notifications.models.delivery.hot import MESSAGES, NOTIFICATIONS
 from notifications.models.sources.error_texts import forget_recipient
@@ -80,7 +82,7 @@ def _go_on(erasure: Erasure, *, now: datetime, until: float) -> int:
         erasure.state, erasure.keys_erased_at = Erasure.State.KEYS_ERASED, now
         erasure.save(update_fields=["state", "keys_erased_at"])
     finished = (
-        not _is_uncounted(erasure.user_id)
+        not _is_uncounted(erasure.user_id, until)
         and _delete_rows(erasure, until)
         and _is_out_of_files(erasure, now)
     )
@@ -101,12 +103,27 @@ def _is_out_of_files(erasure: Erasure, now: datetime) -> bool:
     return truncate_logs() or now - began > _READERS_END
 
 
-def _is_uncounted(user_id: int | None) -> bool:
-    """Whether a broadcast to the person has messages to count: without them it never ends."""
+def _is_uncounted(user_id: int | None, until: float) -> bool:
+    """Whether a broadcast has messages of the person to count: without them it never ends.
+
+    It waits for no count that is set aside. When the time ends first, the next round looks again.
+    """
     if user_id is None:
         return False
     theirs = BroadcastRecipient.objects.filter(recipient_id=user_id).values("broadcast_id")
-    return BroadcastChange.objects.filter(broadcast_id__in=theirs).exists()
+    aside = ItemFault.objects.filter(work=Work.COUNT, set_aside=True).values("item")
+    rows = BroadcastChange.objects.filter(broadcast_id__in=theirs).exclude(broadcast_id__in=aside)
+    sources = [f"broadcast:{key}" for key in rows.values_list("broadcast_id", flat=True).distinct()]
+    sent = Notification.objects.filter(user_id=user_id, source__in=sources)
+    keys = set(sent.values_list("pk", flat=True)) if sources else set()
+    after = 0
+    while keys and (page := list(rows.filter(pk__gt=after).order_by("pk")[:_AT_ONCE])):
+        if clock.monotonic() > until:
+            return True
+        if any(not keys.isdisjoint(unpack_keys(row.keys)) for row in page):
+            return True
+        after = page[-1].pk
+    return False
 
 
 def _delete_rows(erasure: Erasure, until: float) -> bool:
