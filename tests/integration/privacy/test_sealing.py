@@ -277,3 +277,49 @@ def test_documented_rows_are_sealed_under_the_key_of_their_person(zoe, frozen):
     assert under_the_services_key() == {}
     message.refresh_from_db()
     assert message.notification.title == "Hi"
+
+
+OLD_ROW = {"username": "ada99", "email": "ada@example.org", "last_name": "Lovelace"}
+
+
+def stored_texts(user):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM directory_user WHERE id = %s", [user.pk])
+        stored = str(cursor.fetchone())
+    return [text for text in (*OLD_ROW.values(), "Adah") if text in stored]
+
+
+def write_old_row(user):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE directory_user SET sealed = NULL, username = %s, email = %s, last_name = %s"
+            " WHERE id = %s",
+            [*OLD_ROW.values(), user.pk],
+        )
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_partial_save_of_an_old_row_leaves_no_text_readable(several):
+    user = make_user()
+    write_old_row(user)
+    old = User.objects.get(pk=user.pk)
+    old.first_name = "Adah"
+    if several:
+        User.objects.bulk_update([old], ["first_name"])
+    else:
+        old.save(update_fields=["first_name"])
+    assert stored_texts(user) == []
+    found = User.objects.get(username="ada99")
+    assert (found.first_name, found.last_name) == ("Adah", "Lovelace")
+    assert User.objects.filter(email="ada@example.org").exists()
+
+
+def test_a_readable_column_of_a_sealed_row_is_replaced():
+    user = make_user(**OLD_ROW)
+    with connection.cursor() as cursor:  # as a partial save of an earlier build left it
+        cursor.execute(
+            "UPDATE directory_user SET last_name = 'Lovelace' WHERE id = %s", [user.pk]
+        )
+    seal("--all")
+    assert stored_texts(user) == []
+    assert User.objects.get(email="ada@example.org").last_name == "Lovelace"
