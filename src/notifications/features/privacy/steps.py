@@ -16,7 +16,8 @@ from django.db.models import Exists, OuterRef, QuerySet
 from directory.models import AddressKey, User
 from notifications.features.background.items import Items
 from notifications.features.privacy.export.record_sections import is_session_of
-from notifications.features.privacy.rows import notifications_under
+from notifications.features.privacy.request import prepare_again
+from notifications.features.privacy.rows import has_old_rows, notifications_under
 from notifications.features.retention.messages import (
     ATTEMPTS,
     EVENTS,
@@ -55,6 +56,7 @@ from vault.store import erase_keys
 _AT_ONCE = 500
 _ROUND_S = 10.0
 _PAUSE = timedelta(seconds=1)
+_SEALING_PAUSE = timedelta(minutes=1)
 _READERS_END = timedelta(hours=1)
 
 
@@ -78,6 +80,11 @@ def erase_due(*, now: datetime, seconds: float = _ROUND_S) -> int:
 
 def _go_on(erasure: Erasure, *, now: datetime, until: float) -> int:
     if erasure.state == Erasure.State.REQUESTED:
+        if erasure.user_id is not None and has_old_rows():
+            return _wait_for_sealing(erasure, now=now, until=until)
+        if erasure.next_at != erasure.requested_at:
+            with transaction.atomic():
+                prepare_again(erasure, now=now)
         erase_keys(erasure.key_ids, at=now)
         erasure.state, erasure.keys_erased_at = Erasure.State.KEYS_ERASED, now
         erasure.save(update_fields=["state", "keys_erased_at"])
@@ -92,6 +99,17 @@ def _go_on(erasure: Erasure, *, now: datetime, until: float) -> int:
         erasure.next_at = now + _PAUSE if clock.monotonic() < until else now
     erasure.save(update_fields=["state", "finished_at", "next_at"])
     return int(finished)
+
+
+def _wait_for_sealing(erasure: Erasure, *, now: datetime, until: float) -> int:
+    """Deletes what names the person. What only their addresses name has no key of theirs yet."""
+    own = Notification.objects.filter(user_id=erasure.user_id or 0)
+    if not _is_uncounted(erasure.user_id, until):
+        while clock.monotonic() < until and _do_part(erasure, partial(_delete_notifications, own)):
+            pass
+    erasure.next_at = now + _SEALING_PAUSE
+    erasure.save(update_fields=["next_at"])
+    return 0
 
 
 def _is_out_of_files(erasure: Erasure, now: datetime) -> bool:
