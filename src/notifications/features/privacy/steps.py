@@ -57,6 +57,8 @@ _AT_ONCE = 500
 _ROUND_S = 10.0
 _PAUSE = timedelta(seconds=1)
 _SEALING_PAUSE = timedelta(minutes=1)
+_LATE_WITHIN = timedelta(hours=1)
+"""How long after its last step an erasure is looked at again."""
 _READERS_END = timedelta(hours=1)
 
 
@@ -76,6 +78,26 @@ def erase_due(*, now: datetime, seconds: float = _ROUND_S) -> int:
     if keys_go:
         vacuum_keys()
     return done
+
+
+def delete_late(*, now: datetime) -> int:
+    """Deletes notifications that were committed after the last step of their person's erasure.
+
+    No constraint refuses them where the call began before the erasure. Their key is erased, so
+    their texts are unreadable. Returns how many it deleted, 500 at most of each person.
+    """
+    ended = Erasure.objects.filter(
+        state=Erasure.State.DONE, user_id__isnull=False, next_at__gte=now - _LATE_WITHIN
+    )
+    rows = Notification.objects.filter(user_id__in=ended.values("user_id"))
+    people = list(rows.order_by("pk").values_list("user_id", flat=True)[:_AT_ONCE])
+    deleted = 0
+    for erasure in ended.filter(user_id__in=set(people)):
+        own = Notification.objects.filter(user_id=erasure.user_id or 0)
+        before = erasure.removed.get("notifications", 0)
+        _do_part(erasure, partial(_delete_notifications, own))
+        deleted += erasure.removed.get("notifications", 0) - before
+    return deleted
 
 
 def _go_on(erasure: Erasure, *, now: datetime, until: float) -> int:
