@@ -261,6 +261,9 @@ class SealedQuerySet(QuerySetBase):
         rows, names = list(objs), list(fields)
         if not self.model.sealed_names().isdisjoint(names):
             self.model.prepare_keys(rows)
+            if any(row.sealed is None for row in rows):
+                # The whole rows are sealed, so no column of an old one may stay readable.
+                names = sorted(self.model.sealed_names().union(names))
             for row in rows:
                 row.sealed = row.seal_texts()
             names.append("sealed")
@@ -308,6 +311,8 @@ class SealedModel(models.Model):
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
         names = None if update_fields is None else set(update_fields)
         if names is not None and not names.isdisjoint({*self.sealed_names(), *self.sealed_objects}):
+            if self.sealed is None:  # the whole row is sealed: no column of an old one stays
+                names |= self.sealed_names()
             names = {*names, "sealed"}.difference(self.sealed_objects)
         super().save(*args, update_fields=names, **kwargs)
 

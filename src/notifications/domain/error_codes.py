@@ -90,6 +90,7 @@ ERROR_CODES = (
     "not_authenticated",
     "not_found",
     "not_pending",
+    "not_sealed",
     "not_sealed_yet",
     "not_settled",
     "number_out_of_range",

@@ -31,6 +31,8 @@ _PHONE = re.compile(r"\+\d(?:[ ().-]{0,2}\d){6,18}(?!\w)|(?<![\w.])\d(?:[ ()-]{0
 # ASCII: a letter of another script is no part of a token.
 _TOKEN = re.compile(r"(?<![\w-])(?=[A-Za-z_+=-]{0,80}\d)[A-Za-z0-9_+=-]{24,}(?![\w-])", re.ASCII)
 _PATTERNS = ((_EMAIL, ADDRESS), (_TOKEN, TOKEN), (_PHONE, ADDRESS))
+CODE = re.compile(r"[a-z0-9_]+")
+"""The form of a code, of ours or of a vendor."""
 _LEAST_DIGITS = 6
 _LEAST_TOKEN = 6
 _LONGEST = 20_000
@@ -130,6 +132,12 @@ def redacted_result(result: SendResult, known: Known) -> SendResult:
     return replace(
         result,
         error=redacted(result.error, known),
-        error_code=redacted(result.error_code, known),
+        error_code=_redacted_code(result.error_code, known),
         parts=parts,
     )
+
+
+def _redacted_code(code: str, known: Known) -> str:
+    """Returns a code without addresses and tokens. A code is no text with a name."""
+    names = () if CODE.fullmatch(code) else known.names
+    return redacted(code, Known(known.addresses, known.tokens, names))

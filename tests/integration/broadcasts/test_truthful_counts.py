@@ -22,9 +22,13 @@ from notifications.features.privacy.steps import erase_due
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
+    BroadcastChange,
     BroadcastRecipient,
     DeliveryBatch,
+    ItemFault,
+    Notification,
     UserNotificationPreference,
+    Work,
 )
 from tests.integration.broadcasts.factories import (
     deliver,
@@ -105,6 +109,36 @@ def test_deleted_users_stay_counted(delete: Callable[[int], None]) -> None:
         assert gone.status == "cancelled", gone
         return
     assert (gone.status, gone.error_message) == ("suppressed", "user_inactive")
+
+
+@pytest.mark.parametrize("aside", [False, True])
+def test_an_erasure_waits_only_for_counts_of_the_person(aside: bool) -> None:
+    people = make_people(3)
+    made = launch(make_broadcast())
+    settle_messages(made, MessageStatus.SENT, people[:2])
+    maintain(made)
+    keys = dict(Notification.objects.values_list("user_id", "pk"))
+    changed = keys[people[0]] if aside else keys[people[1]]
+    BroadcastChange.objects.append([(made.source, changed)])
+    if aside:
+        ItemFault.objects.create(
+            work=Work.COUNT, item=made.pk, tries=3, set_aside=True,
+            failed_at=clock.now(), next_at=clock.now(),
+        )  # fmt: skip
+
+    PrivacyService().erase_user(identifier=people[0], reason="asked", caller=SYSTEM)
+    assert erase_due(now=clock.now()) == 1
+    assert BroadcastChange.objects.filter(broadcast_id=made.pk).exists()
+
+
+def test_an_erasure_waits_for_the_count_of_the_person() -> None:
+    people = make_people(2)
+    made = launch(make_broadcast())
+    key = Notification.objects.get(user_id=people[0]).pk
+    BroadcastChange.objects.append([(made.source, key)])
+    PrivacyService().erase_user(identifier=people[0], reason="asked", caller=SYSTEM)
+    assert erase_due(now=clock.now()) == 0
+    assert User.objects.filter(pk=people[0]).exists()
 
 
 def test_users_deleted_before_they_have_messages_stay_counted() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -188,3 +189,15 @@ def test_an_interrupted_erasure_goes_on(person, frozen, monkeypatch):
     frozen.forward(3_600)
     assert erase_due(now=frozen.now) == 1
     assert not User.objects.filter(pk=person.pk).exists()
+
+
+def test_a_notification_that_is_committed_after_the_erasure_goes(person, frozen):
+    made = erase(person)
+    assert erase_due(now=frozen.now) == 1
+    late, other = (Notification.objects.create(user=make_user()) for _ in range(2))
+    Notification.objects.filter(pk=late.pk).update(user_id=person.pk)
+    assert steps.delete_late(now=frozen.now + timedelta(minutes=1)) == 1
+    assert Notification.objects.get().pk == other.pk
+    found = PrivacyService().certificate(identifier=str(made.certificate_id), caller=SYSTEM)
+    assert (found.state, found.removed["notifications"]) == ("done", 1)
+    assert steps.delete_late(now=frozen.now + timedelta(minutes=1)) == 0

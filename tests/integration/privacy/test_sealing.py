@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -13,12 +14,20 @@ from carillon.cli.keys import command
 from directory.models import AddressProof, ContactPoint, Suppression, User
 from notifications.delivery.callbacks.inbound import InboundText
 from notifications.domain.callers import SYSTEM
+from notifications.domain.errors import Conflict
+from notifications.domain.redaction import Known
 from notifications.engine.runs import deliver_rows
+from notifications.features.audit.sealer import seal_due
 from notifications.features.people.proofs import ProofService
+from notifications.features.privacy.schemas import EraseAddressBody
+from notifications.features.privacy.service import PrivacyService
+from notifications.features.privacy.steps import erase_due
 from notifications.features.receipts.apply import apply_due
 from notifications.features.receipts.inbound_sms import InboundSmsService
 from notifications.features.sealing import service
+from notifications.features.sealing.contents import redacted_trail
 from notifications.features.sending.service import NotificationService
+from notifications.infra import clock
 from notifications.models import (
     Broadcast,
     BroadcastRecipient,
@@ -26,6 +35,7 @@ from notifications.models import (
     DeliveryAttempt,
     DigestBucket,
     DigestItem,
+    Erasure,
     InboundSms,
     LateOutcome,
     Notification,
@@ -35,6 +45,7 @@ from notifications.models import (
     StoredAttachment,
     attachments_of,
 )
+from notifications.models.audit.entries import write_slice
 from notifications.models.fields import EMPTIED
 from notifications.queue import batches
 from tests.integration.factories import make_template, make_user
@@ -242,6 +253,27 @@ def test_a_row_that_changed_meanwhile_is_not_overwritten(world):
     assert set(Notification.objects.values_list("context", flat=True)) == {None}
 
 
+def test_codes_in_trails_stay(zoe):
+    trail = json.dumps([1_700_000_000_000, "failed", "zoe"])
+    known = Known(names=["zoe"])
+    assert redacted_trail(trail, known) == trail
+    trail = json.dumps([1_700_000_000_000, "failed", "Dear zoe"])
+    assert "[name]" in redacted_trail(trail, known)
+    assert redacted_trail(trail, known, lambda at: at == 1_700_000_000_000) == trail
+
+
+def test_what_an_audit_leaf_proves_stays_in_a_trail(world, frozen):
+    at = clock.epoch_ms(frozen.now)
+    row = NotificationMessage.objects.exclude(last_error=None).get()
+    trail = ",".join(json.dumps([when, "retry", "Dear Zoe"]) for when in (1_700_000_000_000, at))
+    NotificationMessage.objects.filter(pk=row.pk).update(trail=trail)
+    write_slice([(row.pk, "x")], at=frozen.now)
+    seal_due(now=frozen.now)
+    seal("--all")
+    row.refresh_from_db()
+    assert [each["reason"] for each in row.history()][:2] == ["Dear [name]", "Dear Zoe"]
+
+
 def test_contents_of_deleted_people_are_emptied(world):
     make_old()
     with connection.cursor() as cursor:  # an older release left the facts of a deleted user
@@ -277,3 +309,120 @@ def test_documented_rows_are_sealed_under_the_key_of_their_person(zoe, frozen):
     assert under_the_services_key() == {}
     message.refresh_from_db()
     assert message.notification.title == "Hi"
+
+
+OLD_ROW = {"username": "ada99", "email": "ada@example.org", "last_name": "Lovelace"}
+
+
+def stored_texts(user):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM directory_user WHERE id = %s", [user.pk])
+        stored = str(cursor.fetchone())
+    return [text for text in (*OLD_ROW.values(), "Adah") if text in stored]
+
+
+def write_old_row(user):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE directory_user SET sealed = NULL, username = %s, email = %s, last_name = %s"
+            " WHERE id = %s",
+            [*OLD_ROW.values(), user.pk],
+        )
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_partial_save_of_an_old_row_leaves_no_text_readable(several):
+    user = make_user()
+    write_old_row(user)
+    old = User.objects.get(pk=user.pk)
+    old.first_name = "Adah"
+    if several:
+        User.objects.bulk_update([old], ["first_name"])
+    else:
+        old.save(update_fields=["first_name"])
+    assert stored_texts(user) == []
+    found = User.objects.get(username="ada99")
+    assert (found.first_name, found.last_name) == ("Adah", "Lovelace")
+    assert User.objects.filter(email="ada@example.org").exists()
+
+
+def test_a_readable_column_of_a_sealed_row_is_replaced():
+    user = make_user(**OLD_ROW)
+    with connection.cursor() as cursor:  # as a partial save of an earlier build left it
+        cursor.execute("UPDATE directory_user SET last_name = 'Lovelace' WHERE id = %s", [user.pk])
+    seal("--all")
+    assert stored_texts(user) == []
+    assert User.objects.get(email="ada@example.org").last_name == "Lovelace"
+
+
+def test_an_address_is_erased_once_old_rows_are_sealed(zoe, frozen):
+    send(to={"email": STRANGER}, channel="email")
+    make_old()
+    body = EraseAddressBody(reason="asked", email=STRANGER)
+    with pytest.raises(Conflict) as caught:
+        PrivacyService().erase_address(body=body, caller=SYSTEM)
+    assert caught.value.code == "not_sealed"
+    seal()
+    PrivacyService().erase_address(body=body, caller=SYSTEM)
+    assert erase_due(now=frozen.now) == 1
+    assert not Notification.objects.exists()
+
+
+def test_a_person_is_erased_in_two_parts_while_old_rows_are_left(zoe, frozen):
+    send(user_id=zoe.pk, channel="in_app")
+    send(to={"email": zoe.email}, channel="email")
+    make_old()
+    PrivacyService().erase_user(identifier=zoe.pk, reason="asked", caller=SYSTEM)
+    assert erase_due(now=frozen.now) == 0
+    assert Notification.objects.get().user_id is None
+    assert Erasure.objects.get().state == Erasure.State.REQUESTED
+
+    seal()
+    assert erase_due(now=frozen.now + timedelta(minutes=1)) == 1
+    assert not Notification.objects.exists()
+    assert not User.objects.filter(pk=zoe.pk).exists()
+    assert readable() == []
+
+
+def test_an_unreadable_address_stops_no_other_row(zoe):
+    """Its rows stay as they are: their owner is unknown, and not erased."""
+    send(to={"email": STRANGER}, channel="email", options={"attachments": [file()]})
+    send(user_id=zoe.pk, channel="in_app")
+    make_old()
+    first = Notification.objects.order_by("pk").values_list("pk", flat=True)[0]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE notifications_notification SET address = %s WHERE id = %s",
+            [b"\x01" + bytes(40), first],
+        )
+        cursor.execute("SELECT context FROM notifications_notification WHERE id = %s", [first])
+        before = bytes(cursor.fetchone()[0])
+    seal()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT context FROM notifications_notification WHERE id = %s", [first])
+        assert bytes(cursor.fetchone()[0]) == before
+    assert StoredAttachment.objects.filter(key_id=None).count() == 1
+    assert Notification.objects.defer("address").get(user_id=zoe.pk).context["note"] == "roses"
+    assert under_the_services_key()["notifications_notification.context"] == 1
+
+
+def test_an_unreadable_file_stops_no_other_row(zoe):
+    send(user_id=zoe.pk, channel="email", options={"attachments": [file()]})
+    make_old()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE notifications_storedattachment SET content = %s", [b"\x01" + bytes(40)]
+        )
+    seal()
+    assert StoredAttachment.objects.get().key_id is None
+    assert service.rows_left() == {}
+
+
+def test_a_receipt_that_was_emptied_meanwhile_stays_empty(world):
+    make_old()
+    last = ProviderCallback.objects.order_by("pk").last().pk
+    page = service._WORKS["callbacks"][1](0, last, 100)
+    ProviderCallback.objects.update(call=EMPTIED)
+    page.write()
+    assert not any(row.call for row in ProviderCallback.objects.all())
+    assert set(ProviderCallback.objects.values_list("key_id", flat=True)) == {None}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from notifications.domain.redaction import Known, redacted
+from notifications.domain.messages import SendResult, Verdict
+from notifications.domain.redaction import Known, redacted, redacted_result
 
 ANN = Known(
     ["ann.lee@example.org", "+4915112345678", "123456789"],
@@ -55,3 +56,18 @@ def test_unknown_recipients_lose_what_has_the_form_of_an_address():
 @pytest.mark.parametrize("letter", ["a", "1", "@", "-", "(", "a1", "1 ", "a@"])
 def test_a_long_text_is_cut(letter):
     assert len(redacted(letter * 200_000, ANN)) <= 20_000
+
+
+def test_a_code_stays_a_code_where_a_name_is_a_part_of_it():
+    known = Known(addresses=["+14155552671"], tokens=["abc123def"], names=["failed", "Not_Started"])
+    codes = {
+        "failed": "failed",
+        "not_started": "not_started",
+        "smtp_550": "smtp_550",
+        "14155552671": "[address]",
+        "abc123def": "[token]",
+        "Failed": "[name]",
+    }
+    for code, expected in codes.items():
+        found = redacted_result(SendResult(Verdict.RETRY, error_code=code), known)
+        assert found.error_code == expected

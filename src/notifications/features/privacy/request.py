@@ -17,7 +17,7 @@ from directory.models import AddressKey, ContactPoint, Suppression, User
 from directory.models.address_key import address_index
 from notifications.domain.errors import Conflict
 from notifications.features.privacy.holds import is_held, keys_held_for_others
-from notifications.features.privacy.rows import messages_under
+from notifications.features.privacy.rows import has_old_rows, messages_under
 from notifications.features.sending.cancel import withdraw
 from notifications.models import DigestItem, Erasure, NotificationMessage
 from notifications.models.audit.entries import record_erasure
@@ -72,6 +72,21 @@ def prepare_held(erasure: Erasure, *, now: datetime) -> None:
     record(erasure, listed, at=now)
 
 
+def prepare_again(erasure: Erasure, *, now: datetime) -> None:
+    """Notes the keys that a person and their addresses got while the erasure waited.
+
+    The caller is in a transaction. It records the erasure again where the keys changed.
+    """
+    user, before = User.objects.filter(pk=erasure.user_id or 0).first(), erasure.key_ids
+    if user is None:
+        return
+    with scope():
+        listed = _prepare(erasure, user, now=now)
+    erasure.save()
+    if erasure.key_ids != before:
+        record(erasure, listed, at=now)
+
+
 def _prepare(erasure: Erasure, user: User, *, now: datetime) -> list[Listed]:
     """Notes the keys, suppresses the addresses, and deletes what waits for a digest."""
     delete_waiting_items(user)
@@ -109,7 +124,13 @@ def erase_address(kind: str, address: str, *, reason: str, actor: str, now: date
 
     Raises:
         Conflict: address_of_user: it is an address of a user, whom a legal hold may protect.
+        Conflict: not_sealed: rows of an older release are not sealed, so no key finds them.
     """
+    if has_old_rows():
+        raise Conflict(
+            "rows of an older release are not sealed: run carillon keys seal first",
+            code="not_sealed",
+        )
     with transaction.atomic(), scope():
         normal = normalise_address(kind, address)
         if ContactPoint.objects.filter(kind=kind, address=normal).exists():

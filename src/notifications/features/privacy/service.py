@@ -66,7 +66,7 @@ class PrivacyService:
         """Begins the erasure of an address that belongs to no user.
 
         Raises:
-            InvalidRequest, Refused (missing_scope), Conflict (address_of_user).
+            InvalidRequest, Refused (missing_scope), Conflict (address_of_user, not_sealed).
         """
         require_scope(caller, ERASE)
         given = {

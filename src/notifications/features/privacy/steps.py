@@ -16,7 +16,8 @@ from django.db.models import Exists, OuterRef, QuerySet
 from directory.models import AddressKey, User
 from notifications.features.background.items import Items
 from notifications.features.privacy.export.record_sections import is_session_of
-from notifications.features.privacy.rows import notifications_under
+from notifications.features.privacy.request import prepare_again
+from notifications.features.privacy.rows import has_old_rows, notifications_under
 from notifications.features.retention.messages import (
     ATTEMPTS,
     EVENTS,
@@ -37,6 +38,7 @@ from notifications.models import (
     FrequencyCount,
     IdempotencyKey,
     InboundSms,
+    ItemFault,
     Notification,
     ProviderCallback,
     RefusedSend,
@@ -44,6 +46,7 @@ from notifications.models import (
     ScheduleSeries,
     StoredAttachment,
     Work,
+    unpack_keys,
 )
 from notifications.models.delivery.hot import MESSAGES, NOTIFICATIONS
 from notifications.models.sources.error_texts import forget_recipient
@@ -53,6 +56,9 @@ from vault.store import erase_keys
 _AT_ONCE = 500
 _ROUND_S = 10.0
 _PAUSE = timedelta(seconds=1)
+_SEALING_PAUSE = timedelta(minutes=1)
+_LATE_WITHIN = timedelta(hours=1)
+"""How long after its last step an erasure is looked at again."""
 _READERS_END = timedelta(hours=1)
 
 
@@ -74,13 +80,38 @@ def erase_due(*, now: datetime, seconds: float = _ROUND_S) -> int:
     return done
 
 
+def delete_late(*, now: datetime) -> int:
+    """Deletes notifications that were committed after the last step of their person's erasure.
+
+    No constraint refuses them where the call began before the erasure. Their key is erased, so
+    their texts are unreadable. Returns how many it deleted, 500 at most of each person.
+    """
+    ended = Erasure.objects.filter(
+        state=Erasure.State.DONE, user_id__isnull=False, next_at__gte=now - _LATE_WITHIN
+    )
+    rows = Notification.objects.filter(user_id__in=ended.values("user_id"))
+    people = list(rows.order_by("pk").values_list("user_id", flat=True)[:_AT_ONCE])
+    deleted = 0
+    for erasure in ended.filter(user_id__in=set(people)):
+        own = Notification.objects.filter(user_id=erasure.user_id or 0)
+        before = erasure.removed.get("notifications", 0)
+        _do_part(erasure, partial(_delete_notifications, own))
+        deleted += erasure.removed.get("notifications", 0) - before
+    return deleted
+
+
 def _go_on(erasure: Erasure, *, now: datetime, until: float) -> int:
     if erasure.state == Erasure.State.REQUESTED:
+        if erasure.user_id is not None and has_old_rows():
+            return _wait_for_sealing(erasure, now=now, until=until)
+        if erasure.next_at != erasure.requested_at:
+            with transaction.atomic():
+                prepare_again(erasure, now=now)
         erase_keys(erasure.key_ids, at=now)
         erasure.state, erasure.keys_erased_at = Erasure.State.KEYS_ERASED, now
         erasure.save(update_fields=["state", "keys_erased_at"])
     finished = (
-        not _is_uncounted(erasure.user_id)
+        not _is_uncounted(erasure.user_id, until)
         and _delete_rows(erasure, until)
         and _is_out_of_files(erasure, now)
     )
@@ -92,6 +123,17 @@ def _go_on(erasure: Erasure, *, now: datetime, until: float) -> int:
     return int(finished)
 
 
+def _wait_for_sealing(erasure: Erasure, *, now: datetime, until: float) -> int:
+    """Deletes what names the person. What only their addresses name has no key of theirs yet."""
+    own = Notification.objects.filter(user_id=erasure.user_id or 0)
+    if not _is_uncounted(erasure.user_id, until):
+        while clock.monotonic() < until and _do_part(erasure, partial(_delete_notifications, own)):
+            pass
+    erasure.next_at = now + _SEALING_PAUSE
+    erasure.save(update_fields=["next_at"])
+    return 0
+
+
 def _is_out_of_files(erasure: Erasure, now: datetime) -> bool:
     """Truncates the logs of SQLite. While readers prevent it, the erasure is tried again.
 
@@ -101,12 +143,27 @@ def _is_out_of_files(erasure: Erasure, now: datetime) -> bool:
     return truncate_logs() or now - began > _READERS_END
 
 
-def _is_uncounted(user_id: int | None) -> bool:
-    """Whether a broadcast to the person has messages to count: without them it never ends."""
+def _is_uncounted(user_id: int | None, until: float) -> bool:
+    """Whether a broadcast has messages of the person to count: without them it never ends.
+
+    It waits for no count that is set aside. When the time ends first, the next round looks again.
+    """
     if user_id is None:
         return False
     theirs = BroadcastRecipient.objects.filter(recipient_id=user_id).values("broadcast_id")
-    return BroadcastChange.objects.filter(broadcast_id__in=theirs).exists()
+    aside = ItemFault.objects.filter(work=Work.COUNT, set_aside=True).values("item")
+    rows = BroadcastChange.objects.filter(broadcast_id__in=theirs).exclude(broadcast_id__in=aside)
+    sources = [f"broadcast:{key}" for key in rows.values_list("broadcast_id", flat=True).distinct()]
+    sent = Notification.objects.filter(user_id=user_id, source__in=sources)
+    keys = set(sent.values_list("pk", flat=True)) if sources else set()
+    after = 0
+    while keys and (page := list(rows.filter(pk__gt=after).order_by("pk")[:_AT_ONCE])):
+        if clock.monotonic() > until:
+            return True
+        if any(not keys.isdisjoint(unpack_keys(row.keys)) for row in page):
+            return True
+        after = page[-1].pk
+    return False
 
 
 def _delete_rows(erasure: Erasure, until: float) -> bool:

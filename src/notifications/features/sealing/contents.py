@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import structlog
 from django.db import connection
 
-from notifications.domain.redaction import Known, redacted
+from notifications.domain.redaction import CODE, Known, redacted
 from notifications.features.sealing.owners import Owner, Owners
 from notifications.features.sealing.values import NewValue, SealedPage, write
 from notifications.infra.crypto import seal, unseal
+from notifications.models import AuditLeaf
 from notifications.models.fields import EMPTIED
 from vault.cells import FORMAT, Key, SealBroken
 
+_RECORDED_WITHIN_MS = 600_000
 log = structlog.get_logger("carillon.sealing")
 
 
@@ -41,8 +43,9 @@ class Cells(NamedTuple):
         """Reads rows in the order of keys, and seals them."""
         rows = self._read(after, last, count)
         owners = Owners(Owner(row[1], _bytes(row[2])) for row in rows)
-        changes = [change for row in rows for change in self._sealed(row, owners)]
-        changes += self._redacted(rows, owners)
+        known = [row for row in rows if not owners.is_unknown(Owner(row[1], _bytes(row[2])))]
+        changes = [change for row in known for change in self._sealed(row, owners)]
+        changes += self._redacted(known, owners)
         position = rows[-1][0] if rows else last
         return SealedPage(position, len(rows), partial(write, self.table, changes))
 
@@ -81,12 +84,15 @@ class Cells(NamedTuple):
             return []
         known = owners.known_of(Owner(row[1], _bytes(row[2])) for row in failed)
         changes = []
+        audited_from = _first_slice_ms() if self.has_trail else None
         for row in failed:
             about = known[Owner(row[1], _bytes(row[2]))]
             for column, text in zip(self.errors, row[first:], strict=False):
                 changes.append(NewValue(row[0], column, text, redacted(text or "", about)))
             if self.has_trail and row[-1]:
-                changes.append(NewValue(row[0], "trail", row[-1], redacted_trail(row[-1], about)))
+                is_audited = partial(_is_audited, row[0], audited_from)
+                new = redacted_trail(row[-1], about, is_audited)
+                changes.append(NewValue(row[0], "trail", row[-1], new))
         return [change for change in changes if change.old and change.old != change.new]
 
 
@@ -95,13 +101,47 @@ def resealed(old: bytes, key: Key | None, empty: bytes | None) -> bytes | None:
     return empty if key is None else seal(unseal(old), key)
 
 
-def redacted_trail(trail: str, known: Known) -> str:
-    """Returns a trail whose reasons have no addresses and names."""
+def redacted_trail(
+    trail: str, known: Known, is_audited: Callable[[int], bool] = lambda _at: False
+) -> str:
+    """Returns a trail whose reasons have no addresses and names.
+
+    Codes and keys of providers stay: they are no texts of vendors.
+
+    is_audited: whether an audit leaf proves what was written at a time (Unix milliseconds). Such an
+    entry was redacted before it was stored, and stays as it is.
+    """
     entries = json.loads(f"[{trail}]")
-    changed = [[at, event, redacted(str(reason), known)] for at, event, reason in entries]
+    changed = []
+    for at, event, reason in entries:
+        text = reason if _is_code(reason) else redacted(str(reason), known)
+        changed.append([at, event, reason if text != reason and is_audited(at) else text])
     if changed == entries:
         return trail
     return ",".join(json.dumps(entry, ensure_ascii=False) for entry in changed)
+
+
+def _first_slice_ms() -> int | None:
+    """Returns the time of the first audited slice; None where there is none."""
+    slices = AuditLeaf.objects.filter(first_message__isnull=False)
+    return slices.order_by("at_ms").values_list("at_ms", flat=True).first()
+
+
+def _is_audited(message_id: int, first_ms: int | None, at: int) -> bool:
+    """Whether a slice was recorded shortly after a time that may have the message."""
+    if first_ms is None or at + _RECORDED_WITHIN_MS < first_ms:
+        return False
+    return AuditLeaf.objects.filter(
+        at_ms__range=(at, at + _RECORDED_WITHIN_MS),
+        first_message__lte=message_id,
+        last_message__gte=message_id,
+    ).exists()
+
+
+def _is_code(reason: object) -> bool:
+    """Whether a reason is a code or a key of a provider; an address or a token is none."""
+    text = str(reason)
+    return bool(CODE.fullmatch(text)) and redacted(text) == text
 
 
 _TRAIL = "CASE WHEN t.last_error IS NOT NULL OR t.attempts > 1 THEN t.trail END"

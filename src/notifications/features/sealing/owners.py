@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import structlog
+
 from directory.keys import load_keys_of_people
 from directory.models import AddressKey, User
 from notifications.domain.channels import KIND_OF_ADDRESS
 from notifications.domain.redaction import Known
 from notifications.infra.crypto import unseal_json
-from vault.cells import FORMAT, Key, KeyErased, key_id_of
+from vault.cells import FORMAT, Key, KeyErased, SealBroken, key_id_of
 from vault.store import load_data_keys
+
+log = structlog.get_logger("carillon.sealing")
 
 
 class Owner(NamedTuple):
@@ -29,9 +33,13 @@ class Owners:
         """Loads the keys. A person of an older release gets one, and so does an address."""
         seen = set(owners)
         self._people = load_keys_of_people(each.user_id for each in seen if each.user_id)
-        self._addresses = _keys_of_addresses(
+        self._addresses, self._unreadable = _keys_of_addresses(
             {each.address for each in seen if each.user_id is None and each.address}
         )
+
+    def is_unknown(self, owner: Owner) -> bool:
+        """Whether nothing tells the owner: an old cell with the address cannot be read."""
+        return owner.user_id is None and owner.address in self._unreadable
 
     def key_of(self, owner: Owner) -> Key | None:
         """Returns the key of an owner; None where the person is deleted, or the key erased."""
@@ -59,17 +67,27 @@ def _opened(sealed: bytes | None) -> dict[str, object]:
         return unseal_json(sealed)
     except KeyErased:
         return {}
+    except SealBroken:
+        log.error("sealing.unreadable_address")
+        return {}
 
 
-def _keys_of_addresses(cells: set[bytes]) -> dict[bytes, Key]:
-    """Returns the keys of sealed addresses: of those that an older release sealed, new ones."""
+def _keys_of_addresses(cells: set[bytes]) -> tuple[dict[bytes, Key], set[bytes]]:
+    """Returns the keys of sealed addresses, and the old cells that cannot be read.
+
+    Addresses that an older release sealed get new keys.
+    """
     ids = {cell: key_id_of(cell) for cell in cells if cell[:1] == FORMAT}
     loaded = load_data_keys(ids.values())
     found = {cell: loaded[key] for cell, key in ids.items() if key in loaded}
     old: Sequence[bytes] = sorted(cell for cell in cells if cell[:1] != FORMAT)
-    sends = [
-        {KIND_OF_ADDRESS[name]: str(text) for name, text in unseal_json(cell).items()}
-        for cell in old
-    ]
-    made = AddressKey.objects.for_sends(sends) if sends else []
-    return found | {cell: key for cell, key in zip(old, made, strict=True) if key is not None}
+    sends = {cell: send for cell in old if (send := _send_of(cell))}
+    made = AddressKey.objects.for_sends(list(sends.values())) if sends else []
+    found |= {cell: key for cell, key in zip(sends, made, strict=True) if key is not None}
+    return found, set(old).difference(sends)
+
+
+def _send_of(cell: bytes) -> dict[str, str]:
+    """Returns the addresses in an old cell, by their kind; none where it cannot be read."""
+    texts = _opened(cell)
+    return {KIND_OF_ADDRESS[name]: str(text) for name, text in texts.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,8 @@ from directory.models.search_token import refresh_tokens, save_tokens
 from notifications.domain.redaction import redacted
 from notifications.features.sealing.owners import Owner, Owners
 from notifications.features.sealing.values import NewValue, SealedPage, write
+from vault.sealed import INDEX
+from vault.values import StoredValue
 
 MODELS: dict[str, Any] = {
     "people": User,
@@ -29,10 +31,21 @@ def page(model: Any, after: int, last: int, count: int) -> SealedPage:
     """Reads rows in the order of keys, and seals those with readable texts."""
     rows = list(model.objects.filter(pk__gt=after, pk__lte=last).order_by("pk")[:count])
     position = rows[-1].pk if rows else last
-    found = [row for row in rows if row.sealed is None]
+    found = [row for row in rows if row.sealed is None or _has_readable_column(row)]
+    before = {row.pk: _cell(row.sealed) for row in found}
     changes = _reasons(model, found)
-    columns = _sealed(model, found)
-    return SealedPage(position, len(rows), partial(_write, model, found, columns, changes))
+    made = list(zip(found, _sealed(model, found), strict=True))
+    return SealedPage(position, len(rows), partial(_write, model, before, made, changes))
+
+
+def _has_readable_column(row: Any) -> bool:
+    """Whether a column has a text, although the row is sealed."""
+    held = (row.__dict__.get(name) for name in row.sealed_names())
+    return any(isinstance(each, StoredValue) and not INDEX.fullmatch(each.text) for each in held)
+
+
+def _cell(value: bytes | memoryview | None) -> bytes | None:
+    return None if value is None else bytes(value)
 
 
 def tokens_page(after: int, last: int, count: int) -> SealedPage:
@@ -74,17 +87,19 @@ def _reasons(model: Any, rows: Sequence[Any]) -> list[NewValue]:
 
 
 def _write(
-    model: Any, rows: Sequence[Any], columns: Sequence[tuple[Any, ...]], changes: Sequence[NewValue]
+    model: Any,
+    before: Mapping[int, bytes | None],
+    made: Sequence[tuple[Any, tuple[Any, ...]]],
+    changes: Sequence[NewValue],
 ) -> int:
-    """Writes rows that are still readable: who changes a row of this release seals it."""
+    """Writes rows whose cell is still the old one: who changes a row of this release seals it."""
     table = model._meta.db_table
     names = ", ".join(f"{name} = %s" for name in sorted(model.sealed_names()))
-    ids = [row.pk for row in rows]
-    if not ids:
+    if not made:
         return 0
-    readable = model.objects.select_for_update().filter(pk__in=ids, sealed=None)
-    left = {row[0] for row in readable.order_by("pk").indexes("pk")}
-    chosen = [(row, cells) for row, cells in zip(rows, columns, strict=True) if row.pk in left]
+    rows = model.objects.select_for_update().filter(pk__in=before).order_by("pk")
+    left = {pk for pk, cell in rows.indexes("pk", "sealed") if _cell(cell) == before[pk]}
+    chosen = [(row, cells) for row, cells in made if row.pk in left]
     with connection.cursor() as cursor:
         cursor.executemany(
             f"UPDATE {table} SET sealed = %s, {names} WHERE id = %s",  # noqa: S608 -- constant names

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from django.db.models import Count
+import structlog
+from django.db.models import BinaryField, Count, ExpressionWrapper, F, QuerySet
 
 from notifications.delivery.callbacks.base import CallbackUnreadable, IncomingCall
 from notifications.delivery.registry import CALLBACKS, callback_reader
@@ -21,26 +22,45 @@ from notifications.models import (
     Broadcast,
     BroadcastRecipient,
     InboundSms,
+    NotificationMessage,
     ProviderCallback,
     StoredAttachment,
 )
-from notifications.models.fields import EMPTIED
+from notifications.models.fields import EMPTIED, CellHead
 from notifications.recording.receipts import find_message
-from vault.cells import Key
+from vault.cells import Key, SealBroken, key_id_of_head
 from vault.models import DataKey
 from vault.store import create_keys
 
 FILES_AT_ONCE = 5
 _REASONS = 50
+NewColumns = tuple[int, bytes, dict[str, Any]]
+"""The key of a row, its old cell, and its new columns."""
+log = structlog.get_logger("carillon.sealing")
 
 
 def files(after: int, last: int, count: int) -> SealedPage:
     """Seals files again: of one person under their key, of several under a key of its own."""
     rows = StoredAttachment.objects.filter(pk__gt=after, pk__lte=last).order_by("pk")
     found = list(rows[: min(count, FILES_AT_ONCE)])
-    old = [(row, _key_of_file(row)) for row in found if row.key_id is None]
-    values = [(row.pk, _file_values(row, key)) for row, key in old]
+    old = [row for row in found if row.key_id is None and not _is_of_unknown(row)]
+    made = [(row.pk, _file_values(row, _key_of_file(row))) for row in old]
+    values = [(pk, columns) for pk, columns in made if columns is not None]
     return SealedPage(found[-1].pk if found else last, len(found), partial(_write_files, values))
+
+
+def _is_of_unknown(row: StoredAttachment) -> bool:
+    """Whether the address of its only recipient could not be read, so that nothing tells the owner.
+
+    Notifications were sealed before: an address under the service's key is one that was left.
+    """
+    if row.is_shared:
+        return False
+    sends = NotificationMessage.objects.filter(
+        pk=row.first_key, user__isnull=True, notification__address__isnull=False
+    )
+    head = sends.annotate(head=CellHead("notification__address")).values_list("head", flat=True)
+    return any(key_id_of_head(each) is None for each in head)
 
 
 def _key_of_file(row: StoredAttachment) -> Key | None:
@@ -50,15 +70,22 @@ def _key_of_file(row: StoredAttachment) -> Key | None:
     return made
 
 
-def _file_values(row: StoredAttachment, key: Key | None) -> dict[str, Any]:
-    """Returns the new columns; none where its only recipient is gone."""
+def _file_values(row: StoredAttachment, key: Key | None) -> dict[str, Any] | None:
+    """Returns the new columns; empty where its only recipient is gone.
+
+    None where it cannot be read: then it stays as it is.
+    """
     if key is None:
         return {}
-    return {
-        "about": resealed(bytes(row.about), key, None),
-        "content": resealed(bytes(row.content), key, None),
-        "key_id": key.id,
-    }
+    try:
+        return {
+            "about": resealed(bytes(row.about), key, None),
+            "content": resealed(bytes(row.content), key, None),
+            "key_id": key.id,
+        }
+    except SealBroken:
+        log.error("sealing.unreadable", table=row._meta.db_table, row=row.pk)
+        return None
 
 
 def _write_files(values: Sequence[tuple[int, dict[str, Any]]]) -> int:
@@ -77,16 +104,18 @@ def callbacks(after: int, last: int, count: int) -> SealedPage:
     Those that wait for a message, and those that cannot be read, stay under the service's key.
     """
     rows = ProviderCallback.objects.filter(pk__gt=after, pk__lte=last).order_by("pk")
-    found = list(rows[:count])
-    values: list[tuple[int, dict[str, Any]]] = []
+    found = list(_with_cell(rows, "call")[:count])
+    values: list[NewColumns] = []
     for row in found:
         if row.key_id is None and row.call is not None and row.state != row.State.UNREADABLE:
             before = row.call
             seal_call(row, _messages_of(row))
             if row.call is not before:
-                values.append((row.pk, {"call": row.call, "key_id": row.key_id}))
+                values.append((row.pk, bytes(row.cell), {"call": row.call, "key_id": row.key_id}))
     position = found[-1].pk if found else last
-    return SealedPage(position, len(found), partial(_write_values, ProviderCallback, values))
+    return SealedPage(
+        position, len(found), partial(_write_values, ProviderCallback, "call", values)
+    )
 
 
 def _messages_of(row: ProviderCallback) -> list[int | None]:
@@ -99,22 +128,33 @@ def _messages_of(row: ProviderCallback) -> list[int | None]:
     return [find_message(receipt, provider=row.provider) for receipt in receipts]
 
 
-def _write_values(model: Any, values: Sequence[tuple[int, dict[str, Any]]]) -> int:
-    return sum(model.objects.filter(pk=pk, key_id=None).update(**columns) for pk, columns in values)
+def _with_cell(rows: QuerySet[Any], column: str) -> QuerySet[Any]:
+    """Returns the rows with the stored bytes of a sealed column as `cell`."""
+    found: QuerySet[Any] = rows.annotate(
+        cell=ExpressionWrapper(F(column), output_field=BinaryField())
+    )
+    return found
+
+
+def _write_values(model: Any, column: str, values: Sequence[NewColumns]) -> int:
+    """Writes rows whose cell is still the old one; returns how many."""
+    rows = _with_cell(model.objects.filter(key_id=None), column)
+    return sum(rows.filter(pk=pk, cell=cell).update(**columns) for pk, cell, columns in values)
 
 
 def texts(after: int, last: int, count: int) -> SealedPage:
     """Seals incoming texts under the key of the only user with the number, or of the number."""
     rows = InboundSms.objects.filter(pk__gt=after, pk__lte=last).order_by("pk")
-    found = list(rows[:count])
-    values: list[tuple[int, dict[str, Any]]] = []
+    found = list(_with_cell(rows, "content")[:count])
+    values: list[NewColumns] = []
     for row in found:
         if row.key_id is None and row.content:
             key = key_of_sender(row.users, str(row.content.get("from", "")))
             content = EMPTIED if key is None else seal_json(row.content, key)
-            values.append((row.pk, {"content": content, "key_id": key.id if key else None}))
+            columns = {"content": content, "key_id": key.id if key else None}
+            values.append((row.pk, bytes(row.cell), columns))
     position = found[-1].pk if found else last
-    return SealedPage(position, len(found), partial(_write_values, InboundSms, values))
+    return SealedPage(position, len(found), partial(_write_values, InboundSms, "content", values))
 
 
 def broadcasts(after: int, last: int, count: int) -> SealedPage:

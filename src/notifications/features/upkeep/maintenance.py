@@ -15,6 +15,7 @@ from notifications.features.background.items import Items
 from notifications.features.broadcasts.delivery.upkeep import check_counts
 from notifications.features.dead_letters.service import update_alert
 from notifications.features.privacy.orphans import SWEEP
+from notifications.features.privacy.steps import delete_late
 from notifications.features.retention.service import RetentionService
 from notifications.features.upkeep.digests import close_due
 from notifications.infra import clock
@@ -42,6 +43,7 @@ def maintain(*, seconds: float = _ROUND_S) -> dict[str, int]:
         "audit_ranges_proposed": partial(propose_ranges, now=now),
         "audit_checkpoints_deleted": partial(delete_surplus_checkpoints, now=now),
         "orphan_keys_deleted": partial(SWEEP.step, now=now),
+        "late_notifications_deleted": partial(delete_late, now=now),
         "audit_contents_let_go": partial(empty_contents_until, until),
     }
     done = {
