@@ -15,6 +15,7 @@ from pathlib import Path
 
 from carillon.bench.harness.environment import PREPARED, bare_environ
 from carillon.servers import PostgresServer
+from tests.pace import crowd, pace
 
 
 def shared_folder(base: Path) -> Path:
@@ -58,7 +59,7 @@ def _carillon(*words: str, **environ: str) -> None:
         [sys.executable, "-m", "carillon", *words],
         env={**bare_environ(), **environ},
         check=True,
-        timeout=120,
+        timeout=120 * max(pace(), crowd()),
     )
 
 
