@@ -206,7 +206,7 @@ def test_axe_finds_nothing_on_a_form_with_errors(person: Person, page: Page) -> 
     page.goto(person.preferences)
     page.evaluate("document.querySelector('#quiet_hours_start').type = 'text'")
     page.locator("#quiet_hours_start").fill("25:99")
-    page.get_by_role("button").press("Enter")
+    page.get_by_role("button", name="Save").press("Enter")
     page.get_by_role("alert").wait_for()
 
     assert violations(page) == []

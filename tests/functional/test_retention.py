@@ -70,7 +70,8 @@ def test_killed_and_shared_rounds_leave_no_half_notification(database: str) -> N
         assert found["done"] == (OLD - left.pop()) * ROWS_A_MESSAGE
 
         both = [start_run(env), start_run(env)]
-        assert [each.wait(timeout=120) for each in both] == [0, 0]
+        wait_until(lambda: None not in [each.poll() for each in both], 120)
+        assert [each.returncode for each in both] == [0, 0]
         found = check(env)
         assert set(found["left"].values()) == {0}
         assert found["done"] == OLD * ROWS_A_MESSAGE

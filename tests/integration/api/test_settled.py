@@ -78,7 +78,8 @@ def _fail(self):
 
 def test_beat_of_celery_does_not_start_either(monkeypatch):
     monkeypatch.setattr("carillon.celery_beat.connections.close_all", lambda: None)
-    QuietScheduler(Celery(), schedule={})
+    app = Celery(set_as_current=False)  # the tests after this one need the service's own
+    QuietScheduler(app, schedule={})
     InstallationState.objects.unsettle()
     with pytest.raises(SystemExit, match="carillon restore"):
-        QuietScheduler(Celery(), schedule={})
+        QuietScheduler(app, schedule={})

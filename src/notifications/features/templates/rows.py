@@ -93,7 +93,8 @@ def check_not_system(row: NotificationTemplate, caller: Caller) -> None:
     Raises:
         Refused: system_template, unless the caller is staff.
     """
-    if row.path.partition(".")[0] == _SYSTEM and not caller.is_staff:
+    path = row.path or ""  # a body without a path is refused with its other faults
+    if path.partition(".")[0] == _SYSTEM and not caller.is_staff:
         raise Refused(f"only staff may write the template {row.path}", code="system_template")
 
 

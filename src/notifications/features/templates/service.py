@@ -340,6 +340,7 @@ class TemplateService:
         if urgent and row.default_priority != Priority.CRITICAL:
             check_critical(caller)
         before = versioned_content(row)
+        check_not_system(row, caller)  # the stored path, and the new one
         for name, value in values.items():
             setattr(row, name, value)
         check_not_system(row, caller)
