@@ -144,7 +144,7 @@ class Worker:
         self.heartbeat.start()
         try:
             await self._loop.run_in_executor(self._count_thread, self.heartbeat.wait_for_first_beat)
-            await self.database(InstallationState.objects.check_settled)
+            await self._check_settled()
             await self._work(once=once)
             await self._drain()
         finally:
@@ -177,6 +177,21 @@ class Worker:
                 raise
 
         return await self._loop.run_in_executor(thread, guarded)
+
+    async def _check_settled(self) -> None:
+        """Waits until the database says that the installation may send.
+
+        Raises:
+            NotSettled: it was restored, and what was open is not settled.
+        """
+        while not self._stopping.is_set():
+            try:
+                await self.database(InstallationState.objects.check_settled)
+            except (DatabaseError, InterfaceError) as error:
+                self._turn_failed(error)
+                await self._pause(_DB_PAUSE_S)
+            else:
+                return
 
     async def _work(self, *, once: bool) -> None:
         while not self._stopping.is_set():

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import connection
+from django.db import OperationalError, connection
 
 from notifications.domain.messages import SendResult, Verdict
 from notifications.engine import lease_driver, recorder, runs, worker
 from notifications.engine.worker import Worker
 from notifications.models import DeadLetter, DeliveryBatch, MessageEvent, NotificationMessage
+from notifications.models.operations.installation import InstallationStateManager
 from notifications.queue import heartbeat
 from tests.integration.factories import make_messages, make_user
 from tests.integration.faults.injection import Faults, install
@@ -119,3 +120,19 @@ def test_an_error_at_every_call_of_a_slices_way(
             named = faults.calls[fail_at - 1] if len(faults.calls) >= fail_at else "none"
             error.add_note(f"call {fail_at} failed: {named[:300]}")
             raise
+
+
+def test_an_error_while_the_state_is_read_does_not_end_the_worker(
+    faults: Faults, monkeypatch: Any
+) -> None:
+    real, failures = InstallationStateManager.check_settled, [OperationalError("gone")] * 2
+
+    def check(manager: InstallationStateManager) -> None:
+        if failures:
+            raise failures.pop()
+        real(manager)
+
+    monkeypatch.setattr(InstallationStateManager, "check_settled", check)
+    work_through(faults, monkeypatch)
+    check_all_is_sent_once()
+    assert failures == []
