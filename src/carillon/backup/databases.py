@@ -87,6 +87,7 @@ def copy_out(place: Place, target: Path, programs: Programs) -> None:
     Raises:
         ProgramFailed: pg_dump is missing or failed. sqlite3.Error: the file cannot be read.
     """
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     if place.kind == "sqlite":
         _copy_sqlite(place, target)
         return
@@ -97,7 +98,6 @@ def copy_out(place: Place, target: Path, programs: Programs) -> None:
         words += [f"--exclude-table-data=*.{STATE_TABLE}"]
     elif place.shares_main:
         words += [f"--table={name}" for name in _with_schema(place, KEY_TABLES)]
-    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     run_program("pg_dump", words, place.settings, folder=programs.folder, seconds=programs.seconds)
 
 
@@ -113,7 +113,6 @@ def _with_schema(place: Place, names: Sequence[str]) -> list[str]:
 
 
 def _copy_sqlite(place: Place, target: Path) -> None:
-    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     source_uri = f"{place.file.absolute().as_uri()}?mode=ro"
     with (
         closing(sqlite3.connect(source_uri, uri=True, timeout=_LOCK_S)) as source,

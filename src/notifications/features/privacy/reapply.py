@@ -179,9 +179,8 @@ def _begin(erasure: Erasure, user: User | None, *, held: bool, now: datetime) ->
     else:
         erasure.state = Erasure.State.REQUESTED
         if user is not None:
-            LegalHold.objects.filter(
-                user_id=user.pk
-            ).delete()  # it ended before the erasure went on
+            # It ended before the erasure went on.
+            LegalHold.objects.filter(user_id=user.pk).delete()
             listed = _suppress(_indexes_of(user))
             own = [] if user.key_id is None else [user.key_id]
             erasure.key_ids = sorted({*erasure.key_ids, *own})

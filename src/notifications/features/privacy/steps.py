@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -249,37 +249,30 @@ def _forget_names(user_id: int) -> int:
 
 def _walk_sessions(user_id: int) -> Callable[[], Counter[str]]:
     """Returns the step that reads all sessions in pages: no index finds those of a person."""
-    return _Walk(Session.objects.all(), lambda row: is_session_of(row, user_id), "sessions").step
+    pages = _sessions_of(user_id)
+
+    def step() -> Counter[str]:
+        keys = next(pages, [])
+        Session.objects.filter(pk__in=keys).delete()
+        return _count(sessions=len(keys))
+
+    return step
 
 
-class _Walk:
-    """Reads a table once, by its key, and deletes the rows of a person."""
-
-    def __init__(self, rows: QuerySet[Any], is_theirs: Callable[[Any], bool], name: str) -> None:
-        self._rows = rows.order_by("pk")
-        self._is_theirs = is_theirs
-        self._name = name
-        self._last: Any = None
-
-    def step(self) -> Counter[str]:
-        """Deletes the rows of the next pages; an empty count means that none is left."""
-        while page := list(self._next()[:_AT_ONCE]):
-            self._last = page[-1].pk
-            if keys := [row.pk for row in page if self._is_theirs(row)]:
-                self._rows.model._default_manager.filter(pk__in=keys).delete()
-                return Counter({self._name: len(keys)})
-        return Counter()
-
-    def _next(self) -> QuerySet[Any]:
-        return self._rows if self._last is None else self._rows.filter(pk__gt=self._last)
+def _sessions_of(user_id: int) -> Iterator[list[str]]:
+    """Yields the keys of a person's sessions, those of one page at a time."""
+    rows, last = Session.objects.order_by("pk"), ""
+    while page := list(rows.filter(pk__gt=last)[:_AT_ONCE]):
+        last = page[-1].pk
+        if keys := [row.pk for row in page if is_session_of(row, user_id)]:
+            yield keys
 
 
 def _delete_notifications(rows: QuerySet[Notification]) -> Counter[str]:
     keys = list(rows.order_by("pk").values_list("pk", flat=True)[:_AT_ONCE])
     if not keys:
         return Counter()
-    with transaction.atomic():
-        counts = delete_notifications(keys)
+    counts = delete_notifications(keys)
     return Counter({_NAMES[table]: count for table, count in counts.items()})
 
 
@@ -288,9 +281,8 @@ def _delete(rows: QuerySet[Any]) -> Counter[str]:
     keys = list(rows.order_by("pk").values_list("pk", flat=True)[:_AT_ONCE])
     if not keys:
         return Counter()
-    with transaction.atomic():
-        found = rows.model._default_manager.filter(pk__in=keys)
-        _, by_table = QuerySet.delete(found)  # the person's own manager refuses it
+    found = rows.model._default_manager.filter(pk__in=keys)
+    _, by_table = QuerySet.delete(found)  # the person's own manager refuses it
     return Counter({name.partition(".")[2].lower(): count for name, count in by_table.items()})
 
 

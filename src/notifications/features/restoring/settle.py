@@ -184,18 +184,7 @@ def _hold_batch(batch_id: int, source: str, members: Sequence[int], now: datetim
         moved = change_status(keys, MessageStatus.UNCERTAIN, reason=CODE, at=now)
         origins = origins_of(moved)
         DeadLetter.objects.bulk_create(
-            DeadLetter(
-                message_id=each.message_id,
-                notification_id=each.notification_id,
-                channel=each.channel,
-                provider=each.provider,
-                category=each.category,
-                template_version_id=each.template_version_id,
-                code=CODE,
-                last_error=_ERROR,
-                attempts=each.attempts,
-                failed_at=now,
-            )
+            each.dead_letter(code=CODE, last_error=_ERROR, attempts=each.attempts, failed_at=now)
             for each in origins.values()
         )
         BroadcastChange.objects.append((source, each.notification_id) for each in origins.values())

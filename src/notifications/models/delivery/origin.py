@@ -30,11 +30,11 @@ class MessageOrigin(NamedTuple):
     category: str
     crash_policy: str
 
-    def write_dead_letter(
+    def dead_letter(
         self, *, code: str, last_error: str, attempts: int, failed_at: datetime
-    ) -> None:
-        """Writes the message's dead letter, in the caller's transaction."""
-        DeadLetter.objects.create(
+    ) -> DeadLetter:
+        """Returns the message's dead letter, which is not stored yet."""
+        return DeadLetter(
             message_id=self.message_id,
             notification_id=self.notification_id,
             channel=self.channel,
@@ -46,6 +46,14 @@ class MessageOrigin(NamedTuple):
             attempts=attempts,
             failed_at=failed_at,
         )
+
+    def write_dead_letter(
+        self, *, code: str, last_error: str, attempts: int, failed_at: datetime
+    ) -> None:
+        """Writes the message's dead letter, in the caller's transaction."""
+        self.dead_letter(
+            code=code, last_error=last_error, attempts=attempts, failed_at=failed_at
+        ).save(force_insert=True)
 
 
 def origins_of(keys: Sequence[int]) -> dict[int, MessageOrigin]:

@@ -12,7 +12,7 @@ class SealingProgress(models.Model):
     written by a release that seals them itself.
     """
 
-    #: The name of the work, as features/privacy/sealing names it.
+    #: The name of the work, as features/sealing names it.
     work = models.CharField(max_length=40, primary_key=True)
     position = models.BigIntegerField(default=0)
     last = models.BigIntegerField(default=0)
