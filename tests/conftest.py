@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db import connection
+from django.conf import settings as django_settings
+from django.db import connection, connections
 from django.db.models.signals import post_migrate
 from django.dispatch import receiver
 from django.utils import translation
@@ -22,10 +23,12 @@ from notifications.delivery.services import use_troubled
 from notifications.engine import shared_rows
 from notifications.features.access.callers import CACHE as callers
 from notifications.features.operations import health_probes
+from notifications.features.tracking.service import COLLECTOR
 from notifications.infra import clock
 from notifications.infra.database.clock_bridge import database_clock
 from notifications.rendering import usage, versions
 from notifications.rendering.language import meter
+from notifications.rendering.mail.tracked import forget_targets
 
 # The same examples on every run; `make proof` searches for more, and stores those that fail.
 settings.register_profile("seeded", derandomize=True, deadline=None)
@@ -34,6 +37,9 @@ PROOF = bool(os.environ.get("CARILLON_PROOF"))
 settings.load_profile("proof" if PROOF else "seeded")
 _seed = importlib.import_module("notifications.migrations.0002_ground")
 _installed = importlib.import_module("notifications.migrations.0048_installation_state")
+_inbox = importlib.import_module("notifications.migrations.0061_inbox")
+_choices = importlib.import_module("notifications.migrations.0065_tracking_choices")
+_beat = importlib.import_module("vault.migrations.0004_inbox")
 
 
 @receiver(post_migrate)
@@ -42,6 +48,11 @@ def restore_seeded_rows(sender: Any, using: str, **_: Any) -> None:
     if sender.name == "notifications" and using == "default":
         _seed.lay_ground(apps, connection.schema_editor())
         _installed.settle(apps, connection.schema_editor())
+        with connection.schema_editor() as editor:
+            _inbox._prepare(apps, editor)
+            _choices._exclude(apps, editor)
+    if sender.name == "vault" and using == django_settings.KEYS_ALIAS:
+        _beat._make_row(apps, connections[using].schema_editor())
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -104,7 +115,15 @@ def _forgotten_caches() -> Iterator[None]:
     database_clock.forget()  # it may have read a stopped clock, years ahead
     use_troubled({})
     callers.clear()
+    COLLECTOR.forget()
+    forget_targets()
     health_probes.forget()  # a write may still wait for the lock of the test's own transaction
+
+
+@pytest.fixture(autouse=True)
+def _no_writer_of_hits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hits wait until the test writes them, in its own transaction."""
+    monkeypatch.setattr(COLLECTOR, "starts_thread", False)
 
 
 @pytest.fixture(autouse=True)

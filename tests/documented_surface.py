@@ -33,6 +33,10 @@ NAMES: dict[str, dict[str, str | None]] = {
         "AsyncRateLimiter.acquire": "",
         "AsyncRateLimiter.acquire_batch": "count",
     },
+    "notifications.realtime.consumers": {
+        "NotificationConsumer": "",
+        "NotificationConsumer.as_asgi": "",
+    },
     "notifications.services": {
         "NotificationDeliveryEngine": "",
         "NotificationDeliveryEngine.deliver_message": "message",
@@ -51,6 +55,12 @@ NAMES: dict[str, dict[str, str | None]] = {
         "UserPreferenceService.should_send_notification": "user, channel, category=None,"
         " priority=3",
         "UserPreferenceService.invalidate_user_preferences": "user",
+        "WebSocketNotificationService": "",
+        "WebSocketNotificationService.send_realtime_notification": "user, notification_data",
+        "WebSocketNotificationService.send_room_notification": "room_name, notification_data,"
+        " exclude_users=None",
+        "WebSocketNotificationService.is_user_online": "user_id",
+        "WebSocketNotificationService.get_online_users_in_room": "room_name",
     },
     "notifications.rendering": {
         "NotificationTemplateEngine": "",
@@ -165,10 +175,7 @@ NAMES: dict[str, dict[str, str | None]] = {
 `name=...` has some default."""
 
 LATER: dict[str, list[str]] = {
-    "notifications.realtime.consumers": ["NotificationConsumer"],
     "notifications.services": [
-        "WebSocketNotificationService",
-        "NotificationAnalyticsService",
         "ABTestingService",
     ],
 }

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.db import connection
 
 from directory.models import AddressKey
+from notifications.domain.channels import ROW_CHANNELS
 from notifications.features.sealing import people
 from notifications.features.sealing.service import begin_again
 from notifications.infra.crypto import seal, unseal
+from notifications.models import InboxArrival, NotificationMessage
 from vault.cells import FORMAT
 from vault.models import DataKey, ErasedKey
 
@@ -30,6 +33,7 @@ _WITH_KEY = ("storedattachment", "providercallback", "inboundsms")
 
 def make_old() -> None:
     """Makes the texts of people readable, and seals contents under the service's key."""
+    _take_out_of_inboxes()
     for table, columns in CELLS.items():
         for column in columns:
             _age_cells(table, column)
@@ -44,6 +48,16 @@ def make_old() -> None:
     DataKey.objects.all().delete()
     ErasedKey.objects.all().delete()
     begin_again()
+
+
+def _take_out_of_inboxes() -> None:
+    """Puts texts into the messages, where they were before inboxes had rows of their own."""
+    for arrival in InboxArrival.objects.all():
+        shown = NotificationMessage.objects.filter(
+            notification_id=arrival.pk, channel__in=ROW_CHANNELS
+        )
+        shown.update(content=seal(json.dumps(arrival.content).encode()))
+    InboxArrival.objects.all().delete()
 
 
 def _age_cells(table: str, column: str) -> None:

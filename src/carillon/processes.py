@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from carillon.settings.environment import SettingsError, read_environment
 
@@ -17,4 +18,13 @@ def store_metrics_in_files() -> None:
     except SettingsError:
         return  # the loader of the settings reports the error properly
     folder.mkdir(parents=True, exist_ok=True)
+    _forget_dead(folder)
     os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(folder))
+
+
+def _forget_dead(folder: Path) -> None:
+    """Deletes the gauges of processes that were killed: their sockets are closed."""
+    for file in folder.glob("gauge_live*_*.db"):
+        pid = file.stem.rpartition("_")[2]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
+            file.unlink(missing_ok=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from notifications.web import signing_in
-
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", include("notifications.web.urls")),
+    # First: patterns are tried in order, and a request to the API would try those of all pages.
     path("", include("notifications.api.urls")),
-    path("admin/login/", signing_in.login),
+    path("", include("notifications.web.urls")),
+    path("", include("notifications.web.account.urls")),
     path("admin/", admin.site.urls),
 ]
 

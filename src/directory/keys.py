@@ -6,6 +6,7 @@ It reads the table in plain SQL, so that models can import it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -60,13 +61,20 @@ def _stored(user_ids: list[int]) -> list[KeyRow]:
     with connection.cursor() as cursor:
         for start in range(0, len(user_ids), _AT_ONCE):
             part = user_ids[start : start + _AT_ONCE]
-            marks = ", ".join(["%s"] * len(part))
+            which, values = _among(part)
             cursor.execute(
-                f"SELECT id, {KEY_COLUMNS} FROM directory_user AS u WHERE id IN ({marks})",  # noqa: S608
-                part,
+                f"SELECT id, {KEY_COLUMNS} FROM directory_user AS u WHERE id {which}",  # noqa: S608
+                values,
             )
             found += cursor.fetchall()
     return found
+
+
+def _among(ids: list[int]) -> tuple[str, list[Any]]:
+    """Returns a condition with its values. One array costs less than a mark for each id."""
+    if connection.vendor == "postgresql":
+        return "= ANY(%s)", [ids]
+    return f"IN ({', '.join(['%s'] * len(ids))})", list(ids)
 
 
 def _create(user_ids: list[int]) -> dict[int, Key]:

@@ -13,9 +13,25 @@ from directory.references import PREFIX, ExternalId, PersonKey, read_person
 from directory.texts import is_storable
 
 _AT_ONCE = 500
-IS_STAFF = Q(is_staff=True) | Q(is_superuser=True)
 Reference = PersonKey | str
 """A person: a key, or a text that is the external_id or the username of exactly one person."""
+
+
+def of_staff(prefix: str = "") -> Q:
+    """Returns the condition that a user is a member of staff. prefix: such as `user__`."""
+    marks: dict[str, object] = {"is_staff": True, "is_superuser": True, "staff_role__isnull": False}
+    found = Q()
+    for name, value in marks.items():
+        found |= Q(**{f"{prefix}{name}": value})
+    return found
+
+
+IS_STAFF = of_staff()
+
+
+def is_staff_row(user: User) -> bool:
+    """Returns whether a user is a member of staff: by the role, or by one of Django's flags."""
+    return user.staff_role is not None or user.is_staff or user.is_superuser
 
 
 def read_reference(value: object, *, written: bool = False) -> Reference | None:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q
-
+from directory.lookup import of_staff
 from directory.models import ContactPoint, Device, Group, GroupMembership, User
 from directory.related_fields import DeviceEntry
 
@@ -66,10 +65,8 @@ def tokens_of_staff(tokens: Iterable[str]) -> set[str]:
     wanted = sorted(set(tokens))
     found: set[str] = set()
     for start in range(0, len(wanted), _AT_ONCE):
-        rows = Device.objects.filter(
-            Q(user__is_staff=True) | Q(user__is_superuser=True),
-            token__in=wanted[start : start + _AT_ONCE],
-        )
+        some = wanted[start : start + _AT_ONCE]
+        rows = Device.objects.filter(of_staff("user__"), token__in=some)
         found.update(device.token for device in rows)
     return found
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 from directory.addresses import normalise_address
 from directory.imports.csv_records import Cell
 from directory.imports.import_rows import MAX_PRIVATE_BYTES, Line, private_size
+from directory.lookup import is_staff_row
 from directory.memberships import (
     UnknownGroup,
     groups_of_names,
@@ -125,7 +126,7 @@ class _KnownPeople:
         """
         found = {key: self._by[key].get(value) for key, value in line.keys}
         people = [user for user in found.values() if user is not None]
-        if not self._include_staff and any(user.is_staff or user.is_superuser for user in people):
+        if not self._include_staff and any(is_staff_row(user) for user in people):
             raise StaffProtected
         if any(each.token in self._staff_tokens for each in line.related.get("devices", ())):
             raise StaffProtected

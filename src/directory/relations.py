@@ -25,6 +25,7 @@ from directory.references import PERSON_FORMS
 from directory.related_fields import read_groups
 
 _AT_ONCE = 500
+OF_STAFF = "is a member of staff"
 _UNKNOWN_PERSON = (
     "is not a known person, or is the username of one person and the external_id of another"
 )
@@ -118,7 +119,7 @@ def _write(
             continue
         protected = next((n for n, ref in people.items() if ref and found[ref] in staff), None)
         if protected is not None:
-            done.rejected.append((index, protected, "is a member of staff"))
+            done.rejected.append((index, protected, OF_STAFF))
             continue
         if link.thing and thing not in things:
             done.rejected.append((index, link.thing, "does not exist"))

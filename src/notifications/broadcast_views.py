@@ -3,7 +3,7 @@
     path("api/admin/", include("notifications.broadcast_urls"))
 
 The routes are those of `/api/admin/broadcasts/`, with the same handlers. The project's own
-authentication identifies the caller, who must be an admin.
+authentication identifies the caller, who must be an operator or an admin.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from notifications.api.response import CSV_TYPE, FileResponse
 from notifications.api.route import ApiRequest, Download, Handler, Query
 from notifications.domain.errors import CarillonError
 from notifications.features.broadcasts.documented import BATCH_SIZE, BroadcastService
+from notifications.features.broadcasts.service import check_scope
 from notifications.infra import clock
 from notifications.models import Broadcast
 
@@ -163,11 +164,17 @@ def _respond(
 
 
 def _call(request: Request, pk: str, *, query: Sequence[Query]) -> ApiRequest:
-    """Returns a project's request in the form that the handlers read."""
+    """Returns a project's request in the form that the handlers read.
+
+    Raises:
+        Refused: missing_scope, for a member of staff whose role has not the scope `broadcasts`.
+    """
+    caller = caller_of(request)
+    check_scope(caller)
     body = request.data if isinstance(request.data, dict) else {}
     check_texts(body)
     return ApiRequest(
-        caller=caller_of(request),
+        caller=caller,
         now=clock.now(),
         params={"id": pk} if pk else {},
         query=read_query(request.query_params, query),

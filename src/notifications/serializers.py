@@ -13,7 +13,7 @@ from rest_framework import serializers
 
 from directory.models import User
 from notifications.domain.errors import InvalidRequest
-from notifications.features.access.authentication import caller_of_user
+from notifications.features.access.principals import caller_of_user
 from notifications.features.broadcasts.body import read_new
 from notifications.features.broadcasts.queries import broadcast_response, detail, recipient_response
 from notifications.features.broadcasts.service import BroadcastWorkflow

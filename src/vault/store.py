@@ -57,24 +57,28 @@ def scope() -> Iterator[None]:
 
 def create_keys(count: int, kind: str = DataKey.Kind.PERSON) -> list[Key]:
     """Creates data keys and commits them at once. Their ids follow one another."""
-    masters = master_keys()
     for _ in range(_DRAWS):
-        first = _first_id()
-        made = [(first + n, os.urandom(KEY_BYTES)) for n in range(count)]
-        rows = [
-            DataKey(id=key_id, kind=kind, wrapped=masters.wrap(secret, key_id))
-            for key_id, secret in made
-        ]
+        found, rows = draw_keys(count, kind)
         try:
             with transaction.atomic(using=settings.KEYS_ALIAS):
                 DataKey.objects.bulk_create(rows, batch_size=_AT_ONCE)
         except IntegrityError:
             continue  # another process drew the same ids in the same millisecond
-        found = [Key(key_id, secret) for key_id, secret in made]
         if _scope.depth:
             _scope.keys.update((key.id, key) for key in found)
         return found
     raise RuntimeError("no free ids of data keys were found")
+
+
+def draw_keys(count: int, kind: str) -> tuple[list[Key], list[DataKey]]:
+    """Returns new data keys, and their rows, which are not written yet."""
+    masters, first = master_keys(), _first_id()
+    made = [(first + n, os.urandom(KEY_BYTES)) for n in range(count)]
+    rows = [
+        DataKey(id=key_id, kind=kind, wrapped=masters.wrap(secret, key_id))
+        for key_id, secret in made
+    ]
+    return [Key(key_id, secret) for key_id, secret in made], rows
 
 
 def _first_id() -> int:

@@ -45,16 +45,16 @@ SKIPPED = re.compile(
 DATABASE_NAMES = {"webhook_told_once", 'db_column="told"', "0002_ground", "lay_ground"}
 """Names in a database, or in a migration. To rename one would stop a rolling upgrade."""
 
-SUFFIXES = {".py", ".md", ".html", ".txt", ".toml", ".po", ".js"}
+SUFFIXES = {".py", ".md", ".html", ".txt", ".toml", ".po", ".js", ".ts"}
 PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 def _sources() -> list[Path]:
     """Returns every text file of the product, its tests and its pages."""
-    tops = (ROOT / "src", ROOT / "tests", ROOT / "docs", ROOT / "deploy")
+    tops = (ROOT / "src", ROOT / "tests", ROOT / "docs", ROOT / "deploy", ROOT / "clients")
     found = [path for top in tops for path in top.rglob("*") if path.suffix in SUFFIXES]
     found += ROOT.glob("*.md")
-    plain = (p for p in found if "node_modules" not in p.parts)
+    plain = (p for p in found if not {"node_modules", "dist"} & set(p.parts))
     return [p for p in sorted(plain) if not SKIPPED.search(p.relative_to(ROOT).as_posix())]
 
 

@@ -13,7 +13,7 @@ PAGES = sorted(
 )
 RUN = ("sh", "python", "javascript")
 """Kinds of blocks that a reader runs, and a test too."""
-SHOWN = ("text", "json", "ini", "sql", "mermaid", "jinja", "nginx", "caddyfile")
+SHOWN = ("text", "json", "ini", "sql", "mermaid", "jinja", "nginx", "caddyfile", "html")
 """Kinds of blocks that a reader reads, or saves for another program."""
 _FENCE = re.compile(r"^ *```(.*)$")
 _FILE = re.compile(r"(?:#|//) ([\w.-]+\.(?:py|mjs|mts))$")

@@ -89,7 +89,7 @@ from notifications.engine.worker import Worker
 def run(*words):
     done = CliRunner().invoke(carillon, words)
     assert done.exit_code == 0, (words, done.output, done.exception)
-    return done.output.strip()
+    return done.stdout.strip()
 
 run("migrate", "--quiet")
 run("demo", "--quiet")

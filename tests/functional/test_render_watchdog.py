@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]
 SETUP = """
 from directory.models import User
 from notifications.domain.callers import Caller
+from notifications.domain.scopes import ALL_SCOPES
 from notifications.models import *
 from notifications.services import NotificationService
 system = Category.objects.get(key="payment")
@@ -33,7 +34,7 @@ reader = User.objects.create(username="reader", email="reader@example.com")
 def send(path, word, source):
     body = {"template_path": path, "user_id": reader.pk, "channel": "email",
             "context": {"word": word}}
-    caller = Caller(name=source, is_service=True, is_staff=True)
+    caller = Caller(name=source, is_service=True, is_staff=True, scopes=ALL_SCOPES)
     NotificationService().send(body=body, caller=caller)
 """
 
@@ -79,7 +80,7 @@ def test_a_worker_with_a_blocked_interpreter_is_killed_and_the_version_stopped_f
         installation, "NotificationTemplate.objects.get(path='test.blocked').current_version_id"
     )
     # Another thread may have held SQLite's lock: then the record follows the kill.
-    wait_until(lambda: stops(installation) == [["version", f"{version}@key:1"]], 20)
+    wait_until(lambda: stops(installation) == [["version", f"{version}@key:1"]], 60)
 
     installation.python(
         SETUP.partition("system =")[0]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from carillon.serving.listening import place_of
+from carillon.serving.server.listening import place_of
 from tests.functional.installation import Installation, children, free_port, wait_until
 from tests.pace import within
 

@@ -34,7 +34,7 @@ print(json.dumps({
     "changed": changed, "left": service.rows_left(), "under": under_the_services_key(),
     "readable": User.objects.filter(sealed=None).count(),
     "names": len({user.first_name for user in User.objects.all()}),
-    "texts": sum(1 for row in NotificationMessage.objects.all() if row.content["body"]),
+    "texts": sum(1 for row in NotificationMessage.objects.all() if row.body),
     "sent": len(states), "states": sorted(set(states)),
 }))
 """

@@ -26,6 +26,8 @@ def make_user(**values: Any) -> User:
     values.setdefault("username", f"person{number}")
     values.setdefault("email", f"person{number}@example.com")
     values.setdefault("first_name", "Ada")
+    if values.get("is_staff") or values.get("is_superuser"):
+        values.setdefault("staff_role", "admin")
     return User.objects.create(**values)
 
 

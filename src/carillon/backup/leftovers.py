@@ -14,7 +14,7 @@ SPACE = ".carillon-"
 """The beginning of the name of a folder in which copies are made."""
 _AGE = timedelta(days=2)
 """A run may last for a day: a program of PostgreSQL runs for so long at most."""
-_OF_BACKUPS = (f"{SPACE}*", f"carillon-{KEYS}-*.tar{DRAFT}", f"carillon-{MAIN}-*.tar{DRAFT}")
+_OF_BACKUPS = (f"{SPACE}*", f"carillon-{KEYS}-*.tar*{DRAFT}", f"carillon-{MAIN}-*.tar*{DRAFT}")
 
 
 def extracted_copy(place: Place, folder: Path) -> Path:

@@ -147,7 +147,7 @@ def restore(plan: RestorePlan, *, report: Report) -> RestoreSummary:
     if plan.main is not None and (note := plan.manifests[plan.main].checkpoint):
         check_continues(open_checkpoint(note))
     done = settle_restored(known, backup_at=plan.backup_at, send_open=plan.send_open, report=report)
-    for path in [*plan.folder.glob(_SAVED), *plan.folder.glob(_SAVED + DRAFT)]:
+    for path in [*plan.folder.glob(_SAVED), *plan.folder.glob(f"{_SAVED}*{DRAFT}")]:
         path.unlink(missing_ok=True)
     forget_loaded(plan.folder)
     return done

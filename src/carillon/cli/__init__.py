@@ -29,6 +29,8 @@ SUBCOMMANDS = {
     "dead-letters": "List, replay or discard dead letters.",
     "set-aside": "List and resume items of periodic work that failed.",
     "retention": "Empty and delete rows by their age, or print what would go.",
+    "tracking": "Judge the evidence of opens and clicks again.",
+    "analytics": "Count what was sent before an upgrade.",
     "kill-switch": "Stop and resume deliveries.",
     "keys": "Rotate the master key, and seal rows of an older release.",
     "backup": "Write archives of the main database and the keys.",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
+import structlog
 
 from carillon.cli import setup_django
 from carillon.cli.caller import CALLER
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _ONLY_RESTORES = 3
+security_log = structlog.get_logger("carillon.security")
 
 
 @click.group(epilog="Example: carillon audit verify --checkpoint last-month.txt")
@@ -53,6 +55,8 @@ def verify(files: tuple[Path, ...], as_json: bool) -> None:
         bar.update(length - bar.pos)
     _print_report(report, as_json)
     if report.count:
+        row = report.first.row if report.first is not None else ""
+        security_log.error("security.audit_failed", failures=report.count, row=row)
         raise SystemExit(1)
     if report.lost:
         raise SystemExit(_ONLY_RESTORES)

@@ -25,16 +25,21 @@ NAMES = (
     "audience",
     "broadcast",
     "due",
+    "realtime",
     "policy",
+    "insight",
     "audit",
     "migration",
     "import",
+    "experiments",
 )
 _MODULES = {
     "ageing": "records.ageing",
     "audit": "records.audit",
+    "insight": "records.insight",
     "migration": "records.migration",
     "import": "import_users",
+    "experiments": "experiments.table",
     "http": "web.http",
     "load": "web.load",
     "soak": "web.soak",
@@ -50,12 +55,17 @@ _MODULES = {
 @click.option("--users", type=int, help="For audience and migration: the size of the directory.")
 @click.option("--base", help="For migration: a checkout of an older release, with its .venv.")
 @click.option("--recipients", type=int, help="For broadcast: the size of its audience.")
+@click.option("--connections", type=click.IntRange(10), help="For realtime: open sockets.")
 @click.option("--backlog", type=int, help="For isolation: the queued bulk messages.")
 @click.option("--rows", type=click.IntRange(10_000), help="For ageing: the old messages.")
 @click.option("--setup", type=click.Choice(["serve", "split"]), help="For load.")
 @click.option("--minutes", type=click.FloatRange(0.5, 60), help="For load: of all stages.")
 @click.option("--sends", is_flag=True, default=None, help="For load: a single send a second, too.")
 @click.option("--requests", type=click.IntRange(1_000), help="For soak: of all clients.")
+@click.option("--tests", type=click.IntRange(10), help="For experiments: simulated tests a cell.")
+@click.option("--seed", type=int, help="For experiments.")
+@click.option("--parts", help="For experiments: of even,growing,late,power.")
+@click.option("--tracked", is_flag=True, default=None, help="For email: mails of ten links.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
 def command(name: str, as_json: bool, **options: Any) -> None:
     """Measure NAME and a baseline in the same run, on separate servers."""

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from notifications.domain.callers import Caller
+from notifications.domain.scopes import ALL_SCOPES
 
-CALLER = Caller(name="cli", is_service=True, is_staff=True)
+CALLER = Caller(name="cli", is_service=True, is_staff=True, scopes=ALL_SCOPES)

@@ -127,7 +127,7 @@ def replay(ids: tuple[int, ...], everything: bool, as_json: bool, **given: str) 
     if wanted is None:
         count = OperationsService().replay(ids=ids, caller=CALLER)
     else:
-        total = service.matching(wanted).count()
+        total = service.matching(wanted, CALLER).count()
         count = _all_of(
             lambda: service.replay_matching(wanted=wanted, caller=CALLER), total, "replaying"
         )
@@ -152,7 +152,7 @@ def discard(
     if wanted is None:
         count = OperationsService().discard(ids=ids, reason=reason, caller=CALLER)
     else:
-        total = service.matching(wanted).count()
+        total = service.matching(wanted, CALLER).count()
         count = _all_of(
             lambda: service.discard_matching(wanted=wanted, reason=reason, caller=CALLER),
             total,

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import click
 
 from carillon.cli.processes import SUPERVISED, stored_address
-from carillon.serving.listening import INHERITED
+from carillon.serving.server.listening import INHERITED
 from carillon.settings.environment import SERVED_AT, Environment, dotenv
 from carillon.settings.renamed import RENAMED
 

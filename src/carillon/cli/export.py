@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from carillon.cli import setup_django
 from carillon.cli.caller import CALLER
+from notifications.infra.files import whole_file
 
 
 @click.group(epilog="Example: carillon export users > people.ndjson")
@@ -57,21 +55,9 @@ def user(identifier: str, form: str, out: Path | None) -> None:
         sys.stdout.buffer.writelines(parts)
         return
     try:
-        # Only the owner may read it, from its first byte on. A file or link that another user
-        # placed there is refused: that user could read what is written.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        with os.fdopen(os.open(out, flags, 0o600), "wb") as file, _removed_on_error(out):
+        # A file or link that another user placed there is refused: that user could read it.
+        with whole_file(out) as file:
             parts = ExportService().print(identifier=identifier, form=form, caller=CALLER)
             file.writelines(parts)
     except OSError as error:
         raise click.ClickException(f"{out} was not written: {error.strerror}") from error
-
-
-@contextmanager
-def _removed_on_error(file: Path) -> Iterator[None]:
-    """Removes a file whose writing failed: a part of an export looks like a whole one."""
-    try:
-        yield
-    except BaseException:
-        file.unlink(missing_ok=True)
-        raise

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import structlog
 
-from carillon.serving.listening import listening_socket, new_socket
+from carillon.serving.server.listening import listening_socket, new_socket
 from carillon.settings.environment import SERVED_AT
 
 SUPERVISED = "CARILLON_SUPERVISED"

@@ -31,7 +31,7 @@ from carillon.cli.processes import (
     publish_address,
 )
 from carillon.processes import store_metrics_in_files
-from carillon.serving.listening import INHERITED
+from carillon.serving.server.listening import INHERITED
 from notifications.infra.process.identity import is_stopped
 
 _DRAIN_S = 45.0
@@ -45,6 +45,7 @@ _STOPPED_CHECK_S = 1.0
 WELCOME = """
 Carillon serves on {url}
   outbox    {url}/outbox/      the messages that would have been sent
+  inbox     {url}/demo/        the inbox of a made-up student, live
   API docs  {url}/api/docs/
   admin     {url}/admin/
   health    {url}/health

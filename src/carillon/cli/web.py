@@ -24,7 +24,9 @@ from carillon.cli.processes import (
 from carillon.processes import store_metrics_in_files
 
 log = structlog.get_logger("carillon.web")
-_DRAIN_S = 30
+
+_LAST_WRITE_S = 3.0
+"""The time for the opens and clicks of mails that wait in memory."""
 
 
 @click.command(epilog="Example: carillon web --port 8080")
@@ -36,16 +38,16 @@ def command(host: str, port: int) -> None:
     publish_address(host, port)
     setup_django()
     warn_of_misspelt()
-    import uvicorn
 
-    from carillon.asgi import application
-    from carillon.serving.http_bounds import Bounds, bounded
-    from carillon.serving.listening import SocketHandoff, place_of
-    from carillon.serving.web_server import WebServer
+    from carillon.asgi import application, realtime
+    from carillon.serving.server.listening import SocketHandoff, place_of
+    from carillon.serving.server.web_server import WebServer, raise_open_files, server_config
+    from notifications.features.tracking.service import COLLECTOR
     from notifications.infra.conf import environment
     from notifications.infra.process.interpreter import tune_interpreter
 
     check_settled()
+    raise_open_files()
     listener = listen(host, port)
     place = place_of(host, port, environment().data_dir.resolve())
     handoff = None if os.environ.get(SUPERVISED) else SocketHandoff(listener, place)
@@ -58,26 +60,11 @@ def command(host: str, port: int) -> None:
 
     def closing() -> None:
         application.close()
+        realtime.close()
         if handoff:
             handoff.stop()
 
-    bounds = Bounds(
-        head_s=environment().header_timeout_seconds,
-        body_s=environment().body_timeout_seconds,
-        connections=environment().max_connections,
-        max_header_bytes=environment().max_header_bytes,
-        max_headers=environment().max_headers,
-    )
-    config = uvicorn.Config(
-        application,
-        http=bounded(bounds),
-        timeout_keep_alive=environment().keep_alive_seconds,  # type: ignore[arg-type]  # seconds
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,  # CARILLON_TRUSTED_PROXIES decides which headers are trusted
-        lifespan="off",
-        timeout_graceful_shutdown=_DRAIN_S,
-    )
+    config = server_config(application, environment())
     server = WebServer(config, begun=begun, closing=closing)
     # After draining, uvicorn raises the signal again for the handler that was set before it. This
     # handler lets the code below `run` execute, so that the process exits with success.
@@ -86,6 +73,7 @@ def command(host: str, port: int) -> None:
     follow_supervisor()
     tune_interpreter()
     server.run(sockets=[listener])
+    COLLECTOR.close(_LAST_WRITE_S)
     # The remaining threads hang on a database, and Python would wait for them.
     logging.shutdown()
     sys.stdout.flush()

@@ -4,8 +4,8 @@ Django's own ASGI handler starts a thread and opens a database connection for ea
 of permanent threads serves several times as many requests (ADR 5). Each request begins and ends in
 one thread, so Django's request signals manage the connection of that thread.
 
-Health checks have their own pools. Requests that hang on a database delay neither the live check
-and static files, which use no database, nor the checks that use one.
+Health checks have their own pools. Requests that hang on a database delay neither the live check,
+static files and links of mails, which use no database, nor the checks that use one.
 
 A response without a length is streamed: a thread makes one part at a time and does other work while
 the client reads. So a long response uses little memory, and a slow client uses no thread. The
@@ -17,9 +17,10 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from carillon.serving.pools import (
@@ -48,10 +49,12 @@ STREAMS = 32
 PART_THREADS = 2
 STATIC_THREADS = 2
 HEALTH_THREADS = 2
+TRACKING_THREADS = 2
 LIVE_PATH = "/health/live"
 HEALTH_PATHS = ("/health", "/health/ready")
 METRICS_PATH = "/metrics"
 STATIC_PREFIX = "/static/"
+TRACKING_PREFIX = "/api/v1/track/"
 NO_SUCH_SOCKET = 4404
 _BARE_HEADERS = ("CONTENT_TYPE", "CONTENT_LENGTH")
 _BODILESS = (204, 304)
@@ -98,6 +101,7 @@ class Grouped(Protocol):
         """Waits for the requests in progress."""
 
 
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Refuse = Callable[[Scope, bool], Response]
 """Makes the response to a refused request from its scope and whether its work had begun."""
 
@@ -117,7 +121,8 @@ class Bridge:
         max_body_bytes: int | Callable[[str], int],
         limits: BridgeLimits = BridgeLimits(),
         refuse: Refuse = refuse_plainly,
-        websocket: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None,
+        websocket: Application | None = None,
+        streams: Mapping[str, Application] = MappingProxyType({}),
         after_part: Callable[[], object] = lambda: None,
         grouped: Grouped | None = None,
     ) -> None:
@@ -125,7 +130,8 @@ class Bridge:
 
         max_body_bytes: a number, or a function of the path. A longer body is read only until its
         length exceeds the limit.
-        websocket: the application of the realtime hub.
+        websocket: the application of websockets.
+        streams: what serves GETs of some paths on the event loop, by path: they last for minutes.
         after_part: called in the thread that made a part of a streamed response, because the
         request ends in another thread.
         grouped: serves some routes in groups, ahead of `wsgi`.
@@ -134,15 +140,17 @@ class Bridge:
         self._max_body = max_body_bytes if callable(max_body_bytes) else lambda _: max_body_bytes
         self._refuse = refuse
         self._websocket = websocket or refuse_socket
+        self._streams = streams
         self._after_part = after_part
         self._grouped = grouped
         self._closing = False
         self._reading_limit = limits.reading_limit
-        self._streams_left = limits.streams
+        self._parts_left = limits.streams
         self._parts = _pool("parts", PART_THREADS, limits)
         self._requests = _pool("web", limits.threads, limits)
         self._static = _pool("static", STATIC_THREADS, limits)
         self._health = _pool("health", HEALTH_THREADS, limits, limits.health_limit)
+        self._tracking = _pool("tracking", TRACKING_THREADS, limits)
         self._metrics = _pool("metrics", 1, limits, limits.metrics_limit)
 
     def close(self) -> None:
@@ -151,7 +159,11 @@ class Bridge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._http(scope, receive, send)
+            serve = self._streams.get(scope["path"].removesuffix("/"))
+            if serve is not None and scope["method"] == "GET":
+                await serve(scope, receive, send)
+            else:
+                await self._http(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
         elif scope["type"] == "lifespan":
@@ -168,7 +180,7 @@ class Bridge:
         except (NoThreadFree, TookTooLong) as error:
             response = self._refuse(scope, isinstance(error, TookTooLong))
         if isinstance(response, Streamed):
-            if self._streams_left:
+            if self._parts_left:
                 await self._stream(response, receive, send)
                 return
             await asyncio.to_thread(self._end, response)
@@ -191,7 +203,7 @@ class Bridge:
 
         An exception here closes the connection: the client sees that the response was cut off.
         """
-        self._streams_left -= 1
+        self._parts_left -= 1
         left = asyncio.ensure_future(hang_up(receive))
         left.add_done_callback(consume_error)
 
@@ -211,7 +223,7 @@ class Bridge:
         except ClientGone:
             return
         finally:
-            self._streams_left += 1
+            self._parts_left += 1
             left.cancel()
             await asyncio.to_thread(self._end, response)
 
@@ -234,6 +246,8 @@ class Bridge:
             return self._health
         if place == LIVE_PATH or path.startswith(STATIC_PREFIX):
             return self._static
+        if path.startswith(TRACKING_PREFIX):
+            return self._tracking
         return self._metrics if place == METRICS_PATH else self._requests
 
     def _call(self, environ: dict[str, Any]) -> Response | Streamed:

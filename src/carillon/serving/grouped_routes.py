@@ -50,8 +50,10 @@ from notifications.features.sending.groups.bulks import BulkWork
 from notifications.features.sending.groups.sends import SendWork
 from notifications.features.sending.groups.statuses import status_group
 from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.infra.database import commits
 from notifications.infra.database.commits import CommitAborted, CommitUncertain
+from notifications.infra.http.client_address import client_address
 
 log = structlog.get_logger("carillon.web")
 _READ = {
@@ -60,6 +62,7 @@ _READ = {
     b"content-type": "content_type",
     b"idempotency-key": "idempotency_key",
     b"x-request-id": "request_id",
+    b"x-forwarded-for": "forwarded",
 }
 _HANDED_ON = frozenset({b"content-encoding", b"accept-language", b"cookie"})
 """Headers whose meaning only Django's handlers know."""
@@ -77,6 +80,13 @@ class Call(NamedTuple):
     query: str = ""
     #: What stands in the path for each parameter of the route.
     params: Mapping[str, str] = MappingProxyType({})
+    #: The connected address; empty for a unix socket.
+    remote: str = ""
+
+    def address(self) -> str:
+        """Returns the client's address, by CARILLON_TRUSTED_PROXIES."""
+        forwarded = self.headers.get("forwarded", "")
+        return client_address(self.remote, forwarded, environment().trusted_proxies)
 
 
 def _route(method: str, path: str) -> Route:
@@ -110,7 +120,8 @@ class GroupedRoute(ABC):
                 found[field] = value.decode("latin-1")
         if "authorization" not in found or not _is_ours(found.get("host", "")):
             return None
-        call = Call(found, body, scope["query_string"].decode("latin-1"), params)
+        remote = str((scope.get("client") or ("",))[0])
+        call = Call(found, body, scope["query_string"].decode("latin-1"), params, remote)
         return call if self.may_take(call) else None
 
     @abstractmethod
@@ -122,7 +133,7 @@ class GroupedRoute(ABC):
         words = words_of(call.headers["authorization"].encode("latin-1"))
         if words is None:
             return None
-        caller = caller_of_text(*words)
+        caller = caller_of_text(*words, address=call.address)
         needed = self.route.service_scope
         return None if needed and caller.is_service and not caller.may(needed) else caller
 
@@ -144,9 +155,6 @@ class GroupedRoute(ABC):
         response["Vary"] = "Accept-Language"
         response["Content-Language"] = settings.LANGUAGE_CODE
         response["X-Frame-Options"] = settings.X_FRAME_OPTIONS
-        response["X-Content-Type-Options"] = "nosniff"
-        response["Referrer-Policy"] = settings.SECURE_REFERRER_POLICY
-        response["Cross-Origin-Opener-Policy"] = settings.SECURE_CROSS_ORIGIN_OPENER_POLICY
         return encode_headers(response.items(), None)
 
 

@@ -10,9 +10,11 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
+from carillon.serving import cors
 from carillon.serving.body_limits import body_limit
 from carillon.serving.security_log import LINK_PATH, REFUSALS, note_refusal
 from carillon.serving.settled import may_serve
+from carillon.settings.headers import add_missing
 from notifications.api.errors import BodyTooLarge, RestoreUnfinished, problem_response
 from notifications.infra import clock
 from notifications.infra.conf import environment
@@ -20,6 +22,7 @@ from notifications.infra.database import commits
 from notifications.infra.http.client_address import address_of
 from notifications.infra.http.request_origin import request_from
 from notifications.web.errors import error_response
+from notifications.web.landing import security_txt
 from vault.store import scope as key_scope
 
 log = structlog.get_logger("carillon.web")
@@ -27,20 +30,11 @@ log = structlog.get_logger("carillon.web")
 REQUEST_ID = "X-Request-ID"
 SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 EXACT_PREFIXES = ("/admin/", "/static/")  # trailing slashes are significant there
-DOCS_PATH = "/api/docs"
+SECURITY_TXT = "/.well-known/security.txt"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 """Methods that change nothing (RFC 9110 section 9.2.1), so clients do not depend on a commit."""
 _RESTORED_S = 10
 """After so many seconds a client may ask again whether a restore has finished."""
-
-_POLICY = (
-    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self';"
-    " form-action 'self'; frame-ancestors 'self'"
-)
-# The page of drf-spectacular contains a style element, and Swagger UI sets styles itself.
-_DOCS_POLICY = f"{_POLICY}; style-src 'self' 'unsafe-inline'"
-_HSTS = "max-age=31536000"
-_PERMISSIONS = "accelerometer=(), camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 
 
 class RequestMiddleware:
@@ -66,6 +60,7 @@ class RequestMiddleware:
                 )
         response[REQUEST_ID] = request_id
         harden(response, request.path_info)
+        cors.allow(response, request.path_info, request.headers.get("Origin", ""))
         return response
 
     def _respond(self, request: HttpRequest) -> HttpResponseBase:
@@ -75,6 +70,11 @@ class RequestMiddleware:
         request.path_info = without_slash(request.path_info)
         if not may_serve(request.path_info):
             return error_response(RestoreUnfinished(retry_after=_RESTORED_S), request.path)
+        asked = cors.preflight(request)
+        if asked is not None:
+            return asked
+        if request.path_info == SECURITY_TXT:  # it names no route: it is about the host
+            return security_txt(request)
         if request.method in SAFE_METHODS:
             return self.get_response(request)
         agent = request.headers.get("User-Agent", "")
@@ -111,9 +111,5 @@ def _too_large(request: HttpRequest, limit: int) -> HttpResponse:
 
 def harden(response: HttpResponseBase, path: str) -> None:
     """Adds the security headers that a view has not set itself."""
-    response.headers.setdefault(
-        "Content-Security-Policy", _DOCS_POLICY if path == DOCS_PATH else _POLICY
-    )
-    response.headers.setdefault("Permissions-Policy", _PERMISSIONS)
-    if environment().production:  # production is served only by https
-        response.headers.setdefault("Strict-Transport-Security", _HSTS)
+    # production is served only by https
+    add_missing(response.headers, path, https_only=environment().production)

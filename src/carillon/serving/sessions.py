@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -10,10 +9,8 @@ from django.contrib.sessions.backends import db
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-
-def stored_key(session_key: str) -> str:
-    """Returns the row's key for a cookie's key. It has some 165 bits, so a fast hash is enough."""
-    return hashlib.sha256(session_key.encode()).hexdigest()[:40]
+from notifications.infra.session_keys import stored_key
+from notifications.models import SignIn
 
 
 class SessionStore(db.SessionStore):
@@ -42,6 +39,14 @@ class SessionStore(db.SessionStore):
         key = session_key or self.session_key
         if key is not None:
             Session.objects.filter(session_key=stored_key(key)).delete()
+
+    def cycle_key(self) -> None:
+        """Gives the session another key, in the row of its sign-in too."""
+        before = self.session_key
+        super().cycle_key()
+        if before is not None:
+            rows = SignIn.objects.filter(session_key=stored_key(before))
+            rows.update(session_key=stored_key(str(self.session_key)))
 
     async def _aget_session_from_db(self) -> Session | None:
         return await sync_to_async(self._get_session_from_db)()

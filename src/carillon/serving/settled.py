@@ -11,7 +11,7 @@ import threading
 import structlog
 from django.db import DatabaseError, InterfaceError
 
-from carillon.serving.bridge import HEALTH_PATHS, LIVE_PATH, METRICS_PATH
+from carillon.serving.bridge import HEALTH_PATHS, LIVE_PATH, METRICS_PATH, TRACKING_PREFIX
 from notifications.infra import clock
 from notifications.models import InstallationState
 from notifications.models.operations.installation import NotSettled
@@ -67,4 +67,5 @@ CHECK = SettledCheck()
 
 def may_serve(path: str) -> bool:
     """Whether a request to this path may be served now."""
-    return path in _ALWAYS or CHECK.is_settled()
+    # A link of a mail is answered without the database, which this check would wait for.
+    return path in _ALWAYS or path.startswith(TRACKING_PREFIX) or CHECK.is_settled()

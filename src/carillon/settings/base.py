@@ -8,8 +8,10 @@ import hmac
 from typing import TypeVar, cast
 
 from carillon.postgres.limits import Limits
+from carillon.settings.accounts import APPS, account_settings
 from carillon.settings.database import database_settings
 from carillon.settings.environment import Environment, read_environment
+from carillon.settings.headers import SHARED, SettableHeaders, add_missing
 from carillon.settings.keys import key_store_settings, master_key_texts
 from carillon.settings.logs import logging_config
 from notifications.delivery.vendors.telegram.settings import Settings as TelegramSettings
@@ -67,6 +69,7 @@ INSTALLED_APPS = [
     "vault",
     "directory",
     "notifications",
+    *APPS,
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -78,11 +81,13 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "notifications.web.account.middleware.AccountPages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "carillon.urls"
 WSGI_APPLICATION = "carillon.wsgi.application"
 ASGI_APPLICATION = "carillon.asgi.application"
+CHANNEL_LAYERS = {"default": {"BACKEND": "notifications.realtime.layer.HubChannelLayer"}}
 APPEND_SLASH = False  # RequestMiddleware makes trailing slashes optional without a redirect
 TEMPLATES = [
     {
@@ -93,6 +98,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "notifications.web.account.context.dress",
             ]
         },
     }
@@ -130,7 +136,13 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "notifications.features.access.tokens.password_changes.EndsSignIns"},
+    {
+        "NAME": "carillon.settings.passwords.NoWordsOfTheService",
+        "OPTIONS": {"app_name": CARILLON.app_name, "public_url": CARILLON.public_url},
+    },
 ]
+globals().update(account_settings(CARILLON))
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("ru", "Русский")]
 TIME_ZONE = "UTC"
@@ -139,6 +151,14 @@ USE_I18N = True
 
 STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True  # serves from the installed packages, so nothing is collected
+
+
+def _harden_static(headers: SettableHeaders, path: str, url: str) -> None:
+    """Adds the security headers to a static file, which is sent ahead of our middleware."""
+    add_missing(headers, url, https_only=CARILLON.production)
+
+
+WHITENOISE_ADD_HEADERS_FUNCTION = _harden_static
 DATA_UPLOAD_MAX_MEMORY_SIZE = CARILLON.max_body_bytes
 
 REST_FRAMEWORK = {
@@ -180,12 +200,23 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 )
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
-SECURE_REFERRER_POLICY = "same-origin"
+SECURE_REFERRER_POLICY = SHARED["Referrer-Policy"]
+SECURE_CROSS_ORIGIN_OPENER_POLICY = SHARED["Cross-Origin-Opener-Policy"]
 SESSION_ENGINE = "carillon.serving.sessions"
-SESSION_COOKIE_HTTPONLY = True
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CARILLON.public_url.startswith("https://")
+_BY_HTTPS = CARILLON.public_url.startswith("https://")
+# A browser takes a cookie with this prefix only from this very host, and only by https.
+SESSION_COOKIE_NAME = f"{'__Host-' if _BY_HTTPS else ''}sessionid"
+CSRF_COOKIE_NAME = f"{'__Host-' if _BY_HTTPS else ''}csrftoken"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _BY_HTTPS
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"  # a provider's redirect needs the cookie
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # no further cookie
 CSRF_TRUSTED_ORIGINS = [CARILLON.public_url]
 X_FRAME_OPTIONS = "SAMEORIGIN"  # the outbox shows a mail in a sandboxed frame on its own page
 
-LOGGING = logging_config(level=CARILLON.log_level, json=CARILLON.log_format == "json")
+LOGGING = logging_config(
+    level=CARILLON.log_level,
+    json=CARILLON.log_format == "json",
+    security_log=CARILLON.security_log,
+)
 LOGGING_CONFIG = "logging.config.dictConfig"

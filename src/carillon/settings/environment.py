@@ -19,15 +19,21 @@ from urllib.parse import urlsplit
 
 from carillon.settings.database import database_url as _database_url
 from carillon.settings.readings import (
+    contacts,
     countries,
     domain_rates,
+    flag,
     keywords,
+    log_place,
     micros,
     networks,
     prices,
     seeds,
 )
+from carillon.settings.realtime import RealtimeSettings, realtime_faults
 from carillon.settings.renamed import name_given, with_new_names
+from carillon.settings.sign_in import SignInSettings, sign_in_faults
+from carillon.settings.topics.tracking import TrackingSettings
 from notifications.delivery.registry import carriers_of, settings_classes
 from notifications.domain.settings import (
     integer,
@@ -57,13 +63,6 @@ def _seconds(low: float, high: float) -> Callable[[str], float]:
 
     read.__doc__ = f"a number of seconds from {low:g} to {high:g}"
     return read
-
-
-def _flag(text: str) -> bool:
-    """true or false (also 1, 0, yes, no, on, off)"""
-    words = {"1": True, "true": True, "yes": True, "on": True}
-    words |= {"0": False, "false": False, "no": False, "off": False}
-    return words[text.strip().lower()]
 
 
 def _weighted(*choices: str) -> Callable[[str], str]:
@@ -113,7 +112,7 @@ def _redis_url(text: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Own:
+class _Own(SignInSettings, RealtimeSettings, TrackingSettings):
     """The typed environment. The field `public_url` is the variable `CARILLON_PUBLIC_URL`."""
 
     # fmt: off
@@ -125,7 +124,7 @@ class _Own:
     database_statement_timeout_seconds: float = setting(30.0, _seconds(1, 3600), "How long PostgreSQL may run a statement (`statement_timeout`). Migrations have an hour.")
     database_idle_timeout_seconds: float = setting(10.0, _seconds(1, 3600), "How long a transaction may be idle before PostgreSQL ends its session (`idle_in_transaction_session_timeout`).")
     redis_url: str = setting("", _redis_url, "The URL of Redis or Valkey, for wake-ups. Empty: a local socket and polling.")
-    production: bool = setting(False, _flag, "Production mode: sends HSTS, and refuses to start with a generated secret, with a public URL that is missing or not https, or with `*` as allowed host.")
+    production: bool = setting(False, flag, "Production mode: sends HSTS, and refuses to start with a generated secret, with a public URL that is missing or not https, or with `*` as allowed host.")
     secret_key: str = setting("", text, "The secret that signs and encrypts. Outside of production it is generated and stored in the data folder.")
     master_key: str = setting("", text, "The key that wraps the keys of people: 32 bytes in base64. Empty: `CARILLON_MASTER_KEY_FILE`, else derived from the secret key. With `CARILLON_KEY_SERVICE` it is the wrapped form that the service returned.")
     master_key_file: str = setting("", text, "The path of a file with the master key, in the same form.")
@@ -144,10 +143,12 @@ class _Own:
     locale: str = setting("en", text, "The service's default locale for templates.")
     timezone: str = setting("UTC", text, "The service's default IANA time zone.")
     admin_password: str = setting("", text, "The password of the demo administrator. Empty: generated and printed once.")
-    default_consent: bool = setting(False, _flag, "The initial data-processing consent of new users.")
+    default_consent: bool = setting(False, flag, "The initial data-processing consent of new users.")
     email_provider: str = setting("sandbox", _weighted(*carriers_of("email")), "The providers of email. Several share the mails by weight and replace one another in failures: `ses=3,smtp=1`.")
     email_from: str = setting("Carillon <notifications@localhost>", text, "The default sender of mails.")
     push_provider: str = setting("sandbox", _weighted(*carriers_of("push")), "The providers of push. `fcm` also reaches browsers, by Web Push; `webpush` reaches only browsers. The sandbox may share the messages by weight: `fcm=9,sandbox=1`.")
+    fallback_burst_seconds: int = setting(300, integer(0, 3_600), "Mails and pushes that follow unread notifications of one person within so many seconds become one. 0: each by itself.")
+    push_retractions: bool = setting(True, flag, "Whether a web push that a sender takes back is closed in browsers, by a push without a text. Off: for an own service worker that would show such a push as an empty notification.")
     sms_provider: str = setting("sandbox", _weighted(*carriers_of("sms")), "The providers of SMS. Several share the messages by weight: `twilio=3,sandbox=1`.")
     telegram_provider: str = setting("sandbox", _weighted(*carriers_of("telegram")), "The providers of Telegram messages.")
     chat_provider: str = setting("sandbox", _weighted(*carriers_of("chat")), "The providers of chat messages.")
@@ -161,6 +162,10 @@ class _Own:
     callback_secret: str = setting("", signing_secret, "The secret that verifies `POST /api/v1/callbacks/generic` (Standard Webhooks, `whsec_...`). Empty: derived from the secret key.")
     facts_retention_days: int = setting(396, integer(1, 3_650), "How many days notifications, messages, attempts, events, bulk calls and broadcasts are stored. A category may have its own number.")
     contents_retention_days: int = setting(30, integer(1, 3_650), "How many days texts, contexts and raw responses of notifications are stored.")
+    inbox_retention_days: int = setting(180, integer(1, 3_650), "How many days a notification stays in an inbox. One that is unread still is archived first.")
+    inbox_change_retention_days: int = setting(30, integer(1, 3_650), "How many days changes in inboxes are stored. A client that was away for longer fetches its inbox again.")
+    metrics_retention_days: int = setting(1_100, integer(30, 3_650), "How many days counts of messages are stored.")
+    event_retention_days: int = setting(396, integer(1, 3_650), "How many days events that callers report, and conversions, are stored.")
     outbox_retention_days: int = setting(7, integer(1, 365), "How many days ended deliveries to status webhooks are stored.")
     status_event_retention_days: int = setting(30, integer(1, 365), "How many days the events of status webhooks are stored, and can be replayed.")
     callback_retention_days: int = setting(30, integer(1, 365), "How many days raw receipts of vendors are stored after they were applied.")
@@ -179,7 +184,7 @@ class _Own:
     audit_keys: tuple[str, ...] = setting((), seeds, "Seeds of the keys that sign the audit log's checkpoints, separated by commas (`openssl rand -base64 32`). The first one signs, the others still verify. Empty: derived from the secret key.")
     audit_retention_days: int = setting(1100, integer(30, 36500), "How many days the contents of audit entries are stored. Their hashes, actors, actions and targets stay.")
     audit_decision_retention_days: int = setting(400, integer(30, 36500), "How many days the contents of the audit's slices are stored, with which single decisions can be proved.")
-    webhook_allow_private: bool = setting(False, _flag, "Allow webhooks to private and loopback addresses (development only).")
+    webhook_allow_private: bool = setting(False, flag, "Allow webhooks to private and loopback addresses (development only).")
     lease_seconds: float = setting(10.0, _seconds(1, 3600), "How long a worker's lease of a batch lasts. The worker renews it after a third of that time. When a host vanishes, its batches wait this long.")
     provider_timeout_seconds: float = setting(30.0, _seconds(0.1, 300), "The longest time that a provider call may take. It may be longer than the lease, which is renewed during the call.")
     poll_seconds: float = setting(0.25, _seconds(0.01, 60), "How often a worker polls for due batches when nothing wakes it.")
@@ -214,6 +219,8 @@ class _Own:
     dead_letter_alert_threshold: int = setting(100, integer(1, 1_000_000_000), "The number of open dead letters that raises an alert: a critical log line, the event `dead_letters.alert`, a degraded `/health`.")
     log_level: str = setting("INFO", one_of("DEBUG", "INFO", "WARNING", "ERROR"), "The lowest level that is logged.")
     log_format: str = setting("text", one_of("text", "json"), "The format of log lines: `json` for machines, `text` for people.")
+    security_log: str = setting("stderr", log_place, "Where [security events](../security/events.md) go, as JSON lines: `stderr`, or the path of a file that only the service's user can read.")
+    security_contact: tuple[str, ...] = setting((), contacts, "Where researchers report a weakness, for `/.well-known/security.txt`: `mailto:security@example.org`. Empty: the page is 404.")
     # fmt: on
 
     def variable(self, name: str) -> str:
@@ -316,6 +323,8 @@ def _check_together(environment: Environment) -> list[str]:
                 "CARILLON_ALLOWED_HOSTS is *: in production name the hosts, or remove it to allow"
                 " the host of CARILLON_PUBLIC_URL and this machine"
             )
+    faults += sign_in_faults(environment, production=environment.production)
+    faults += realtime_faults(environment)
     for vendor in settings_classes():
         faults += vendor.start_faults(environment)
     return faults

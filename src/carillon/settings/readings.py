@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import re
+from pathlib import Path
 
 from notifications.domain.sms import micros_of, read_keywords, read_prices
 
@@ -12,6 +13,15 @@ _DOMAIN_RATE = re.compile(
     r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+=[1-9][0-9]{0,8}/(s|min|h)", re.IGNORECASE
 )
 _LONGEST_DOMAIN = 40
+_CONTACT = re.compile(r"(?:mailto:[!-~]{3,300}|tel:[+0-9().-]{3,40}|https://[!-~]{3,500})")
+_MOST_CONTACTS = 5
+
+
+def flag(text: str) -> bool:
+    """true or false (also 1, 0, yes, no, on, off)"""
+    words = {"1": True, "true": True, "yes": True, "on": True}
+    words |= {"0": False, "false": False, "no": False, "off": False}
+    return words[text.strip().lower()]
 
 
 def domain_rates(text: str) -> tuple[str, ...]:
@@ -62,5 +72,23 @@ def seeds(text: str) -> tuple[str, ...]:
     """seeds of Ed25519 keys separated by commas: standard base64 of 32 bytes each, or nothing"""
     found = tuple(part.strip() for part in text.split(",") if part.strip())
     if any(len(base64.b64decode(each, validate=True)) != 32 for each in found):
+        raise ValueError
+    return found
+
+
+def log_place(text: str) -> str:
+    """stderr, or the absolute path of a file in a folder that exists"""
+    if text == "stderr":
+        return text
+    place = Path(text)
+    if not place.is_absolute() or not place.parent.is_dir() or place.is_dir():
+        raise ValueError
+    return text
+
+
+def contacts(text: str) -> tuple[str, ...]:
+    """mailto:, tel: or https:// addresses separated by commas, at most five"""
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    if len(found) > _MOST_CONTACTS or not all(_CONTACT.fullmatch(each) for each in found):
         raise ValueError
     return found

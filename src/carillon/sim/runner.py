@@ -24,6 +24,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -39,7 +40,7 @@ from carillon.sim.baton import Baton  # noqa: E402
 from carillon.sqlite import filelock  # noqa: E402
 from notifications.infra import clock, ports  # noqa: E402
 from notifications.infra.process import identity as processes  # noqa: E402
-from notifications.infra.process import wakeups  # noqa: E402
+from notifications.infra.process import inbox_wakeups, wakeups  # noqa: E402
 
 MEMORY = Path("/dev/shm")  # noqa: S108 -- a folder in memory, where the system has one
 _REAL_S = 60.0
@@ -113,7 +114,8 @@ def installed(world: Any) -> Iterator[None]:
     filelock.acquire, filelock.release = locks.acquire, locks.release
     processes.has_ended = lambda name: name in world.ended
     wakeups.listening_socket = lambda *_, **__: None
-    wakeups._publish = _discard_wakeups
+    wakeups.make_carrier = _Discarding
+    inbox_wakeups.make_carrier = _Discarding
     with ports.installed(
         monotonic=lambda: 1_000.0 + baton.now_s,
         utc_now=lambda: scenario.STARTED + timedelta(seconds=baton.now_s),
@@ -130,8 +132,14 @@ def installed(world: Any) -> Iterator[None]:
         yield
 
 
-def _discard_wakeups(lanes: Iterable[str]) -> None:
+class _Discarding:
     """Drops wake-ups of other processes: their polls find the work."""
+
+    def send(self, texts: AbstractSet[str], /) -> None:
+        """Does nothing."""
+
+    def close(self) -> None:
+        """Does nothing."""
 
 
 def use_one_core(number: int) -> None:

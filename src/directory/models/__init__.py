@@ -14,6 +14,7 @@ from directory.models.relations import (
 )
 from directory.models.search_token import SearchToken
 from directory.models.segment import Segment
+from directory.models.staff import StaffRole
 from directory.models.suppression import Suppression
 from directory.models.user import User
 
@@ -28,6 +29,7 @@ __all__ = [
     "ParentLink",
     "SearchToken",
     "Segment",
+    "StaffRole",
     "Subject",
     "Suppression",
     "TutorAssignment",

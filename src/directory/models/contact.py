@@ -157,7 +157,29 @@ def addresses_by_user(
     return found
 
 
-class ContactPoint(SealedModel):
+class SealedForUser(SealedModel):
+    """A model whose sealed columns have the data key of the row's user."""
+
+    user_id: int
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def prepare_keys(cls, rows: Sequence[Any]) -> None:
+        """Loads the data keys of the users of rows, in a few statements."""
+        ids = {row.user_id for row in rows if "_data_key" not in row.__dict__}
+        keys = load_keys_of_people(ids) if ids else {}
+        for row in rows:
+            row.__dict__.setdefault("_data_key", keys.get(row.user_id))
+
+    def data_key(self) -> Key | None:
+        """Returns the data key of the row's user."""
+        held: Key | None = self.__dict__.pop("_data_key", None)
+        return held or load_keys_of_people([self.user_id]).get(self.user_id)
+
+
+class ContactPoint(SealedForUser):
     """One address of one user."""
 
     Kind = ContactKind
@@ -208,13 +230,6 @@ class ContactPoint(SealedModel):
             update_fields = {*update_fields, "spelling"}
         super().save(*args, update_fields=update_fields, **kwargs)
 
-    @classmethod
-    def prepare_keys(cls, rows: Sequence[Any]) -> None:
-        share_keys_of_users(rows)
-
-    def data_key(self) -> Key | None:
-        return key_of_user(self)
-
     def sealed_about(self) -> bytes:
         return point_about(self.user_id, self.kind)
 
@@ -231,7 +246,7 @@ class DeviceQuerySet(SealedQuerySet):
         return self.filter(pk__in=list(ids), expired_at__isnull=True).update(expired_at=at)
 
 
-class Device(SealedModel):
+class Device(SealedForUser):
     """A push token: one installation of an app, or one browser."""
 
     class Kind(models.TextChoices):
@@ -257,13 +272,6 @@ class Device(SealedModel):
     def __str__(self) -> str:
         return f"{self.kind} device of user {self.user_id}"
 
-    @classmethod
-    def prepare_keys(cls, rows: Sequence[Any]) -> None:
-        share_keys_of_users(rows)
-
-    def data_key(self) -> Key | None:
-        return key_of_user(self)
-
     def sealed_about(self) -> bytes:
         return device_about(self.user_id)
 
@@ -271,17 +279,3 @@ class Device(SealedModel):
 def device_about(user_id: int) -> bytes:
     """Returns what names the sealed cell of a device."""
     return f"directory_device.sealed:{user_id}".encode()
-
-
-def share_keys_of_users(rows: Sequence[Any]) -> None:
-    """Loads the data keys of the users of rows, in a few statements."""
-    ids = {row.user_id for row in rows if "_data_key" not in row.__dict__}
-    keys = load_keys_of_people(ids) if ids else {}
-    for row in rows:
-        row.__dict__.setdefault("_data_key", keys.get(row.user_id))
-
-
-def key_of_user(row: Any) -> Key | None:
-    """Returns the data key of a row's user."""
-    held: Key | None = row.__dict__.pop("_data_key", None)
-    return held or load_keys_of_people([row.user_id]).get(row.user_id)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.db import models
 
-from directory.models.contact import ContactKind, key_of_user, share_keys_of_users
-from vault.cells import Key
-from vault.sealed import SealedModel, SealedQuerySet, SealedText
+from directory.models.contact import ContactKind, SealedForUser
+from vault.sealed import SealedQuerySet, SealedText
 
 if TYPE_CHECKING:  # the stubs do not know what from_queryset returns
     ManagerBase = models.Manager["AddressProof"]
@@ -22,7 +20,7 @@ class AddressProofManager(ManagerBase):
     """Keeps the sealed column of proofs consistent with their addresses."""
 
 
-class AddressProof(SealedModel):
+class AddressProof(SealedForUser):
     """The open proof of a person's address of one kind. Only a keyed hash of the code is stored.
 
     For email and phone, the code was sent to `address`. For Telegram, the chat that the person
@@ -48,13 +46,6 @@ class AddressProof(SealedModel):
 
     def __str__(self) -> str:
         return f"{self.kind} proof of user {self.user_id}"
-
-    @classmethod
-    def prepare_keys(cls, rows: Sequence[Any]) -> None:
-        share_keys_of_users(rows)
-
-    def data_key(self) -> Key | None:
-        return key_of_user(self)
 
     def sealed_about(self) -> bytes:
         return f"directory_addressproof.sealed:{self.user_id}:{self.kind}".encode()

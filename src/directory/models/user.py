@@ -16,6 +16,7 @@ from django.db import connection, models, transaction
 from directory.keys import keys_of_people
 from directory.models.contact import ContactKind, ContactPoint, Device
 from directory.models.search_token import NORMAL_FIELDS, save_tokens, select_normal
+from directory.models.staff import StaffRole, settle_staff
 from directory.references import ExternalId, PersonKey
 from vault.cells import Key
 from vault.sealed import SealedModel, SealedQuerySet, SealedText
@@ -156,7 +157,13 @@ class User(SealedModel, AbstractUser):
     )
     first_name = SealedText(max_length=150, blank=True, purpose="name", find_normal=select_normal)
     last_name = SealedText(max_length=150, blank=True, purpose="name", find_normal=select_normal)
+    #: The role on the platform. It grants nothing here.
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.STUDENT)
+    #: What the person may do here, as a member of staff; null for all others. `save` derives
+    #: `is_staff` and `is_superuser` from it. No import, no bulk and no form sets it.
+    staff_role = models.CharField(
+        max_length=10, choices=StaffRole.choices, null=True, blank=True, editable=False
+    )
     locale = models.CharField(max_length=20, default="en")
     timezone = models.CharField(max_length=50, default="UTC", validators=[validate_timezone])
     phone_number = SealedText(max_length=20, blank=True, purpose="phone", find_normal=select_normal)
@@ -172,6 +179,10 @@ class User(SealedModel, AbstractUser):
     attributes_private = SealedObject("attributes_private")
     sealed_objects = ("attributes_private",)
     email_verified_at = models.DateTimeField(null=True, blank=True)
+    #: Tokens that were issued before are refused; null for none.
+    tokens_not_before = models.DateTimeField(null=True, editable=False)
+    #: Whether the person may sign in with a password while single sign-on is enforced.
+    break_glass = models.BooleanField(default=False, db_default=False, editable=False)
     #: The data key in the key store that seals what is stored about the person; none until needed.
     key_id = models.BigIntegerField(null=True, editable=False, unique=True)
 
@@ -181,6 +192,11 @@ class User(SealedModel, AbstractUser):
         indexes = [
             models.Index(fields=["role", "is_active", "id"]),
             models.Index(fields=["email"]),
+            models.Index(
+                fields=["id"],
+                name="directory_staff",
+                condition=models.Q(staff_role__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -206,6 +222,7 @@ class User(SealedModel, AbstractUser):
         """Saves the person and their contact points in one transaction."""
         if not self.username:
             self.username = f"user-{self.uuid.hex[:12]}"
+        update_fields = settle_staff(self, update_fields)
         with transaction.atomic():
             super().save(*args, update_fields=update_fields, **kwargs)
             if update_fields is None or {"email", "phone_number", "telegram_id"} & set(

@@ -10,6 +10,7 @@ from notifications.models import ApiKey
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ReadOnlyAdmin):
+    scope = "api-keys:write"
     list_display = ("id", "name", "prefix", "kind", "created_at", "last_used_at", "revoked_at")
     list_filter = ("kind",)
     search_fields = ("name", "=prefix")

@@ -17,6 +17,7 @@ from notifications.models import (
 
 @admin.register(Notification)
 class NotificationAdmin(ReadOnlyAdmin):
+    scope = "notifications:read"
     list_display = ("id", "uuid", "user_id", "priority", "source", "scheduled_at", "created_at")
     list_filter = ("priority",)
     search_fields = ("=id", "=user__id")
@@ -26,6 +27,7 @@ class NotificationAdmin(ReadOnlyAdmin):
 
 @admin.register(NotificationMessage)
 class MessageAdmin(ReadOnlyAdmin):
+    scope = "notifications:read"
     list_display = ("id", "channel", "status", "attempts", "provider", "sent_at", "delivered_at")
     list_filter = ("channel", "status")
     search_fields = ("=id",)
@@ -35,6 +37,7 @@ class MessageAdmin(ReadOnlyAdmin):
 
 @admin.register(DeliveryAttempt)
 class AttemptAdmin(ReadOnlyAdmin):
+    scope = "notifications:read"
     list_display = ("id", "message_id", "number", "provider", "verdict", "error_code", "at")
     list_filter = ("verdict",)
     search_fields = ("=message_id",)
@@ -43,18 +46,21 @@ class AttemptAdmin(ReadOnlyAdmin):
 
 @admin.register(MessageEvent)
 class EventAdmin(ReadOnlyAdmin):
+    scope = "notifications:read"
     list_display = ("id", "message_id", "kind", "reason", "at")
     search_fields = ("=message_id",)
 
 
 @admin.register(DeliveryBatch)
 class BatchAdmin(ReadOnlyAdmin):
+    scope = "notifications:read"
     list_display = ("id", "lane", "channel", "source", "size", "due_at", "owner", "lease_until")
     list_filter = ("lane", "channel")
 
 
 @admin.register(Job)
 class JobAdmin(ReadOnlyAdmin):
+    scope = "notifications:read"
     list_display = ("id", "uuid", "kind", "source", "total", "accepted", "created_at")
     search_fields = ("=id", "=uuid")
     exclude = ("context",)

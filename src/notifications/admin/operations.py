@@ -17,6 +17,7 @@ from notifications.models import (
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(ReadOnlyAdmin):
+    scope = "operations"
     list_display = ("id", "message_id", "channel", "provider", "code", "failed_at", "resolution")
     list_filter = ("channel", "resolution")
     search_fields = ("=message_id", "code")
@@ -25,6 +26,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
 @admin.register(ItemFault)
 class ItemFaultAdmin(ReadOnlyAdmin):
+    scope = "operations"
     list_display = ("id", "work", "item", "tries", "set_aside", "error", "trace", "failed_at")
     list_filter = ("work", "set_aside")
     search_fields = ("=item", "=trace")
@@ -32,20 +34,24 @@ class ItemFaultAdmin(ReadOnlyAdmin):
 
 @admin.register(KillSwitch)
 class KillSwitchAdmin(ReadOnlyAdmin):
+    scope = "operations"
     list_display = ("scope", "value", "reason", "actor", "created_at")
 
 
 @admin.register(OperatorAction)
 class OperatorActionAdmin(ReadOnlyAdmin):
+    scope = "audit:read"
     list_display = ("at", "actor", "action", "target", "reason")
     search_fields = ("=actor", "action")
 
 
 @admin.register(WorkerProcess)
 class WorkerAdmin(ReadOnlyAdmin):
+    scope = "operations"
     list_display = ("owner", "lanes", "started_at", "lease_until")
 
 
 @admin.register(Category)
 class CategoryAdmin(ReadOnlyAdmin):
+    scope = "notifications:read"
     list_display = ("key", "name", "legal_basis", "marketing", "crash_policy", "retention_days")

@@ -7,6 +7,8 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import UserChangeForm
+from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import DateTimeField, Field, QuerySet
 from django.forms import Field as FormField
@@ -17,10 +19,13 @@ from rest_framework.authtoken.models import TokenProxy
 from directory.models import ContactPoint, Device, User
 from directory.models.search_token import people_matching
 from directory.moments import MomentOutOfRange, check_moment
-from notifications.admin.readonly import ReadOnlyAdmin
-from notifications.domain.callers import Caller
+from notifications.admin.readonly import ReadOnlyAdmin, may
 from notifications.domain.errors import Conflict
+from notifications.domain.scopes import STAFF_SCOPE
 from notifications.features.access.callers import forget_callers
+from notifications.features.access.principals import caller_of_user
+from notifications.features.access.staff import check_other_admin
+from notifications.features.access.tokens.password_changes import EndsSignIns
 from notifications.features.people.admin_changes import record_user_change, user_values
 from notifications.features.privacy.service import PrivacyService
 from notifications.models import (
@@ -31,6 +36,7 @@ from notifications.models import (
 from notifications.models.audit.actions import Values
 
 _REASON = "deleted in the admin"
+admin.site.unregister(Group)  # Django's groups grant nothing here: roles do
 admin.site.unregister(TokenProxy)  # its table is empty: tokens are hashes in PersonToken
 
 
@@ -42,15 +48,35 @@ def validate_moment(moment: datetime) -> None:
         raise ValidationError(str(error), code=error.code) from error
 
 
+class PersonForm(UserChangeForm):  # type: ignore[type-arg]  # takes none at run time
+    """The form of a user. A role is given by the API or the command line, and never here."""
+
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().clean() or {}
+        if not values.get("is_active"):
+            try:
+                check_other_admin(User.objects.get(pk=self.instance.pk))
+            except Conflict as error:
+                raise ValidationError(error.detail, code=error.code) from error
+        return values
+
+
 @admin.register(User)
 class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # takes none at run time
-    list_display = ("id", "username", "first_name", "last_name", "role", "is_active", "is_staff")
-    list_filter = ("role", "is_active", "is_staff")
+    list_display = ("id", "username", "first_name", "last_name", "role", "is_active", "staff_role")
+    list_filter = ("role", "is_active", "staff_role")
     search_fields = ("=id", "=external_id")
     ordering = ("id",)
     show_full_result_count = False
+    scope = "users:read"
+    form = PersonForm
+    readonly_fields = ("staff_role", "last_login", "date_joined")
+    filter_horizontal = ()
     fieldsets = (
-        *(UserAdmin.fieldsets or ()),
+        (None, {"fields": ("username", "password")}),
+        ("Personal info", {"fields": ("first_name", "last_name", "email")}),
+        ("Staff", {"fields": ("is_active", "staff_role")}),
+        ("Important dates", {"fields": ("last_login", "date_joined")}),
         (
             "On the platform",
             {
@@ -74,6 +100,28 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # takes none at run tim
         found, repeats = super().get_search_results(request, queryset, search_term)
         named = people_matching(search_term) if search_term.strip() else None
         return (found | queryset.filter(named) if named is not None else found), repeats
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return may(request, self.scope)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may(request, self.scope)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may(request, STAFF_SCOPE)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may(request, STAFF_SCOPE)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may(request, STAFF_SCOPE)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Returns the parts of the form. Those who only view do not see that there is a hash."""
+        shown = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return shown
+        return [(None, {"fields": ("username",)}), *list(shown)[1:]]
 
     def save_model(
         self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool
@@ -103,6 +151,8 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # takes none at run tim
         """Records a change of the row; without values before, that of a password."""
         before = getattr(request, "values_before", None)
         if before is None:
+            # Django tells the validators of a new password, and not of one that was switched off.
+            EndsSignIns().password_changed("", obj)
             _record(request, obj, "user.password")
         else:
             _record(request, obj, "user.changed", before=before, after=user_values(obj))
@@ -120,7 +170,8 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # takes none at run tim
 
 def _erase(request: HttpRequest, user: User) -> None:
     """Begins an erasure; one that is open already goes on."""
-    by = Caller(name=f"user:{request.user.pk}", user_id=request.user.pk, is_staff=True)
+    assert isinstance(request.user, User)
+    by = caller_of_user(request.user)
     try:
         PrivacyService().erase_user(identifier=user.pk, reason=_REASON, caller=by)
     except Conflict as error:
@@ -136,6 +187,7 @@ def _record(
 
 @admin.register(ContactPoint)
 class ContactPointAdmin(ReadOnlyAdmin):
+    scope = "users:read"
     list_display = ("id", "user_id", "kind", "state", "state_reason", "verified_at")
     list_filter = ("kind", "state")
     search_fields = ("=user__id",)
@@ -143,6 +195,7 @@ class ContactPointAdmin(ReadOnlyAdmin):
 
 @admin.register(Device)
 class DeviceAdmin(ReadOnlyAdmin):
+    scope = "users:read"
     list_display = ("id", "user_id", "kind", "platform", "last_seen", "expired_at")
     list_filter = ("kind",)
     search_fields = ("=user__id",)
@@ -151,6 +204,7 @@ class DeviceAdmin(ReadOnlyAdmin):
 
 @admin.register(UserNotificationPreference)
 class PreferenceAdmin(ReadOnlyAdmin):
+    scope = "preferences:read"
     list_display = ("user_id", "notifications_enabled", "marketing_enabled", "digest_frequency")
     list_filter = ("notifications_enabled", "digest_frequency")
     search_fields = ("=user__id",)
@@ -158,12 +212,14 @@ class PreferenceAdmin(ReadOnlyAdmin):
 
 @admin.register(NotificationCategoryPreference)
 class CategoryPreferenceAdmin(ReadOnlyAdmin):
+    scope = "preferences:read"
     list_display = ("user_id", "category", "updated_at")
     search_fields = ("=user__id",)
 
 
 @admin.register(ConsentRecord)
 class ConsentAdmin(ReadOnlyAdmin):
+    scope = "preferences:read"
     list_display = ("id", "user_id", "purpose", "granted", "source", "actor", "at")
     list_filter = ("granted",)
     search_fields = ("=user__id",)

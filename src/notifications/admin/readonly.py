@@ -1,4 +1,8 @@
-"""Read-only admin classes: all changes go through the services."""
+"""Read-only admin classes: all changes go through the services.
+
+Who sees rows follows from the role of the member of staff, as in the API. Django's own permissions
+and groups count for nothing here.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,9 @@ from django.contrib import admin
 from django.core.paginator import Paginator
 from django.http import HttpRequest
 from django.utils.functional import cached_property
+
+from directory.models import User
+from notifications.features.access.principals import caller_of_user
 
 MOST = 5_000
 
@@ -21,14 +28,28 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # takes no argumen
         return int(rows[:MOST].count())
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # none at run time
-    """Shows rows, the newest first."""
+def may(request: HttpRequest, scope: str) -> bool:
+    """Returns whether the signed-in member of staff has a scope, by the role."""
+    user = request.user
+    return isinstance(user, User) and user.is_active and caller_of_user(user).may(scope)
 
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # none at run time
+    """Shows rows, the newest first, to members of staff whose role has `scope`."""
+
+    #: Every class names one.
+    scope: str
     actions = None
     ordering = ("-pk",)
     list_per_page = 50
     show_full_result_count = False
     paginator = BoundedPaginator
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return may(request, self.scope)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may(request, self.scope)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

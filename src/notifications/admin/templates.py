@@ -10,6 +10,7 @@ from notifications.models import NotificationTemplate, TemplateVersion
 
 @admin.register(NotificationTemplate)
 class TemplateAdmin(ReadOnlyAdmin):
+    scope = "templates:read"
     list_display = ("path", "name", "category", "status", "is_active", "updated_at")
     list_filter = ("status", "is_active")
     search_fields = ("path", "name")
@@ -17,5 +18,6 @@ class TemplateAdmin(ReadOnlyAdmin):
 
 @admin.register(TemplateVersion)
 class VersionAdmin(ReadOnlyAdmin):
+    scope = "templates:read"
     list_display = ("id", "template", "number", "default_locale", "published_at")
     search_fields = ("template__path",)

@@ -8,18 +8,25 @@ import msgspec
 
 from notifications.api.bodies import Text, check_body
 from notifications.api.pages import PAGE_QUERY, links, page_of
-from notifications.api.route import ApiRequest, Auth, Route
-from notifications.features.access.authentication import TokenPair, log_in, refresh_tokens
+from notifications.api.route import ApiRequest, Auth, Query, Route
+from notifications.features.access.authentication import TokenPair
 from notifications.features.access.service import (
     KEY_KIND,
+    LONGEST_OVERLAP_S,
+    MOST_ADDRESSES,
     SCOPE,
     WRITE_SCOPE,
     ApiKeyResponse,
     ApiKeyService,
     IssuedKeyResponse,
 )
+from notifications.features.access.tokens.families import log_in, refresh_tokens
 from notifications.infra.field_types import NextPage, PreviousPage
 from notifications.infra.http.client_address import address_of
+
+Networks = Annotated[
+    list[Annotated[str, msgspec.Meta(max_length=50)]], msgspec.Meta(max_length=MOST_ADDRESSES)
+]
 
 
 class LoginBody(msgspec.Struct, kw_only=True):
@@ -30,6 +37,10 @@ class LoginBody(msgspec.Struct, kw_only=True):
 
     password: Annotated[str, msgspec.Meta(max_length=4096)]
     """The password. Example: `correct horse battery staple`"""
+
+    code: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    """The code of the authenticator app, or a recovery code, for a user with a second factor.
+    Example: `"482913"`"""
 
 
 class RefreshBody(msgspec.Struct, kw_only=True):
@@ -63,6 +74,17 @@ class ApiKeyBody(msgspec.Struct, kw_only=True):
 
     kind: Annotated[Text, KEY_KIND] = "live"
 
+    addresses: Networks = []
+    """The networks from which the key may be used, at most 50; empty for all.
+    Example: `["192.0.2.0/24"]`"""
+
+
+class ApiKeyAddressesBody(msgspec.Struct, kw_only=True):
+    """The networks from which a key may be used."""
+
+    addresses: Networks
+    """Addresses and networks, at most 50; empty for all. Example: `["192.0.2.0/24"]`"""
+
 
 class ApiKeyList(msgspec.Struct, kw_only=True):
     """A page of API keys, the oldest first."""
@@ -80,6 +102,7 @@ def token(request: ApiRequest) -> TokenResponse:
         log_in(
             username=body.username,
             password=body.password,
+            code=body.code,
             address=address_of(request.http),
             now=request.now,
         )
@@ -101,12 +124,27 @@ def api_keys(request: ApiRequest) -> ApiKeyList:
 def issue(request: ApiRequest) -> IssuedKeyResponse:
     body = check_body(request.body, ApiKeyBody)
     return ApiKeyService().issue(
-        name=body.name, scopes=body.scopes, kind=body.kind, caller=request.caller
+        name=body.name,
+        scopes=body.scopes,
+        kind=body.kind,
+        addresses=body.addresses,
+        caller=request.caller,
     )
 
 
 def rotate(request: ApiRequest) -> IssuedKeyResponse:
-    return ApiKeyService().rotate(identifier=request.params["id"], caller=request.caller)
+    return ApiKeyService().rotate(
+        identifier=request.params["id"],
+        overlap_s=request.query["overlap_seconds"],
+        caller=request.caller,
+    )
+
+
+def set_addresses(request: ApiRequest) -> ApiKeyResponse:
+    body = check_body(request.body, ApiKeyAddressesBody)
+    return ApiKeyService().set_addresses(
+        identifier=request.params["id"], addresses=body.addresses, caller=request.caller
+    )
 
 
 def revoke(request: ApiRequest) -> tuple[int, None]:
@@ -128,14 +166,14 @@ ROUTES: tuple[Route, ...] = (
         auth=Auth.PUBLIC,
         body=LoginBody,
         responses={200: TokenResponse},
-        errors=(401, 429),
+        errors=(401, 403, 429),
     ),
     Route(
         name="refresh_token",
         method="POST",
         path="/api/v1/auth/refresh",
         handler=refresh,
-        summary="Exchange a refresh token for a new pair.",
+        summary="Exchange a refresh token for a new pair; it can be exchanged once.",
         auth=Auth.PUBLIC,
         body=RefreshBody,
         responses={200: TokenResponse},
@@ -168,12 +206,43 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/api-keys/{id}/rotate",
         handler=rotate,
-        summary="Give a key a new text; the old text is void at once.",
+        summary="Give a key a new text; the old text is void at once, or after an overlap.",
         scope=WRITE_SCOPE,
+        query=(
+            Query(
+                name="overlap_seconds",
+                about="For how long the old text is accepted, too, in seconds, up to 7 days.",
+                kind="integer",
+                default=0,
+                highest=LONGEST_OVERLAP_S,
+            ),
+        ),
         responses={200: IssuedKeyResponse},
         errors=(404, 409),
         idempotent=True,
         secrets=("key",),
+    ),
+    Route(
+        name="set_api_key_addresses",
+        method="PUT",
+        path="/api/v1/api-keys/{id}/addresses",
+        handler=set_addresses,
+        summary="Set the networks from which a key may be used.",
+        scope=WRITE_SCOPE,
+        body=ApiKeyAddressesBody,
+        responses={200: ApiKeyResponse},
+        errors=(404,),
+    ),
+    Route(
+        name="end_api_key",
+        method="POST",
+        path="/api/v1/api-keys/{id}/revoke",
+        handler=revoke,
+        summary="Revoke a key with all its texts, at once and for good.",
+        scope=WRITE_SCOPE,
+        responses={204: None},
+        errors=(404,),
+        idempotent=True,
     ),
     Route(
         name="revoke_api_key",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from django.contrib.auth.models import AnonymousUser
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.request import Request
@@ -11,10 +13,11 @@ from notifications.domain.callers import Caller
 from notifications.features.access.authentication import (
     Unauthenticated,
     authenticate_text,
-    caller_of_user,
 )
-from notifications.features.access.callers import caller_of_text
+from notifications.features.access.callers import CACHE, checked_address
+from notifications.features.access.principals import caller_of_user
 from notifications.infra import clock
+from notifications.infra.http.client_address import address_of
 
 
 class Service(AnonymousUser):
@@ -57,7 +60,8 @@ class CarillonAuthentication(BaseAuthentication):
         if words is None:
             return None
         found = authenticate_text(*words, now=clock.now(), records_use=self.records_use)
-        return found.user or Service(found.caller), found.caller
+        caller = checked_address(found.caller, partial(address_of, request._request))
+        return found.user or Service(caller), caller
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
@@ -91,9 +95,9 @@ def caller_of(request: Request) -> Caller:
     """
     words = words_of(get_authorization_header(request))
     if words is not None:
-        caller = caller_of_text(*words)
+        caller = CACHE.find(*words)
         request._request.user = Service(caller)  # the log of refusals names it
-        return caller
+        return checked_address(caller, partial(address_of, request._request))
     user = request.user
     if isinstance(request.auth, Caller):
         return request.auth

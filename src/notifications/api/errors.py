@@ -27,9 +27,11 @@ from notifications.domain.errors import (
     RenderingBusy,
     TemplateFault,
 )
-from notifications.features.access.authentication import KeysUnreachable, Unauthenticated
+from notifications.features.access.authentication import Unauthenticated
+from notifications.features.access.platform_keys import KeysUnreachable
 from notifications.features.access.throttles import Throttled
 from notifications.features.receipts.service import CallbackUnverifiable
+from notifications.features.rooms.payloads import RoomDataTooLarge
 from notifications.infra.database.commits import CommitUncertain
 from notifications.infra.database.errors import is_unavailable
 from notifications.infra.field_types import ErrorCode, choice
@@ -119,6 +121,7 @@ STATUS_OF: dict[type[CarillonError], int] = {
     RequestTimeout: 408,
     Conflict: 409,
     BodyTooLarge: 413,
+    RoomDataTooLarge: 413,
     UnsupportedType: 415,
     HeadersTooLarge: 431,
     Throttled: 429,

@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from notifications.api.auth import CarillonAuthentication
 from notifications.api.route import ApiRequest, Auth, Route
 from notifications.features.access.authentication import Unauthenticated
+from notifications.features.access.principals import OPERATIONS, may_operate
 from notifications.features.operations.health import HealthResponse, health, readiness
 from notifications.features.operations.health_results import HEALTHY
 from notifications.infra.conf import environment
@@ -19,10 +20,6 @@ class LiveResponse(msgspec.Struct, kw_only=True):
 
     status: str
     """Always `alive`. Example: `alive`"""
-
-
-REASONS_SCOPE = "operations"
-"""The scope that shows kill switches with their reasons."""
 
 
 class _ReadOnlyAuthentication(CarillonAuthentication):
@@ -49,8 +46,7 @@ def _may_read_reasons(http: HttpRequest) -> bool:
     A wrong header counts as none, because this page is public. A platform's JWT counts as none when
     its keys would have to be fetched.
     """
-    user = getattr(http, "user", None)
-    if user is not None and user.is_active and user.is_staff:
+    if may_operate(getattr(http, "user", None)):
         return True
     if "." in http.headers.get("Authorization", "") and environment().jwt_jwks_url:
         return False
@@ -58,7 +54,7 @@ def _may_read_reasons(http: HttpRequest) -> bool:
         known = _ReadOnlyAuthentication().authenticate(Request(http))
     except Unauthenticated:
         return False
-    return known is not None and known[1].may(REASONS_SCOPE)
+    return known is not None and known[1].may(OPERATIONS)
 
 
 def _with_status(health: HealthResponse) -> tuple[int, HealthResponse]:

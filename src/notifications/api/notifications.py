@@ -9,12 +9,17 @@ from notifications.api.pages import PAGE_QUERY, links_to, page_of
 from notifications.api.route import ApiRequest, Query, Route
 from notifications.features.access.persons import read_person_key
 from notifications.features.access.throttles import count_send
+from notifications.features.recalling.service import (
+    NotificationChangeBody,
+    RecallService,
+    RetractResponse,
+    amends,
+)
 from notifications.features.sending.queries import CHANNELS, STATUSES
 from notifications.features.sending.schemas import (
     BulkResponse,
     CancelResponse,
     ExplainResponse,
-    MoveBody,
     NotificationList,
     NotificationRow,
     SendResponse,
@@ -81,10 +86,19 @@ def notification(request: ApiRequest) -> NotificationRow:
     return NotificationService().get(identifier=request.params["id"], caller=request.caller)
 
 
-def move(request: ApiRequest) -> NotificationRow:
+def change(request: ApiRequest) -> NotificationRow:
+    if amends(request.body):
+        RecallService().amend(
+            identifier=request.params["id"], body=request.body, caller=request.caller
+        )
+        return notification(request)
     return NotificationService().move(
         identifier=request.params["id"], body=request.body, caller=request.caller
     )
+
+
+def retract(request: ApiRequest) -> RetractResponse:
+    return RecallService().retract(identifier=request.params["id"], caller=request.caller)
 
 
 def cancel(request: ApiRequest) -> CancelResponse:
@@ -177,12 +191,22 @@ ROUTES: tuple[Route, ...] = (
         name="move_notification",
         method="PATCH",
         path="/api/v1/notifications/{id}",
-        handler=move,
-        summary="Move a scheduled notification to another time.",
+        handler=change,
+        summary="Move a scheduled notification to another time, or amend one in an inbox.",
         service_scope="notifications:send",
-        body=MoveBody,
+        body=NotificationChangeBody,
         responses={200: NotificationRow},
         errors=(404, 409),
+    ),
+    Route(
+        name="retract_notification",
+        method="DELETE",
+        path="/api/v1/notifications/{id}",
+        handler=retract,
+        summary="Take a notification out of its inbox, and cancel what was not sent yet.",
+        scope="notifications:send",
+        responses={200: RetractResponse},
+        errors=(404,),
     ),
     Route(
         name="notification_status",

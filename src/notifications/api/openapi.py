@@ -38,6 +38,7 @@ _PATH_PARAMETERS = {
     "id": "The integer id or the UUID.",
     "job_id": "The id of the job, a UUID.",
     "provider": "The key of the provider, such as `twilio`.",
+    "room": "`course:<id>`, `group:<id>`, `subject:<id>` or `user:<id>`.",
 }
 _IDS_OF_TAG = {
     "users": "The user: an integer id, a UUID, or `ext:` and your `external_id`.",
@@ -153,9 +154,9 @@ def _needed(route: Route) -> str:
         return "Needs no authentication."
     if route.scope:
         return f"Needs the scope `{route.scope}`; staff have every scope."
-    if route.service_scope:
-        return f"API keys need the scope `{route.service_scope}`; users act for themselves."
-    return "Any authenticated caller."
+    if route.for_persons:
+        return "Users for themselves alone."
+    return f"API keys need the scope `{route.service_scope}`; users act for themselves."
 
 
 def _parameters(route: Route) -> list[OpenApiParameter]:

@@ -1,12 +1,14 @@
 """What each scope can reach, and what it can be used for beyond its purpose.
 
-A test calls every route with every single scope and compares. A route, scope or URL without an
-entry fails it. docs/reference/scopes.md is made from here.
+A test calls each route with each scope and compares. docs/reference/scopes.md is made from here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from notifications.api.sign_in.pages import ACCOUNT_URLS
+from notifications.domain.analytics.reports import REPORTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +30,19 @@ def _named(text: str) -> frozenset[str]:
 SCOPE_REACH: dict[str, ScopeReach] = {
     "notifications:send": ScopeReach(
         (
-            "Send to any user, by any published template or, scheduled, with a text of its own, "
-            "from any verified sender."
+            "Send to any user, by any published template or, scheduled or to a room, with a text "
+            "of its own, from any verified sender."
         ),
         (
             "A simulation shows what a template says of a user: names and addresses, if its "
-            "author included them."
+            "author included them. It retracts and amends in inboxes what the same key sent."
         ),
         _named(
             """
             send_notification send_bulk simulate_notification cancel_notification
-            move_notification cancel_job
+            move_notification retract_notification cancel_job
             schedule_notification cancel_scheduled cancel_scheduled_alias list_schedules
-            get_schedule cancel_schedule
+            get_schedule cancel_schedule notify_room
             """
         ),
     ),
@@ -132,7 +134,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
     "users:read": ScopeReach(
         (
             "Read users, contact points, groups, relations, suppressed addresses, saved "
-            "segments; count and preview audiences."
+            "segments; count and preview audiences; see who is connected."
         ),
         "Nothing more. Devices' tokens are not shown.",
         _named(
@@ -140,7 +142,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
             list_users get_user list_devices list_groups get_group list_members
             list_subjects get_subject list_enrollments list_tutor_assignments
             list_parent_links list_suppressions count_audience preview_audience
-            list_segments get_segment
+            list_segments get_segment room_presence
             """
         ),
     ),
@@ -160,7 +162,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
             change_group delete_group change_members set_members create_subject
             change_subject delete_subject add_enrollments delete_enrollments
             add_tutor_assignments delete_tutor_assignments add_parent_links
-            delete_parent_links add_suppressions delete_suppression
+            delete_parent_links add_suppressions delete_suppression revoke_tokens
             """
         ),
     ),
@@ -214,6 +216,17 @@ SCOPE_REACH: dict[str, ScopeReach] = {
             """
         ),
     ),
+    "analytics:read": ScopeReach(
+        "Read metrics, reports and goals.",
+        "How many messages were sent, opened and clicked, by template and provider. Never by whom.",
+        _named("get_metrics list_goals")
+        | {f"{kind}report_{name}" for name in REPORTS for kind in ("get_", "export_")},
+    ),
+    "analytics:write": ScopeReach(
+        "Write goals, report events and conversions of any user.",
+        "Control over which events count, and so over what a goal shows. No user is read.",
+        _named("create_goal report_events report_conversion"),
+    ),
     "audit:read": ScopeReach(
         "Read and export the audit log, with proofs.",
         (
@@ -259,19 +272,46 @@ SCOPE_REACH: dict[str, ScopeReach] = {
     "api-keys:write": ScopeReach(
         "See keys without their texts; make, renew and end keys.",
         (
-            "Never a scope that the key itself lacks, a live key for a test key, or a key of a "
-            "member of staff."
+            "Never a scope that the key itself lacks, addresses outside of its own, a live key "
+            "for a test key, or a key of a member of staff."
         ),
         _named(
             """
-            list_api_keys issue_api_key rotate_api_key revoke_api_key
+            list_api_keys issue_api_key rotate_api_key set_api_key_addresses
+            end_api_key revoke_api_key
+            """
+        ),
+    ),
+    "staff:write": ScopeReach(
+        "See, invite and sign out staff, give and end roles, write groups of staff.",
+        (
+            "Never a role with rights that the key itself lacks, nor a change of a member who has "
+            "such a role. With every scope: other admins."
+        ),
+        _named(
+            """
+            list_staff get_staff_member set_staff_role list_staff_groups create_staff_group
+            get_staff_group change_staff_group delete_staff_group
+            list_staff_group_members set_staff_group_members
+            list_invitations invite_staff revoke_invitation
+            log_out list_sign_ins end_sign_in
             """
         ),
     ),
 }
 
-USER_ROUTES = _named(
+PERSON_ROUTES = _named(
     """
+    get_inbox count_unread read_in_inbox unread_in_inbox archive_in_inbox unarchive_in_inbox
+    unsnooze_in_inbox snooze_in_inbox read_all_in_inbox act_on_inbox note_seen
+    issue_ticket
+    """
+)
+"""The routes of a user's own inbox. No key and no role opens that of another user."""
+
+USER_ROUTES = (
+    _named(
+        """
     list_notifications get_notification move_notification job_members cancel_job
     send_notification send_bulk simulate_notification notification_status
     explain_notification cancel_notification job_progress schedule_notification
@@ -281,12 +321,39 @@ USER_ROUTES = _named(
     begin_verification confirm_verification telegram_link list_categories get_category
     notification_receipt consent_receipt
     request_export get_export export_json export_html
+    log_out list_sign_ins end_sign_in room_presence
     """
+    )
+    | PERSON_ROUTES
 )
 """The routes that a user reaches with their own token, for themselves alone."""
 
+TEST_KEY_ROUTES = _named(
+    """
+    send_notification send_bulk simulate_notification cancel_notification move_notification
+    cancel_job schedule_notification cancel_scheduled cancel_scheduled_alias cancel_schedule
+    create_broadcast simulate_broadcast_body change_broadcast delete_broadcast simulate_broadcast
+    send_broadcast cancel_broadcast retry_broadcast retry_recipients test_broadcast
+    duplicate_broadcast pause_broadcast resume_broadcast approve_broadcast reject_broadcast
+    count_audience preview_audience validate_new_template preview_template validate_template
+    replay_dead_letters discard_dead_letters replay_matching_dead_letters
+    discard_matching_dead_letters settle_dead_letters
+    issue_api_key rotate_api_key set_api_key_addresses end_api_key revoke_api_key
+    """
+)
+"""The routes other than GET that a test key reaches. Each changes only tests and test keys."""
+
+NOT_FOR_TEST_KEYS = _named("link_to_preferences telegram_link")
+"""The routes that return a link by which one may change what is no test, though a GET does."""
+
+
+def is_for_test_keys(method: str, name: str) -> bool:
+    """Returns whether a test key reaches a route, given its scope."""
+    return name not in NOT_FOR_TEST_KEYS and (method == "GET" or name in TEST_KEY_ROUTES)
+
+
 PUBLIC_ROUTES: dict[str, str] = {
-    "log_in": "a name and a password",
+    "log_in": "a name and a password, and a code for those with a second factor",
     "refresh_token": "a refresh token",
     "unsubscribe": "a signed link",
     "vapid_key": "nothing: the key is public",
@@ -294,15 +361,19 @@ PUBLIC_ROUTES: dict[str, str] = {
     "take_callback": "the vendor's own signature or password",
     "live": "nothing",
     "ready": "nothing",
-    "health": "nothing; the reasons of kill switches are shown to staff, and to `operations`",
+    "health": "nothing; the reasons of kill switches are shown with `operations`",
 }
 """The routes that anyone reaches, and the proof that each one needs."""
 
 OTHER_URLS: dict[str, str] = {
     "": "anyone: a landing page",
+    "api/v1/track/open/<str:token>": "anyone: a picture; one with a signed link is counted",
+    "api/v1/track/click": "anyone with the signed link of a mail, which leads to its URL alone",
     "carillon-sw.js": "anyone: a script for browsers",
+    "demo": "anyone, without production mode: a page that shows the web component",
+    "demo/token": "without production mode, callers of the same machine: a made-up student's token",
     "metrics": "anyone who reaches the port: counts, and no names",
-    "outbox": "staff; without production mode, callers of the same machine",
+    "outbox": "operators and admins; without production mode, callers of the same machine",
     "outbox/<int:number>/html": "the same",
     "preferences": "a signed-in user, for themselves",
     "preferences/<str:token>": "anyone with the signed link",
@@ -314,7 +385,16 @@ OTHER_URLS: dict[str, str] = {
     "unsubscribe/<str:token>": "anyone with the signed link",
     "api/schema": "anyone: the OpenAPI document",
     "api/docs": "anyone: the page of the OpenAPI document",
-    "admin/login/": "anyone: staff sign in there, throttled",
-    "admin/": "staff, by session",
+    **ACCOUNT_URLS,
+    "admin/login/": "anyone: it leads to the one sign-in page",
+    "admin/password_change/": "the same",
+    "admin/": "staff, by session; each list needs a role",
 }
 """Other URLs, for which no scope counts, and who may call them."""
+
+STAFF_PAGES: dict[str, frozenset[str]] = {
+    "outbox": frozenset({"admin", "operator"}),
+    "outbox/<int:number>/html": frozenset({"admin", "operator"}),
+    "admin/": frozenset({"admin", "operator", "author", "analyst"}),
+}
+"""The roles of staff that open a page of OTHER_URLS by their session; other pages need no role."""

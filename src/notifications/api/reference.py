@@ -93,6 +93,8 @@ def _who(route: Route) -> str:
         return "anyone."
     if route.scope:
         return f"staff, and API keys with the scope `{route.scope}`."
+    if route.for_persons:
+        return "users for themselves alone."
     return f"users for themselves; staff, and API keys with the scope `{route.service_scope}`."
 
 

@@ -85,6 +85,8 @@ class Route:
     scope: str | None = None
     #: The scope that API keys need on a route where users act for themselves.
     service_scope: str | None = None
+    #: Whether it is each person's own: users alone may call it, for themselves.
+    for_persons: bool = False
     body: type[msgspec.Struct] | None = None
     #: The error statuses of the route's own work.
     errors: tuple[int, ...] = ()
@@ -120,7 +122,7 @@ class Route:
         found = {*self.errors, 500, 503}
         if self.auth is not Auth.PUBLIC:
             found |= {401}
-        if self.scope or self.service_scope:
+        if self.scope or self.service_scope or self.for_persons:
             found |= {403}
         if self.body or not self.of_vendor:
             found |= {400}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from notifications.api import (
     access,
+    analytics,
     audiences,
     audit,
     broadcast_recipients,
@@ -14,6 +15,7 @@ from notifications.api import (
     devices,
     groups,
     health,
+    inbox,
     jobs,
     notifications,
     operations,
@@ -22,6 +24,8 @@ from notifications.api import (
     providers,
     relations,
     schedules,
+    sign_in,
+    staff,
     templates,
     users,
     webhooks,
@@ -30,9 +34,12 @@ from notifications.api.route import Route
 
 ROUTES: tuple[Route, ...] = (
     *access.ROUTES,
+    *sign_in.ROUTES,
+    *staff.ROUTES,
     *notifications.ROUTES,
     *jobs.ROUTES,
     *schedules.ROUTES,
+    *inbox.ROUTES,
     *preferences.ROUTES,
     *users.ROUTES,
     *devices.ROUTES,
@@ -49,6 +56,7 @@ ROUTES: tuple[Route, ...] = (
     *operations.ROUTES,
     *dead_letters.ROUTES,
     *audit.ROUTES,
+    *analytics.ROUTES,
     *privacy.ROUTES,
     *health.ROUTES,
 )

@@ -18,10 +18,11 @@ from notifications.api.bodies import read_object, read_query
 from notifications.api.errors import KEY_HEADER, MethodNotAllowed
 from notifications.api.idempotency import read_key, respond_with_key
 from notifications.api.openapi import documented
+from notifications.api.reach import is_for_test_keys
 from notifications.api.response import JSON_TYPE, FileResponse, JsonResponse
 from notifications.api.route import ApiRequest, Auth, Download, Route
 from notifications.domain.callers import Caller
-from notifications.features.access.service import missing_scope
+from notifications.features.access.service import check_test_key, missing_scope, person_of
 from notifications.infra import clock
 
 PUBLIC_CALLER = Caller(name="public")
@@ -78,18 +79,23 @@ def _query_of(route: Route, http: HttpRequest) -> dict[str, Any]:
 
 
 def check_caller(route: Route, request: Request) -> Caller:
-    """Returns the caller, who has the scope that the route needs.
+    """Returns the caller: a person, or who has the scope that the route needs.
 
     Raises:
         Unauthenticated: the request has no credentials.
-        Refused: missing_scope.
+        Refused: person_required; missing_scope; test_key, for a test key and a route that changes
+            more than tests.
     """
     if route.auth is Auth.PUBLIC:
         return PUBLIC_CALLER
     caller = caller_of(request)
+    if route.for_persons:
+        person_of(caller)
     needed = route.scope or (route.service_scope if caller.is_service else None)
     if needed and not caller.may(needed):
         raise missing_scope(needed)
+    if caller.is_test:
+        check_test_key(caller, is_test=is_for_test_keys(route.method, route.name))
     return caller
 
 

@@ -173,6 +173,7 @@ def payload_of(message: OutboundMessage) -> dict[str, Any]:
         "expires_at_s": message.expires_at_s,
         "template_version_id": message.template_version_id,
         "attempt": message.attempt,
+        "retracts": message.retracts,
     }
 
 

@@ -34,6 +34,7 @@ WEBHOOKS = LoopSpec("status webhooks", every_s=1, period_s=20)
 POLLING = LoopSpec("polling providers", every_s=30, period_s=30)
 EXPIRY = LoopSpec("expiring messages", every_s=1, period_s=10, by_beat=False)
 DIGESTS = LoopSpec("digests", every_s=10, period_s=20)
+SNOOZES = LoopSpec("snoozes", every_s=1, period_s=10, by_beat=False)
 PROOFS = LoopSpec("template proofs", every_s=30, period_s=60)
 ERASURES = LoopSpec("erasures", every_s=1, period_s=30, by_beat=False)
 EXPORTS = LoopSpec("exports", every_s=1, period_s=30, by_beat=False)
@@ -43,6 +44,7 @@ SCHEDULED = LoopSpec("scheduled notifications", every_s=1, period_s=60)
 STUCK = LoopSpec("stuck notifications", every_s=1, period_s=300)
 CANCELLED = LoopSpec("cancelled notifications", every_s=1, period_s=86_400)
 AUDIT = LoopSpec("audit sealer", every_s=0.5, period_s=10)
+METRICS = LoopSpec("metric rollups", every_s=2, period_s=60, by_beat=False)
 TASKS = LoopSpec("queued tasks", every_s=1, period_s=10, by_beat=False)
 
 LOOPS = (
@@ -53,6 +55,7 @@ LOOPS = (
     POLLING,
     EXPIRY,
     DIGESTS,
+    SNOOZES,
     PROOFS,
     ERASURES,
     EXPORTS,
@@ -63,5 +66,6 @@ LOOPS = (
     CANCELLED,
     AUDIT,
     TASKS,
+    METRICS,
 )
 BY_NAME = {spec.name: spec for spec in LOOPS}

@@ -45,6 +45,15 @@ class Target:
     recipient: str
 
 
+@dataclass(frozen=True, slots=True)
+class Retraction:
+    """Names the push that a message takes back: the tag under which it is shown, and its
+    reference, since a newer push may be shown under the same tag."""
+
+    tag: str
+    reference: str
+
+
 TYPE_PARAMETER = r"[a-z]{1,20}=(?:[A-Za-z0-9!#$&^_.+-]{1,60}|\"[A-Za-z0-9 !#$&^_.+-]{1,60}\")"
 """A parameter of an attachment's type, as a regular expression: charset=utf-8."""
 
@@ -87,6 +96,8 @@ class OutboundMessage:
     targets: tuple[Target, ...] = ()
     reached: bool = False
     attachments: tuple[Attachment, ...] = ()
+    #: It shows nothing: it takes back an earlier push.
+    retracts: Retraction | None = None
 
 
 class Verdict(StrEnum):

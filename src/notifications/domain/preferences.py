@@ -7,7 +7,7 @@ Only stored choices count. A missing choice inherits the one before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time
 from enum import StrEnum
@@ -48,7 +48,8 @@ class EffectivePreferences:
     """What one person chose for all categories. switches holds chosen channels only.
 
     consent: their data may be processed for what rests on consent. digest: a DigestFrequency, or
-    empty when nothing was chosen. zone: an IANA name, or empty.
+    empty when nothing was chosen. zone: an IANA name, or empty. tracked: opens and clicks of
+    their mails may be tracked.
     """
 
     consent: bool = False
@@ -59,6 +60,7 @@ class EffectivePreferences:
     dnd_until: datetime | None = None
     digest: str = ""
     zone: str = ""
+    tracked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +115,24 @@ def channel_on(
 def digest_of(chosen: EffectivePreferences, defaults: CategoryDefaults = NO_DEFAULTS) -> str:
     """Returns the digest frequency in force."""
     return chosen.digest or defaults.digest or DigestFrequency.IMMEDIATE
+
+
+# The bits in which a statement writes the preferences of a person as a text of 0 and 1. The
+# statement (models/delivery/hot_facts.py) and its reader (policy) both take the order from here.
+CATEGORY_BITS: tuple[str, ...] = SWITCHES
+"""The columns of a preference for one category."""
+
+GENERAL_BITS: tuple[str, ...] = (
+    "data_processing_consent",
+    "notifications_enabled",
+    "marketing_enabled",
+    *SWITCHES,
+    "quiet_hours_enabled",
+    "tracking_enabled",
+)
+"""The columns of a person's general preferences."""
+
+
+def read_bits(text: str, columns: Sequence[str]) -> dict[str, bool]:
+    """Returns the value of each column in a text of bits. A bit that is missing is left out."""
+    return {column: bit == "1" for column, bit in zip(columns, text, strict=False)}

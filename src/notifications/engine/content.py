@@ -1,6 +1,7 @@
 """Builds what a message says: the rendered template, links to preferences, and headers.
 
-With the headers a mail program offers to unsubscribe. No query; one HMAC for each link.
+With the headers a mail program offers to unsubscribe. No query; one HMAC for each link, and one for
+all tracking links of a mail.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from notifications.engine.shared_rows import CategoryFacts, category_facts, job_
 from notifications.infra.conf import environment
 from notifications.infra.crypto import unseal_json
 from notifications.infra.links import preferences_url, unsubscribe_url
+from notifications.infra.tracking.links import LinkSigner, tracking_base
 from notifications.models.delivery.attachment import attachments_of
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.facts import SliceFacts
 from notifications.policy.options import options_of
 from notifications.rendering.engine import storable
 from notifications.rendering.lengths.push import push_fitted
+from notifications.rendering.mail.tracked import MailTracker
 from notifications.rendering.render import (
     LINK_VARIABLES,
     CompiledVersion,
@@ -42,6 +45,7 @@ NO_HEADERS: Mapping[str, str] = {}
 _ADDRESSED = (Channel.EMAIL, Channel.SMS, Channel.TELEGRAM)
 _LOCALE = UserFacts._fields.index("locale")
 _ONE_CLICK = "List-Unsubscribe=One-Click"
+_OFF, _ASKED = "off", "asked"
 
 
 def content_of(
@@ -193,3 +197,44 @@ def sender_of(channel: str, options: Mapping[str, Any]) -> str:
     """Returns the requested sender if it fits the channel: an address for mail, else a number."""
     sender = str(options.get("sender", ""))
     return sender if sender and ("@" in sender) == (channel == Channel.EMAIL) else ""
+
+
+def with_tracking(
+    content: Content, message: PendingMessage, category: CategoryFacts, facts: SliceFacts
+) -> Content:
+    """Returns what a mail says with tracking links, where it is tracked; else the content itself.
+
+    Critical mails, tests, and mails of categories that are not trackable never are: their links
+    may sign in their reader.
+    """
+    if message.channel != Channel.EMAIL or message.priority <= 1 or message.is_test:
+        return content
+    settings = environment()
+    clicks = _is_wanted(message, "track_clicks", settings.track_clicks)
+    opens = _is_wanted(message, "track_opens", settings.track_opens)
+    if not (clicks or opens) or not category.trackable or not _allows(message, category, facts):
+        return content
+    tracker = MailTracker(LinkSigner(message.id, tracking_base()))
+    html, text = content.html, content.body
+    if clicks:
+        html, text = tracker.clicks(html, text)
+        if html and category.terms.marketing:
+            html = tracker.honeypot(html, settings.app_url)
+    if opens and html:
+        html = tracker.pixel(html)
+    return replace(content, html=html, body=text)
+
+
+def _is_wanted(message: PendingMessage, option: str, setting: str) -> bool:
+    """Returns whether the service and the sender want it."""
+    if setting == _OFF:
+        return False
+    given: Any = options_of(message.options).get(option) if message.options else None
+    return bool(given) if setting == _ASKED else given is not False
+
+
+def _allows(message: PendingMessage, category: CategoryFacts, facts: SliceFacts) -> bool:
+    """Returns whether the person allows it. Who is no user had no choice, and is not tracked."""
+    if message.user_id is None:
+        return False
+    return facts.preferences_for(message.user_id, message.channel, category.terms).tracked

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from notifications.delivery.registry import is_row_provider
 from notifications.delivery.vendors.simulator.addresses import simulated
-from notifications.domain.channels import Lane
+from notifications.domain.channels import Channel, Lane
 from notifications.domain.messages import SendResult, Verdict
 from notifications.engine.dispatcher import Dispatcher, DispatchPermits
 from notifications.engine.prepare import prepare
@@ -32,7 +32,11 @@ from notifications.recording.outcomes import Outcome
 from notifications.recording.poison import record_poison
 from notifications.recording.record import record
 
-_DELIVERED = SendResult(Verdict.DELIVERED)
+_BY_CHANNEL = {
+    Channel.IN_APP: SendResult(Verdict.DELIVERED),
+    # A client acknowledges it when it has received it.
+    Channel.WEBSOCKET: SendResult(Verdict.SENT),
+}
 
 
 def prepare_for_providers(
@@ -141,7 +145,7 @@ def _record_rows(outcomes: Sequence[Outcome], *, owner: str) -> None:
 def row_outcome(item: Ready, *, at: datetime) -> Outcome:
     """Returns the outcome on a row channel: recording it delivers the message."""
     if item.provider != "sandbox":
-        return settle_safely(item, _DELIVERED, at=at)
+        return settle_safely(item, _BY_CHANNEL[Channel(item.message.channel)], at=at)
     name = f"sandbox-{item.outbound.reference}"
     result = simulated(item.outbound) or SendResult(Verdict.SENT, provider_message_id=name)
     return settle_safely(item, result, at=at)

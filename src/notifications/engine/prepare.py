@@ -18,8 +18,15 @@ from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
 from notifications.domain.redaction import Known, redacted
 from notifications.engine.admission import afford
-from notifications.engine.content import content_of, files_of, headers_of, locale_of, sender_of
-from notifications.engine.shared_rows import category_facts
+from notifications.engine.content import (
+    content_of,
+    files_of,
+    headers_of,
+    locale_of,
+    sender_of,
+    with_tracking,
+)
+from notifications.engine.shared_rows import DIGEST_CATEGORY, category_by_key, category_facts
 from notifications.engine.values import Ready, Slice
 from notifications.infra import clock, telemetry
 from notifications.infra.crypto import seal_json
@@ -27,6 +34,7 @@ from notifications.infra.database.clock_bridge import database_now
 from notifications.infra.database.errors import is_unavailable
 from notifications.models.delivery.hot import hot
 from notifications.models.delivery.hot_rows import PendingMessage
+from notifications.policy.bursts import load_bursts
 from notifications.policy.decide import (
     STOP_RECHECK,
     Contact,
@@ -45,7 +53,7 @@ from notifications.policy.facts import (
     load_facts,
     message_facts,
 )
-from notifications.policy.options import options_of
+from notifications.policy.options import options_of, retraction_of
 from notifications.policy.preference_text import CategoryTerms
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Folding, trails
@@ -103,6 +111,11 @@ def _load(work: Slice) -> None:
 def _gather_facts(work: Slice) -> None:
     if work.messages:
         work.facts = load_facts(work.messages, work.channel, terms_of)
+        digest = category_by_key(DIGEST_CATEGORY)
+        if digest is not None:
+            work.facts.bursts = load_bursts(
+                work.messages, work.channel, work.facts, digest.terms, now=work.at
+            )
 
 
 def terms_of(category_id: int) -> CategoryTerms:
@@ -195,12 +208,14 @@ def _ready(
 ) -> Ready:
     version = versions.get(message.template_version_id or 0)
     contact = work.facts.contacts.get(message.id)
+    category = category_facts(message.category_id)
+    content = with_tracking(content, message, category, work.facts)
     return Ready(
         work.lease_of[message.id],
         message,
         _outbound(message, decision.recipient, content, contact),
         route(message, contact),
-        category_facts(message.category_id),
+        category,
         version.path if version else "",
         work.facts.limits.get(message.id, ()) if work.facts.limits else (),
         "" if decision.reason == "allowed" else decision.reason,
@@ -294,6 +309,7 @@ def _outbound(
         targets=contact.targets if contact and not message.is_test else (),
         reached=contact is not None and contact.reached,
         attachments=files_of(message),
+        retracts=retraction_of(options),
     )
 
 

@@ -14,6 +14,7 @@ import structlog
 from django.db import DatabaseError
 
 from notifications.delivery.accounts import StoredAccount, use_stored
+from notifications.domain.errors import TemplateFault
 from notifications.infra import clock
 from notifications.models import Category, CrashPolicy, Job, LegalBasis, ProviderConfig
 from notifications.models.delivery.attachment import file_cache
@@ -22,6 +23,7 @@ from notifications.policy.preference_text import CategoryTerms
 
 _FRESH_S = 2.0
 _MOST_ACCOUNTS = 100
+EXPIRED = "contents_expired"
 log = structlog.get_logger("carillon.providers")
 
 
@@ -36,6 +38,8 @@ class CategoryFacts(NamedTuple):
     name: str
     #: Its mails offer to unsubscribe.
     can_end: bool
+    #: Its mails may be tracked.
+    trackable: bool = True
 
     @property
     def resends(self) -> bool:
@@ -55,6 +59,10 @@ def category_facts(category_id: int) -> CategoryFacts:
     if category_id not in _fresh_categories():
         _read_categories()
     return _categories[category_id]
+
+
+DIGEST_CATEGORY = "digest"
+"""The category of digests. It is seeded and cannot be deleted."""
 
 
 def category_by_key(key: str) -> CategoryFacts | None:
@@ -98,7 +106,9 @@ def _facts_of(row: Category) -> CategoryFacts:
     )
     can_end = row.unsubscribable and row.legal_basis != LegalBasis.LEGAL_OBLIGATION
     retired = row.retired_at is not None
-    return CategoryFacts(row.pk, row.key, row.crash_policy, terms, retired, row.name, can_end)
+    return CategoryFacts(
+        row.pk, row.key, row.crash_policy, terms, retired, row.name, can_end, row.trackable
+    )
 
 
 def refresh_categories() -> None:
@@ -146,8 +156,15 @@ def _read_accounts() -> dict[str, StoredAccount]:
 
 @functools.lru_cache(maxsize=256)
 def job_context(job_id: int) -> dict[str, Any]:
-    """Returns the context that all recipients of a job share."""
-    context: dict[str, Any] | None = Job.objects.only("context").get(pk=job_id).context
+    """Returns the context that all recipients of a job share.
+
+    Raises:
+        TemplateFault: contents_expired; it was emptied, and no message goes out without its values.
+    """
+    job = Job.objects.only("context", "key_id").get(pk=job_id)
+    context: dict[str, Any] | None = job.context
+    if context is None and job.is_emptied():
+        raise TemplateFault("the shared values of its bulk call are deleted", code=EXPIRED)
     return context or {}
 
 

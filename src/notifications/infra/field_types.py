@@ -98,7 +98,9 @@ BreakerStateName = Annotated[
         "The state of a circuit breaker. `half_open`: one message may probe the service.",
     ),
 ]
-JobKind = Annotated[str, choice("JobKind", ("bulk", "broadcast"), "What started a job.")]
+JobKind = Annotated[
+    str, choice("JobKind", ("bulk", "broadcast", "schedule"), "What started a job.")
+]
 DecisionName = Annotated[
     str,
     choice(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 DRAFT = ".new"
-"""The ending of a file that is being written."""
+"""The ending of a file that is being written. Its name is drawn, so that no other file has it."""
 
 
 @contextmanager
@@ -20,17 +21,22 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         OSError: it exists, or cannot be written.
     """
-    draft = path.with_name(path.name + DRAFT)
-    draft.unlink(missing_ok=True)
+    _refuse_taken(path)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}{DRAFT}")
     try:
         with private_file(draft) as file:
             yield file
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        _refuse_taken(path)
         draft.rename(path)
     finally:
         draft.unlink(missing_ok=True)
     flush_folder(path.parent)
+
+
+def _refuse_taken(path: Path) -> None:
+    """Raises FileExistsError where the path names anything, a broken link included."""
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
 @contextmanager

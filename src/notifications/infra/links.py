@@ -32,6 +32,7 @@ class LinkKind(StrEnum):
     CONFIRM = "c"
     UNDO = "b"
     DATA = "d"
+    INVITATION = "i"
 
 
 @functools.cache

@@ -33,6 +33,12 @@ RECEIPTS = Counter(
     ["provider", "kind"],
     registry=REGISTRY,
 )
+TRACKING = Counter(
+    "notifications_tracking_requests_total",
+    "Requests for pixels and links of mails, by kind and by what became of their evidence.",
+    ["kind", "result"],
+    registry=REGISTRY,
+)
 STAGES = Histogram(
     "notification_processing_duration_seconds",
     "Time a slice spends in a stage.",

@@ -129,7 +129,8 @@ def accept(
     """Writes the notifications, messages and batches of the targets: all of them or none.
 
     A notification's first message has the notification's own key. The keys of its other channels
-    follow it. A job that is not stored yet is stored with the keys of its messages.
+    follow it. A job that is not stored yet is stored with the keys of its messages. Its data key
+    was given before (`JobManager.give_keys`).
     """
     due_at = _due_at(intent.terms, now)
     files = intent.terms.attachments
@@ -138,18 +139,18 @@ def accept(
     file_key = key_for_files([each.data_key for each in targets]) if files else None
     with transaction.atomic(savepoint=False):
         wanted = sum(len(target.channels) - (target.key is not None) for target in targets)
-        reserved = reserve_keys(wanted) if wanted else []
-        if job is not None and job.pk is None:
-            job.first_key, job.last_key = reserved[0], reserved[-1]
-            job.save()
+        new = [job] if job is not None and job._state.adding else []
+        reserved = reserve_keys(wanted + len(new)) if wanted or new else []
         keys = iter(reserved)
+        for each in new:
+            each.pk, each.first_key, each.last_key = next(keys), reserved[1], reserved[-1]
         rows = _Rows(intent, now=now, job_id=job.pk if job else None)
         for target in targets:
             rows.add(target, keys)
         if file_key is not None:
             rows.attach(files, due_at=due_at or now, data_key=file_key)
         made = _batches(intent, rows.by_channel, due_at)
-        messages = _insert(rows.notifications, rows.messages, made)
+        messages = _insert(rows.notifications, rows.messages, made, new)
         if job is None and rows.notifications:  # one proves all: they are committed together
             commits.name_created(notification_id=UUID(rows.notifications[0][1]))
         wakeups.wake([lane_for(intent.priority, mass=intent.mass)])
@@ -209,24 +210,23 @@ def accept_sends(sends: Sequence[tuple[Intent, SendTarget]], *, now: datetime) -
 def accept_jobs(jobs: Sequence[tuple[Intent, Sequence[SendTarget], Job]], *, now: datetime) -> None:
     """Writes new jobs of many callers, with their targets, in the caller's transaction.
 
-    All of them or none. Each has a target. Attachments are not taken.
+    All of them or none. Each has a target, and a data key for its context. No attachments.
     """
     counts = [sum(len(target.channels) for target in targets) for _, targets, _ in jobs]
-    keys = iter(reserve_keys(sum(counts)))
-    shares = [list(islice(keys, count)) for count in counts]
+    keys = iter(reserve_keys(len(jobs) + sum(counts)))
+    shares = [list(islice(keys, count + 1)) for count in counts]
     for (_, _, job), share in zip(jobs, shares, strict=True):
-        job.first_key, job.last_key = share[0], share[-1]
-    Job.objects.bulk_create([job for _, _, job in jobs])
+        job.pk, job.first_key, job.last_key = share[0], share[1], share[-1]
     rows = []
     for (intent, targets, job), share in zip(jobs, shares, strict=True):
-        own, left = _Rows(intent, now=now, job_id=job.pk), iter(share)
+        own, left = _Rows(intent, now=now, job_id=job.pk), iter(share[1:])
         for target in targets:
             own.add(target, left)
         rows.append(own)
-    _write(rows, now=now)
+    _write(rows, now=now, jobs=[job for _, _, job in jobs])
 
 
-def _write(rows: Sequence[_Rows], *, now: datetime) -> None:
+def _write(rows: Sequence[_Rows], *, now: datetime, jobs: Sequence[Job] = ()) -> None:
     """Writes the rows of many acceptances, and wakes their lanes after the commit."""
     places: dict[tuple[Lane, str, str, datetime | None], list[_Member]] = defaultdict(list)
     for own in rows:
@@ -237,7 +237,7 @@ def _write(rows: Sequence[_Rows], *, now: datetime) -> None:
             place += [(key, intent.terms.expires_at) for key in members]
     notifications = [row for own in rows for row in own.notifications]
     messages = [row for own in rows for row in own.messages]
-    _insert(notifications, messages, _shared_batches(places))
+    _insert(notifications, messages, _shared_batches(places), jobs)
     wakeups.wake({lane for lane, _, _, _ in places})
 
 
@@ -272,8 +272,9 @@ def _insert(
     notifications: Sequence[tuple[Any, ...]],
     messages: Sequence[tuple[Any, ...]],
     made: Sequence[NewBatch],
+    jobs: Sequence[Job],
 ) -> list[tuple[Any, ...]]:
-    """Writes batches, notifications and messages; returns the messages, each with its batch."""
+    """Writes new jobs, batches, notifications and messages; returns messages with their batches."""
     batch_of = {
         key: batch_id
         for batch, batch_id in zip(made, batches.insert(made), strict=True)
@@ -281,6 +282,7 @@ def _insert(
     }
     placed = [(*row[:6], batch_of[row[0]], *row[7:]) for row in messages]
     with hot().inserts_together(max(len(notifications), len(placed))):
+        Job.objects.insert(jobs)
         hot().insert_rows(NOTIFICATIONS, NOTIFICATION_COLUMNS, notifications)
         hot().insert_rows(MESSAGES, MESSAGE_COLUMNS, placed)
     return placed

@@ -68,12 +68,12 @@ class SendOptions(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Sends although the user's preferences are against it; needs `preferences:bypass`."""
 
     track_opens: bool | UnsetType = UNSET
-    """Whether an email contains a picture that reports that it was opened; true
-    when left out."""
+    """Whether an email contains a picture that reports that it was opened. Left out, it does
+    where `CARILLON_TRACK_OPENS` is `on`."""
 
     track_clicks: bool | UnsetType = UNSET
-    """Whether the links of an email lead through the vendor, which reports clicks; true
-    when left out."""
+    """Whether the links of an email lead through this service, which records clicks. Left out,
+    they do where `CARILLON_TRACK_CLICKS` is `on`."""
 
     fallback: list[ChannelName] = []
     """The channels that follow, in order. The next channel is used when the one before failed for

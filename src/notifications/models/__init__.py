@@ -1,8 +1,20 @@
 """The models, one file for each concept, in groups. Import them from here."""
 
-from notifications.models.access.api_keys import SCOPES, ApiKey, IdempotencyKey
+from notifications.domain.scopes import SCOPES
+from notifications.models.access.api_keys import ApiKey, IdempotencyKey
+from notifications.models.access.invitation import StaffInvitation
+from notifications.models.access.shared_mark import SharedMark
+from notifications.models.access.sign_in import SignIn
+from notifications.models.access.staff_group import (
+    StaffGroup,
+    StaffGroupCategory,
+    StaffGroupMember,
+)
 from notifications.models.access.throttle import ThrottleCount
 from notifications.models.access.token import PersonToken
+from notifications.models.analytics.delta import MetricDelta
+from notifications.models.analytics.goal import Conversion, Goal, PersonEvent
+from notifications.models.analytics.rollup import MetricRollup, MetricSpan, MetricState
 from notifications.models.audit.tree import (
     LETS_GO,
     AuditCheckpoint,
@@ -42,6 +54,11 @@ from notifications.models.delivery.notification import (
     ScheduledStatus,
     change_scheduled,
 )
+from notifications.models.inbox.arrival import UNREAD, InboxArrival
+from notifications.models.inbox.change import ChangeKind, InboxChange
+from notifications.models.inbox.counter import InboxCounter
+from notifications.models.inbox.epoch import InboxEpoch
+from notifications.models.inbox.presence import LastSeen, Presence, WebProcess
 from notifications.models.keys import KeyCounter, reserve_keys
 from notifications.models.operations.installation import InstallationState
 from notifications.models.operations.item_fault import ItemFault, Work
@@ -94,6 +111,8 @@ from notifications.models.sources.schedule import (
     ScheduleSeries,
     SeriesStatus,
 )
+from notifications.models.tracking.analytics import NotificationAnalytics
+from notifications.models.tracking.event import TrackingEvent
 
 __all__ = [
     "BATCH_SIZE",
@@ -102,6 +121,7 @@ __all__ = [
     "LETS_GO",
     "MARKETING",
     "SCOPES",
+    "UNREAD",
     "ApiKey",
     "AuditCheckpoint",
     "AuditHead",
@@ -112,8 +132,10 @@ __all__ = [
     "BroadcastChange",
     "BroadcastRecipient",
     "Category",
+    "ChangeKind",
     "ChatFlow",
     "ConsentRecord",
+    "Conversion",
     "CrashPolicy",
     "DataExport",
     "DataExportPart",
@@ -126,15 +148,21 @@ __all__ = [
     "ErasureState",
     "ExportState",
     "FrequencyCount",
+    "Goal",
     "IdempotencyKey",
     "InboundSender",
     "InboundSms",
+    "InboxArrival",
+    "InboxChange",
+    "InboxCounter",
+    "InboxEpoch",
     "InstallationState",
     "ItemFault",
     "Job",
     "KeyCounter",
     "KillSwitch",
     "KnownLoop",
+    "LastSeen",
     "LateOutcome",
     "LeafKind",
     "LedgerError",
@@ -142,14 +170,21 @@ __all__ = [
     "LegalHold",
     "LoopReport",
     "MessageEvent",
+    "MetricDelta",
+    "MetricRollup",
+    "MetricSpan",
+    "MetricState",
     "Notification",
+    "NotificationAnalytics",
     "NotificationCategoryPreference",
     "NotificationMessage",
     "NotificationTemplate",
     "OperatorAction",
     "OperatorAlert",
     "PeriodicLoop",
+    "PersonEvent",
     "PersonToken",
+    "Presence",
     "ProviderCallback",
     "ProviderConfig",
     "ProviderFlow",
@@ -166,8 +201,14 @@ __all__ = [
     "ScheduledStatus",
     "SealingProgress",
     "SeriesStatus",
+    "SharedMark",
+    "SignIn",
     "SmsCharge",
     "SmsSpend",
+    "StaffGroup",
+    "StaffGroupCategory",
+    "StaffGroupMember",
+    "StaffInvitation",
     "StatusEvent",
     "StoredAttachment",
     "TemplateOverrun",
@@ -176,7 +217,9 @@ __all__ = [
     "TemplateUsage",
     "TemplateVersion",
     "ThrottleCount",
+    "TrackingEvent",
     "UserNotificationPreference",
+    "WebProcess",
     "WebhookDelivery",
     "WebhookEndpoint",
     "Work",

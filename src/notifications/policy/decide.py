@@ -26,6 +26,13 @@ STOP_RECHECK = timedelta(seconds=5)
 ORDER_RECHECK = timedelta(seconds=1)
 """How long a message is deferred that waits for an earlier one of its ordering key."""
 
+BURST, BURST_WINDOW = "burst", "burst_window"
+"""The reasons of a message that goes with other unread ones, and of one that waits for them.
+"""
+
+BURST_GRACE = timedelta(seconds=5)
+"""How long the digest of a burst is open for messages that other workers have in hand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Send:
@@ -85,6 +92,16 @@ class Contact:
     reached: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Messages of one person that follow unread ones and fall due together."""
+
+    #: When the others are known.
+    ends_at: datetime
+    #: Their digest; empty while others may still join.
+    period: str
+
+
 class MessageFacts(NamedTuple):
     """All facts that a decision may depend on."""
 
@@ -121,6 +138,8 @@ class MessageFacts(NamedTuple):
     spent_limit: str = ""
     #: It is a fallback, and the notification was read meanwhile.
     already_read: bool = False
+    #: It follows an unread message, as others of its person do.
+    burst: Burst | None = None
     #: The country of the address, where the service sends nothing to it.
     barred_country: str = ""
     #: Names of time zones; the first that exists counts.
@@ -256,6 +275,18 @@ def _check_order(facts: MessageFacts) -> Decision | None:
     return None
 
 
+def _check_burst(facts: MessageFacts) -> Decision | None:
+    burst = facts.burst
+    if burst is None:
+        return None
+    closes_at = max(facts.now, burst.ends_at) + BURST_GRACE
+    if facts.expires_at is not None and facts.expires_at <= closes_at:
+        return None
+    if not burst.period:
+        return Defer(burst.ends_at, BURST_WINDOW)
+    return Digest(burst.period, closes_at, BURST, BURST)
+
+
 CHECKS: tuple[tuple[str, Callable[[MessageFacts], Decision | None]], ...] = (
     ("expiry", _check_expiry),
     ("kill_switch", _check_stops),
@@ -273,6 +304,7 @@ CHECKS: tuple[tuple[str, Callable[[MessageFacts], Decision | None]], ...] = (
     ("frequency", _check_limit),
     ("quiet_hours", _check_quiet_hours),
     ("order", _check_order),
+    ("burst", _check_burst),
 )
 _ALL_CHECKS = tuple(check for _, check in CHECKS)
 _OF_PREFERENCES = frozenset({"notifications", "channel", "category", "digest", "quiet_hours"})
@@ -337,6 +369,8 @@ _STEP_OF_REASON = {
     "quiet_hours": "quiet_hours",
     "do_not_disturb": "quiet_hours",
     "waiting_for_earlier_message": "order",
+    BURST_WINDOW: "burst",
+    BURST: "burst",
 }
 
 

@@ -12,9 +12,10 @@ from notifications.infra.conf import environment, push_carriers
 from notifications.models.delivery.hot_facts import DeviceRow, load_attempted, load_devices, unique
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Contact
-from notifications.policy.options import options_of
+from notifications.policy.options import RETRACTS, options_of, retracting_devices
 from vault.cells import Key
 
+_BROWSERS = {"webpush": "webpush"}
 _SETTLED = frozenset({Verdict.SENT, Verdict.DELIVERED, Verdict.FAILED})
 
 
@@ -39,6 +40,11 @@ def load_push_contacts(
     for message in messages:
         own = devices.get(message.user_id or 0, [])
         by_kind = carriers[vendors[message.id]]
+        options = options_of(message.options) if message.options else {}
+        if RETRACTS in options:
+            # An app would show an empty push: only a service worker knows how to take one back.
+            wanted = retracting_devices(options)
+            own, by_kind = [row for row in own if row.id in wanted], _BROWSERS
         contact = _contact(own, tried.get(message.id, {}), by_kind, stopped)
         if contact is not None:
             found[message.id] = contact

@@ -34,7 +34,7 @@ from notifications.models.delivery.hot_facts import (
     unique,
 )
 from notifications.models.delivery.hot_rows import PendingMessage
-from notifications.policy.decide import Contact, MessageFacts
+from notifications.policy.decide import Burst, Contact, MessageFacts
 from notifications.policy.devices import load_push_contacts
 from notifications.policy.options import options_of
 from notifications.policy.preference_state import PreferenceState
@@ -44,6 +44,9 @@ from vault.store import load_data_keys
 
 DIGEST_SOURCE = "digest"
 """The source of digests. No caller can have this name."""
+
+RETRACTION_SOURCE = "retraction"
+"""The source of messages that take back a push. No caller can have this name."""
 
 TEST_PERIOD = "test:"
 """Begins the period of a digest of test messages, so that they are never sent with real ones."""
@@ -118,6 +121,8 @@ class SliceFacts:
     earlier_open: set[int] = field(default_factory=set)
     #: By message id.
     limits: dict[int, tuple[Limit, ...]] = field(default_factory=dict)
+    #: By message id.
+    bursts: dict[int, Burst] = field(default_factory=dict)
     #: What is read again for every slice.
     here: Circumstances = _NO_CIRCUMSTANCES
     stops: Stops = field(default_factory=Stops)
@@ -219,7 +224,12 @@ def _load_people(
 
 
 def limits_of(message: PendingMessage, terms: CategoryTerms) -> tuple[Limit, ...]:
-    """Returns the limits of a message: the caps of its category, and those of its sender."""
+    """Returns the limits of a message: the caps of its category, and those of its sender.
+
+    A retraction shows nothing, so nothing limits it.
+    """
+    if message.source == RETRACTION_SOURCE:
+        return ()
     caps = (
         tuple(cap for cap in caps_of(terms.key, terms.caps) if cap.channel in ("", message.channel))
         if terms.caps
@@ -263,7 +273,8 @@ def message_facts(
         personal=channel in PERSON_CHANNELS,
         bypass=bool(options.get("bypass_preferences")),
         is_digest=message.source == DIGEST_SOURCE,
-        already_read=message.is_read and channel in options.get("fallback", ()),
+        already_read=bool(message.is_read) and channel in options.get("fallback", ()),
+        burst=facts.bursts.get(message.id),
         spent_limit=facts.spent_limit(message, epoch_ms(at)) if facts.limits else "",
         barred_country=_barred(facts.contacts.get(message.id)) if channel == Channel.SMS else "",
         zones=facts.zones(user_id),

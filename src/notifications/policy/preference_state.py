@@ -30,6 +30,8 @@ class PreferenceState:
     dnd_until: datetime | None = None
     #: The time zone that they chose; empty without a choice.
     zone: str = ""
+    #: Opens and clicks of their mails may be tracked.
+    tracked: bool = True
     #: Only consent and marketing remain to be checked.
     allows_all: bool = field(init=False)
 
@@ -58,4 +60,5 @@ def build_preference_state(
         quiet=chosen.quiet,
         dnd_until=chosen.dnd_until,
         zone=chosen.zone,
+        tracked=chosen.tracked,
     )

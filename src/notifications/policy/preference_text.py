@@ -15,14 +15,16 @@ from typing import NamedTuple
 
 from directory.moments import read_stored
 from notifications.domain.channels import PERSON_CHANNELS
-from notifications.domain.preference_bits import CATEGORY_BITS, GENERAL_BITS, read_bits
 from notifications.domain.preferences import (
+    CATEGORY_BITS,
+    GENERAL_BITS,
     QUIET_END,
     QUIET_START,
     SWITCH_DEFAULTS,
     CategoryDefaults,
     DigestFrequency,
     EffectivePreferences,
+    read_bits,
     switch_name,
 )
 from notifications.policy.preference_state import PreferenceState, build_preference_state
@@ -61,6 +63,7 @@ def parse_preferences(text: str) -> EffectivePreferences:
         dnd_until=read_stored(dnd) if dnd else None,
         digest=_digest(digest, names),
         zone=zone,
+        tracked=flags.get("tracking_enabled", True),
     )
 
 

@@ -28,10 +28,13 @@ from notifications.models import (
     change_status,
     unpack_keys,
 )
+from notifications.models.delivery.message import count_report
 from notifications.queue import batches
 from notifications.recording.contacts import close_contact
 from notifications.recording.fallback import fall_back_from
 
+REPORT_COUNTS = {ReceiptKind.COMPLAINED: "complained", ReceiptKind.UNSUBSCRIBED: "unsubscribed"}
+"""The counts of receipts that say what a person did."""
 _OF_NO_STATUS = frozenset({ReceiptKind.OPENED, ReceiptKind.CLICKED})
 _TRIAL = "test"  # begins references of `send a test`, which have no row
 
@@ -59,16 +62,28 @@ def apply_to(key: int | None, receipt: Receipt, *, provider: str, now: datetime)
     with transaction.atomic():
         message = NotificationMessage.objects.select_related("notification").get(pk=key)
         batches.lock(message.batch_id)
-        message.refresh_from_db()
+        # The batch of a finished message is gone: its own row keeps two receipts apart.
+        message.refresh_from_db(from_queryset=NotificationMessage.objects.select_for_update())
         if _is_in_flight(message):
             return Applied.LATER
         receipt = _redacted(receipt, message)
+        is_new = _is_new_report(message, receipt, provider=provider)
         if not _move(message, receipt, provider=provider, now=now):
             _write_event(message, receipt, provider=provider, at=now)
         _write_status_event(message, receipt, provider=provider, at=now)
+        if is_new:
+            count_report(message.pk, REPORT_COUNTS[receipt.kind])
         if receipt.kind in CLOSES:
             _close_contact(message, receipt, provider=provider)
     return Applied.APPLIED
+
+
+def _is_new_report(message: NotificationMessage, receipt: Receipt, *, provider: str) -> bool:
+    """Returns whether it says what a person did, and no receipt of this provider said so before."""
+    if receipt.kind not in REPORT_COUNTS:
+        return False
+    reason = f"receipt:{provider}:{receipt.kind}"
+    return not MessageEvent.objects.filter(message_id=message.pk, reason=reason).exists()
 
 
 def _redacted(receipt: Receipt, message: NotificationMessage) -> Receipt:

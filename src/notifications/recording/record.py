@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from django.db import transaction
 
 from notifications.domain.lifecycle import REACHED, MessageStatus
-from notifications.domain.messages import NOT_CALLED, SendResult, Verdict
+from notifications.domain.messages import Verdict
 from notifications.infra import telemetry
 from notifications.infra.crypto import seal_json
 from notifications.models import (
@@ -27,8 +26,11 @@ from notifications.models import (
 )
 from notifications.models.delivery.hot import hot
 from notifications.models.delivery.hot_rows import Change
+from notifications.models.inbox.epoch import keep_beat
 from notifications.queue import batches
 from notifications.queue.leases import Lease, LockedBatches, NewBatch
+from notifications.recording.arrivals import shows, write_arrivals
+from notifications.recording.attempts import attempts_of
 from notifications.recording.contacts import close_dead_contacts
 from notifications.recording.decisions import write_decisions
 from notifications.recording.enforcement import enforce_limits, write_digest_items
@@ -37,6 +39,7 @@ from notifications.recording.fallback import fall_back
 from notifications.recording.late_results import resolve_uncertain, store_late_results
 from notifications.recording.outcomes import Outcome, error_text, last_result
 from notifications.recording.reports import store_simulated_receipts
+from notifications.recording.tally import Tally
 
 _STATE = ("pk", "status", "batch_id")
 
@@ -79,16 +82,18 @@ class Recording:
         caller resolves the uncertain messages that `late` reports as sent.
         """
         leases = dict.fromkeys([*self.leaving, *(o.lease for o in self.outcomes)])
+        if any(map(shows, self.outcomes)):
+            keep_beat()
         with transaction.atomic():
             held = batches.lock_owned(list(leases), owner)
             self.living = held.living
             mine, self.busy, self.late = _sort(self.outcomes, held)
-            standing, took = _write_outcomes(mine, self.late)
+            tally = _write_outcomes(mine, self.late)
             yield
             _write_batches(self, mine)
             self.at_commit = True
         self.apply_to_leases()
-        _count(standing, took)
+        telemetry.count_messages(tally.by_status())
 
     def journal(self, keys: Mapping[Lease, set[int]]) -> None:
         """Adds keys to the journals of living batches, with the commit."""
@@ -122,26 +127,22 @@ def run(recording: Recording, *, owner: str) -> None:
         pass
 
 
-def _write_outcomes(
-    mine: Sequence[Outcome], late: Sequence[Outcome]
-) -> tuple[Sequence[Outcome], set[int]]:
-    """Writes outcomes and all rows that follow from them.
-
-    Returns:
-        the outcomes after limits and digests were enforced, and the ids of the changed messages.
-    """
+def _write_outcomes(mine: Sequence[Outcome], late: Sequence[Outcome]) -> Tally:
+    """Writes outcomes and all rows that follow from them. Returns how many messages changed."""
     if late:
         store_late_results(late)
     standing, buckets = enforce_limits(mine)
     took = _apply(standing) if standing else set()
+    write_arrivals(standing, took)
     _write_facts(standing, took)
-    write_decisions(standing, took)
+    tally = Tally(standing, took, _provider)
+    write_decisions(standing, took, tally.changes())
     write_status_events(standing, took)
     fall_back(standing, took)
     _report_to_broadcasts(standing, took)
     if buckets:
         write_digest_items(standing, took, buckets)
-    return standing, took
+    return tally
 
 
 def _sort(
@@ -233,7 +234,6 @@ def _apply(outcomes: Sequence[Outcome]) -> set[int]:
                 result.provider_message_id or None if result else None,
                 None if reached else error_text(result),
                 outcome.trail,
-                outcome.content,
                 moved.get(outcome.message.id),
                 outcome.again_at,
                 outcome.at if reached else None,
@@ -273,7 +273,7 @@ def _rebatch(outcomes: Iterable[Outcome]) -> dict[int, int]:
 def _write_facts(outcomes: Sequence[Outcome], took: set[int]) -> None:
     """Writes the rows beside the message: attempts, sandbox copies, dead letters, schedules."""
     changed = [o for o in outcomes if o.message.id in took]
-    attempts = [row for o in changed if o.attempt and o.result for row in _attempts(o, o.result)]
+    attempts = [row for o in changed if o.attempt and o.result for row in attempts_of(o, o.result)]
     if attempts:
         hot().insert_attempts(attempts)
     close_dead_contacts(changed)
@@ -306,35 +306,6 @@ def _report_to_broadcasts(outcomes: Sequence[Outcome], took: set[int]) -> None:
     ]
     if pairs:
         BroadcastChange.objects.append(pairs)
-
-
-def _attempts(outcome: Outcome, result: SendResult) -> list[tuple[Any, ...]]:
-    """Returns a row for each call: one, or one for each device."""
-    if not result.parts:
-        return [_attempt(outcome, result, outcome.provider or "", None)]
-    return [
-        _attempt(outcome, part.result, part.target.provider, part.target.device_id)
-        for part in result.parts
-        if part.result.error_code not in NOT_CALLED
-    ]
-
-
-def _attempt(
-    outcome: Outcome, result: SendResult, provider: str, device_id: int | None
-) -> tuple[Any, ...]:
-    return (
-        outcome.message.id,
-        outcome.attempts,
-        provider,
-        result.verdict.value,
-        result.error_code,
-        result.error,
-        result.provider_message_id,
-        None if result.response is None else seal_json(result.response, outcome.key),
-        int(result.duration_s * 1000),
-        device_id,
-        hot().time_value(outcome.at),
-    )
 
 
 def _sandbox_copy(outcome: Outcome) -> SandboxMessage:
@@ -389,12 +360,3 @@ def _dead_letter(outcome: Outcome) -> DeadLetter:
         attempts=outcome.attempts,
         failed_at=outcome.at,
     )
-
-
-def _count(outcomes: Iterable[Outcome], took: set[int]) -> None:
-    counts: dict[tuple[str, int | None, str], int] = defaultdict(int)
-    for outcome in outcomes:
-        if outcome.message.id in took:
-            message = outcome.message
-            counts[message.channel, message.template_version_id, outcome.status] += 1
-    telemetry.count_messages(counts)

@@ -50,6 +50,23 @@ def candidates(path: str) -> list[str]:
     return list(_candidates(path))
 
 
+def takes_over(pattern: str, other: str) -> bool:
+    """Returns whether a stored path serves some paths that another stored path served before."""
+    mine, theirs = pattern.split("."), other.split(".")
+    if pattern == other or len(mine) != len(theirs):
+        return False
+    both = zip(mine, theirs, strict=True)
+    if any(a != b and "*" not in (a, b) for a, b in both):
+        return False  # no path matches both
+    return _rank(mine) < _rank(theirs)
+
+
+def _rank(segments: list[str]) -> tuple[int, list[int]]:
+    """Returns what orders the patterns that match a path, the most specific first."""
+    wild = [place for place, segment in enumerate(segments) if segment == "*"]
+    return len(wild), [-place for place in wild]
+
+
 class _Node:
     __slots__ = ("children", "template_id")
 

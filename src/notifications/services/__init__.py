@@ -15,16 +15,19 @@ if TYPE_CHECKING:
     from notifications.delivery.vendors.ses.send import AWSSESEmailProvider
     from notifications.delivery.vendors.twilio.send import TwilioSMSProvider
     from notifications.domain.messages import DeliveryResult
+    from notifications.features.analytics.documented import NotificationAnalyticsService
     from notifications.features.operations.service import OperationsService
     from notifications.features.preferences.documented import UserPreferenceService
     from notifications.features.preferences.service import PreferenceService
     from notifications.features.sending.deliver_now import NotificationDeliveryEngine
     from notifications.features.sending.service import NotificationService
+    from notifications.services.websocket import WebSocketNotificationService
 
 _MODULES = {
     "AWSSESEmailProvider": "notifications.delivery.vendors.ses.send",
     "DeliveryResult": "notifications.domain.messages",
     "FCMPushProvider": "notifications.delivery.vendors.fcm.send",
+    "NotificationAnalyticsService": "notifications.features.analytics.documented",
     "NotificationChannelProvider": "notifications.delivery.base",
     "NotificationDeliveryEngine": "notifications.features.sending.deliver_now",
     "NotificationService": "notifications.features.sending.service",
@@ -32,12 +35,14 @@ _MODULES = {
     "PreferenceService": "notifications.features.preferences.service",
     "TwilioSMSProvider": "notifications.delivery.vendors.twilio.send",
     "UserPreferenceService": "notifications.features.preferences.documented",
+    "WebSocketNotificationService": "notifications.services.websocket",
 }
 
 __all__ = [
     "AWSSESEmailProvider",
     "DeliveryResult",
     "FCMPushProvider",
+    "NotificationAnalyticsService",
     "NotificationChannelProvider",
     "NotificationDeliveryEngine",
     "NotificationService",
@@ -45,6 +50,7 @@ __all__ = [
     "PreferenceService",
     "TwilioSMSProvider",
     "UserPreferenceService",
+    "WebSocketNotificationService",
 ]
 
 

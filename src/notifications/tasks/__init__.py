@@ -24,6 +24,7 @@ from notifications.tasks.scheduling import (
     retry_failed_notifications,
     send_notification_task,
 )
+from notifications.tasks.sign_in import send_reset_mail
 
 __all__ = [
     "apply_receipts",
@@ -39,6 +40,7 @@ __all__ = [
     "retry_failed_notifications",
     "seal_audit",
     "send_notification_task",
+    "send_reset_mail",
 ]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import split_domain_port
 from django.shortcuts import render
@@ -19,6 +20,7 @@ from django.views.decorators.http import require_safe
 
 from notifications.domain.channels import Channel
 from notifications.domain.identifiers import parse_key
+from notifications.features.access.principals import may_manage_staff, may_operate
 from notifications.infra.conf import environment
 from notifications.models import SandboxMessage
 
@@ -46,6 +48,8 @@ _SHAPES = {
     Channel.WEBSOCKET: "card",
     Channel.IN_APP: "card",
 }
+_SECURITY = "security"
+"""The category of the service's own mails to staff, and of codes to people."""
 _OWN_HEADERS = ("From", "To", "Subject")
 View = Callable[..., HttpResponse]
 
@@ -76,12 +80,14 @@ class OutboxMessage:
 
 
 def staff_or_loopback(view: View) -> View:
-    """Admits staff, and outside production also clients on this machine."""
+    """Admits operators and admins, and outside production also clients on this machine."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if is_at_this_machine(request) or (request.user.is_active and request.user.is_staff):
+        if is_at_this_machine(request) or may_operate(request.user):
             return view(request, *args, **kwargs)
+        if request.user.is_staff:  # another sign-in would not help
+            raise PermissionDenied
         return redirect_to_login(request.get_full_path(), login_url="/admin/login/")
 
     return guarded
@@ -134,13 +140,16 @@ def outbox(request: HttpRequest) -> HttpResponse:
     if before:
         rows = rows.filter(pk__lt=before)
     page = list(rows[: PAGE_SIZE + 1])
-    shown = [_outbox_message(row) for row in page[:PAGE_SIZE]]
-    older = {"channel": channel, "before": shown[-1].number} if len(page) > PAGE_SIZE else None
+    may_see = _sight(request)
+    shown = [_outbox_message(row) for row in page[:PAGE_SIZE] if may_see(row)]
+    older = (
+        {"channel": channel, "before": page[PAGE_SIZE - 1].pk} if len(page) > PAGE_SIZE else None
+    )
     context = {
         "messages_shown": shown,
         "channels": list(Channel),
         "channel": channel,
-        "newest": shown[0].number if shown else 0,
+        "newest": page[0].pk if page else 0,
         "older": urlencode(older) if older else "",
         "is_first": not before,
     }
@@ -154,12 +163,22 @@ def outbox(request: HttpRequest) -> HttpResponse:
 def mail_html(request: HttpRequest, number: int) -> HttpResponse:
     """Returns the HTML part of a mail, for the frame that shows it."""
     row = SandboxMessage.objects.filter(pk=number).first()
-    if row is None or not row.content.get("html"):
+    if row is None or not row.content.get("html") or not _sight(request)(row):
         raise Http404
     response = HttpResponse(row.content["html"])
     response["Content-Security-Policy"] = MAIL_POLICY
     response["Cache-Control"] = "no-store"
     return response
+
+
+def _sight(request: HttpRequest) -> Callable[[SandboxMessage], bool]:
+    """Returns which messages a visitor sees.
+
+    Security messages carry codes and links to new passwords: an operator who read one could become
+    an administrator. So in production they are for administrators.
+    """
+    is_all = is_at_this_machine(request) or may_manage_staff(request.user)
+    return lambda row: is_all or row.content.get("category") != _SECURITY
 
 
 def _outbox_message(row: SandboxMessage) -> OutboxMessage:

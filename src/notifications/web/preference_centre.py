@@ -34,7 +34,7 @@ from notifications.web.public_page import address_of_client, language_of, page
 SOURCE = "preference_centre"
 MUTE_HOURS = (1, 4, 8, 24, 72, 168)
 _VALUES = ("quiet_hours_start", "quiet_hours_end", "timezone", "digest_frequency")
-_GENERAL = ("notifications_enabled", "marketing_enabled")
+_GENERAL = ("notifications_enabled", "marketing_enabled", "tracking_enabled")
 
 
 @csrf_exempt

@@ -103,6 +103,11 @@ def wording(flag: str) -> str:
             "Send me notifications. If this is off, I receive only urgent messages."
         ),
         "marketing_enabled": gettext("I want to receive news and offers from %(app_name)s.") % name,
+        "tracking_enabled": gettext(
+            "%(app_name)s may see whether I open its emails and which links I follow, where it"
+            " measures that."
+        )
+        % name,
         "data_processing_consent": gettext(
             "I agree that %(app_name)s uses my data to send me messages that require my consent."
         )

@@ -6,6 +6,7 @@ from django.urls import path
 
 from notifications.web import (
     confirming,
+    demo,
     inbound_sms,
     landing,
     metrics,
@@ -15,10 +16,15 @@ from notifications.web import (
     service_worker,
     unsubscribing,
 )
+from notifications.web.tracking import views as tracking
 
 urlpatterns = [
     path("", landing.home, name="home"),
+    path("api/v1/track/open/<str:token>", tracking.open_pixel, name="track-open"),
+    path("api/v1/track/click", tracking.click, name="track-click"),
     path("carillon-sw.js", service_worker.service_worker, name="service-worker"),
+    path("demo", demo.demo, name="demo"),
+    path("demo/token", demo.token, name="demo-token"),
     path("metrics", metrics.metrics, name="metrics"),
     path("outbox", outbox.outbox, name="outbox"),
     path("outbox/<int:number>/html", outbox.mail_html, name="outbox-html"),

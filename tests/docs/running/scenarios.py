@@ -148,6 +148,8 @@ SCENARIOS: dict[str, Scenario] = {
         replaced={'"ext:p-7"': "2", '"external_id": "p-7"': '"user_id": 2'},
     ),
     "docs/howto/first_administrator.md": Scenario(),
+    "docs/howto/single_sign_on.md": Scenario(before="carillon admin create hopper"),
+    "docs/security/roles.md": Scenario(),
     "docs/howto/generate_a_client.md": Scenario(),
     "docs/howto/generate_a_typescript_client.md": Scenario(
         needs=("node",), installed="tests/clients/node_modules"

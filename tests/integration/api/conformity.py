@@ -29,7 +29,8 @@ def _document() -> dict[str, Any]:
 @functools.cache
 def _paths() -> list[tuple[re.Pattern[str], str]]:
     return [
-        (re.compile(re.sub(r"\{\w+\}", "[^/]+", path) + "/?"), path) for path in document()["paths"]
+        (re.compile(re.sub(r"\{\w+\}", "[^/]+", path) + "/?"), path)
+        for path in sorted(document()["paths"], key=lambda path: path.count("{"))
     ]
 
 

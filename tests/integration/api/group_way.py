@@ -49,6 +49,7 @@ def scope_of(environ: dict[str, Any]) -> dict[str, Any]:
         "method": environ["REQUEST_METHOD"],
         "query_string": environ.get("QUERY_STRING", "").encode(),
         "headers": list(headers.items()),
+        "client": (environ.get("REMOTE_ADDR", ""), 0),
     }
 
 

@@ -62,7 +62,15 @@ def test_neither_many_wrong_values_nor_long_ones_make_a_long_answer(
 @pytest.mark.parametrize(
     "path",
     [route.path.replace("{id}", "1") for route in ROUTES if route.auth is Auth.PUBLIC]
-    + ["/unsubscribe/x", "/preferences/x", "/confirm/x", "/admin/login/", "/nowhere", "/"],
+    + [
+        "/unsubscribe/x",
+        "/preferences/x",
+        "/confirm/x",
+        "/admin/login/",
+        "/account/login",
+        "/nowhere",
+        "/",
+    ],
 )
 def test_what_needs_no_sign_in_takes_16_kb_but_from_vendors(path: str, client: APIClient) -> None:
     vendors = "/callbacks/" in path or "/telegram/" in path

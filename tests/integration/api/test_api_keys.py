@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from notifications.models import ApiKey, OperatorAction
+from notifications.models import SCOPES, ApiKey, OperatorAction
 from tests.integration.api.conftest import KeyClient, bearer
 from tests.integration.factories import make_user
 
@@ -153,6 +153,15 @@ def test_only_its_owner_and_staff_manage_a_key_of_staff(
     ApiKey.objects.filter(pk=theirs[2][0].pk).update(scopes=["api-keys:write"])
     assert act(bearer(theirs[2][1]), verb, theirs[0][0]).status_code in (200, 204)
     assert act(as_staff, verb, theirs[1][0]).status_code in (200, 204)
+
+
+def test_an_admin_gives_every_scope_and_a_key_what_it_has(
+    as_staff: APIClient, with_key: KeyClient
+) -> None:
+    assert issue(as_staff, scopes=["*"]).status_code == 201
+    assert issue(with_key("*"), scopes=["*"]).status_code == 201
+    refused = issue(with_key(*SCOPES), scopes=["*"])
+    assert (refused.status_code, refused.data["code"]) == (403, "missing_scope")
 
 
 def test_what_a_key_makes_belongs_to_its_own_owner() -> None:

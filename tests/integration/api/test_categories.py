@@ -24,6 +24,7 @@ WHOLE = {
     "default_preferences": {"sms_enabled": True, "digest_frequency": "daily"},
     "caps": [{"limit": 3, "window_s": 86400, "channel": "email"}, {"limit": 9, "window_s": 60}],
     "unsubscribable": False,
+    "trackable": False,
     "retention_days": 30,
 }
 

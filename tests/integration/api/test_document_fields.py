@@ -11,11 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator
+from rest_framework.test import APIClient
 
+from directory.models import User
 from notifications.api.document.field_docs import field_docs, read_doc
 from notifications.api.document.schemas import schemas_of
 from notifications.domain.error_codes import ERROR_CODES
 from notifications.infra.field_types import ChannelName, UserRef
+from notifications.models import Job
 from tests.integration.api.conformity import document
 
 ROOT = Path(__file__).parents[3]
@@ -27,6 +30,7 @@ NOT_FIXED = {
     "LiveResponse.status",  # always the same
     "UnsubscribeResponse.status",
     "CodeBody.code",  # what the user received
+    "LoginBody.code",  # what an authenticator app shows
     "DeadLetterResponse.code",  # vendors have codes of their own
     "DiscardManyBody.code",
     "ReplayManyBody.code",
@@ -39,6 +43,10 @@ NOT_FIXED = {
     "DiscardManyBody.channel",  # a filter, where empty means all
     "ReplayManyBody.channel",
     "DecisionResponse.event",  # results and decisions, not states alone
+    "GoalBody.event",  # a word of the platform's own
+    "GoalResponse.event",
+    "ConversionResponse.channel",  # null without a message
+    "RejectedEvent.code",  # of several errors, listed on the page of codes
     "StepResponse.outcome",  # `passed`, or any reason
 }
 """Fields whose names promise fixed values that they do not have."""
@@ -140,7 +148,8 @@ def test_a_context_is_any_object():
 
 
 def test_every_code_of_the_page_is_in_the_document():
-    page = (ROOT / "docs/reference/errors.md").read_text(encoding="utf-8")
+    pages = [ROOT / "docs/reference" / name for name in ("errors.md", "access-errors.md")]
+    page = "\n".join(each.read_text(encoding="utf-8") for each in pages)
     assert sorted(set(re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE))) == list(ERROR_CODES)
 
 
@@ -198,3 +207,17 @@ def test_a_field_has_the_documentation_of_its_base():
         more: int = 0
 
     assert field_docs(Derived)["text"].example == "a"
+
+
+@pytest.mark.django_db
+def test_the_job_of_a_schedule_is_as_documented(as_staff: APIClient, user: User) -> None:
+    """The client compares each response with the document."""
+    body = {
+        "recipients": [user.pk],
+        "title": "T",
+        "message": "M",
+        "scheduled_at": "2150-01-01T00:00:00Z",
+    }
+    assert as_staff.post("/api/notifications/schedule", body, format="json").status_code == 201
+    shown = as_staff.get(f"/api/v1/jobs/{Job.objects.get().uuid}")
+    assert (shown.status_code, shown.json()["kind"]) == (200, "schedule")

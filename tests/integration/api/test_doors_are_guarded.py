@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from notifications.api.reach import PERSON_ROUTES
 from notifications.api.route import Auth, Route
 from notifications.api.routes import ROUTES
 from notifications.models import SCOPES
@@ -14,6 +15,8 @@ from tests.integration.api.conftest import KeyClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 GUARDED = [route for route in ROUTES if route.auth is Auth.CALLER]
+OF_PERSONS = [route for route in GUARDED if route.name in PERSON_ROUTES]
+KEYED = [route for route in GUARDED if route.name not in PERSON_ROUTES]
 VENDORS = {"callbacks": "bad_signature", "telegram": "wrong_secret"}
 SIGNED = [route for route in ROUTES if route.tag in VENDORS and route.auth is Auth.PUBLIC]
 OPEN = [route for route in ROUTES if route.auth is Auth.PUBLIC and route not in SIGNED]
@@ -47,7 +50,7 @@ def test_a_bad_token_opens_nothing(route: Route, api: APIClient) -> None:
     assert status_of_call(api, route) == 401
 
 
-@by_name(GUARDED)
+@by_name(KEYED)
 def test_a_key_without_the_scope_is_reported_which_one_it_needs(
     route: Route, with_key: KeyClient
 ) -> None:
@@ -62,14 +65,20 @@ def test_a_key_without_the_scope_is_reported_which_one_it_needs(
     assert str(needed) in (response.data.get("detail") or response.data["error"])
 
 
-@by_name(GUARDED)
+@by_name(KEYED)
 def test_a_key_with_the_scope_comes_in(route: Route, with_key: KeyClient) -> None:
     needed = route.scope or route.service_scope
 
     assert status_of_call(with_key(str(needed)), route) not in (401, 403)
 
 
-@by_name(GUARDED)
+@by_name(OF_PERSONS)
+def test_no_key_has_an_inbox(route: Route, with_key: KeyClient) -> None:
+    response = call(with_key("*"), route)
+    assert (response.status_code, response.data["code"]) == (403, "person_required")
+
+
+@by_name(KEYED)
 def test_a_key_of_all_scopes_comes_in(route: Route, with_key: KeyClient) -> None:
     assert status_of_call(with_key("*"), route) not in (401, 403)
 

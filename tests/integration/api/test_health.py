@@ -36,6 +36,12 @@ def _writes_well(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take seconds for what these tests prepare; one test is about the limit."""
+    monkeypatch.setattr(health, "ALL_CHECKS_S", 60.0)
+
+
+@pytest.fixture(autouse=True)
 def _rounds() -> None:
     """Somebody has just begun to look after the schedule."""
     PeriodicLoop.objects.register(LOOPS)

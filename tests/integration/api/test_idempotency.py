@@ -77,7 +77,7 @@ class TestRepeating:
 
     def test_no_replayed_response_holds_a_secret(self) -> None:
         """A field that is shown once is named with its route, else a repetition shows it again."""
-        words = ("secret", "token", "password", "access", "refresh")
+        words = ("secret", "token", "password", "access", "refresh", "ticket")
         found = {
             (route.name, name)
             for route in ROUTES

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import jwt
 import pytest
 from django.contrib import admin
 from django.test import Client
@@ -13,7 +14,7 @@ from django.urls import reverse
 from directory.models import User
 from notifications.domain.channels import Channel
 from notifications.infra import clock
-from notifications.models import SandboxMessage
+from notifications.models import AuditQueued, SandboxMessage
 from tests.integration.factories import make_messages, make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
@@ -48,7 +49,7 @@ class TestLanding:
     def test_the_landing_page_has_links_and_a_first_call(self, client: Client) -> None:
         text = page(client, "/")
 
-        for address in ("/outbox/", "/api/docs/", "/health", "/metrics", "/admin/"):
+        for address in ("/outbox/", "/demo/", "/api/docs/", "/health", "/metrics", "/admin/"):
             assert f'href="{address}"' in text
         assert "carillon send user.payment.success --to student1" in text
         assert "/api/v1/notifications/send" in text
@@ -69,7 +70,10 @@ class TestLanding:
         assert "Strict-Transport-Security" not in client.get("/")
         override_environment(production=True)
         for address in ("/", "/nowhere", "/api/v1/users", "/api/v1/nowhere", "/outbox"):
-            assert client.get(address)["Strict-Transport-Security"] == "max-age=31536000"
+            assert (
+                client.get(address)["Strict-Transport-Security"]
+                == "max-age=31536000; includeSubDomains"
+            )
 
     def test_it_loads_nothing_from_another_host(self, client: Client) -> None:
         loaded = re.findall(r"(?:src|href)=\"([^\"]+)\"", page(client, "/"))
@@ -229,6 +233,80 @@ class TestWhoSeesTheOutbox:
         assert client.get("/outbox/").status_code == 302
         client.force_login(make_user(is_staff=True))
         assert client.get("/outbox/").status_code == 200
+
+    @pytest.mark.parametrize(("role", "shown"), [("operator", False), ("admin", True)])
+    def test_security_messages_are_for_admins(
+        self, client: Client, override_environment: Any, role: str, shown: bool
+    ) -> None:
+        """They carry links to new passwords, an admin's too."""
+        override_environment(production=True)
+        store(1, title="A receipt")
+        row = store(2, title="A new password", category="security", html="<p>link</p>")
+        client.force_login(make_user(staff_role=role))
+
+        text = page(client)
+
+        assert "A receipt" in text
+        assert ("A new password" in text) is shown
+        assert client.get(f"/outbox/{row.pk}/html").status_code == (200 if shown else 404)
+
+
+class TestDemo:
+    @pytest.fixture
+    def student(self) -> User:
+        return make_user(username="student1")
+
+    def token(self, client: Client, **options: Any) -> Any:
+        return client.post("/demo/token", **options)
+
+    def test_a_caller_of_this_machine_is_the_student(self, client: Client, student: User) -> None:
+        text = page(client, "/demo/")
+        assert 'data-csrf="' in text
+        assert "eyJ" not in text, "the page itself contains no token"
+
+        token = self.token(client).json()["token"]
+        response = client.get("/api/v1/preferences", headers={"Authorization": f"Bearer {token}"})
+        assert response.status_code == 200
+        claims = jwt.decode(token, options={"verify_signature": False})
+        assert claims["user_id"] == str(student.uuid)
+        assert claims["exp"] - claims["iat"] <= 600
+        entry = AuditQueued.objects.latest("pk")
+        assert (entry.action, entry.target) == ("token.issued", f"user:{student.pk}")
+
+    @pytest.mark.usefixtures("student")
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"REMOTE_ADDR": "10.0.0.7"},
+            {"HTTP_X_FORWARDED_FOR": "127.0.0.1"},
+            {"HTTP_HOST": "evil.example.com"},
+        ],
+    )
+    def test_others_are_asked_for_a_token(self, client: Client, options: dict[str, Any]) -> None:
+        text = page(client, "/demo/", **options)
+
+        assert "data-csrf" not in text
+        assert 'id="sign-in"' in text
+        assert self.token(client, **options).status_code == 404
+
+    @pytest.mark.usefixtures("student")
+    def test_another_site_gets_no_token(self) -> None:
+        assert self.token(Client(enforce_csrf_checks=True)).status_code == 403
+
+    @pytest.mark.usefixtures("student")
+    def test_production_has_no_demo(self, client: Client, override_environment: Any) -> None:
+        override_environment(production=True)
+
+        assert client.get("/demo/").status_code == 404
+        assert self.token(client).status_code == 404
+
+    def test_without_demo_data_it_is_asked_for_a_token(self, client: Client) -> None:
+        assert 'id="sign-in"' in page(client, "/demo/")
+        assert self.token(client).status_code == 404
+
+    def test_a_person_with_a_role_is_no_demo(self, client: Client) -> None:
+        make_user(username="student1", is_staff=True, staff_role="admin")
+        assert self.token(client).status_code == 404
 
 
 class TestErrors:

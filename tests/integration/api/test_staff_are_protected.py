@@ -19,6 +19,7 @@ from directory.models import (
     GroupMembership,
     ParentLink,
     Subject,
+    Suppression,
     TutorAssignment,
     User,
 )
@@ -220,6 +221,48 @@ def test_a_relation_of_staff_is_removed_by_staff_only(
 
     assert (refused.status_code, refused.data["code"]) == (403, "staff_protected")
     assert done.status_code == 204
+
+
+def test_no_address_of_staff_is_suppressed(
+    sync: APIClient, as_staff: APIClient, admin: User, caplog: Any
+) -> None:
+    """No report of an emergency sign-in and no new password would reach it."""
+    rows = [
+        {"kind": "email", "address": address, "reason": "asked"}
+        for address in ("ADMIN@Example.com", "else@example.com")
+    ]
+    answer = sync.post(f"{V1}/suppressions", {"suppressions": rows})
+    assert (answer.data["created"], len(answer.data["rejected"])) == (1, 1)
+    assert answer.data["rejected"][0]["code"] == "staff_protected"
+    assert not Suppression.objects.filter(address="admin@example.com").exists()
+    done = as_staff.post(f"{V1}/suppressions", {"suppressions": rows})
+    assert (done.data["created"], done.data["unchanged"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("users/bulk", {"users": [{"external_id": "S1", "is_active": False}]}),
+        ("parent-links", {"rows": [{"parent": "S1", "student": "p-1"}]}),
+        (
+            "suppressions",
+            {"suppressions": [{"kind": "email", "address": "admin@example.com", "reason": ""}]},
+        ),
+    ],
+)
+def test_a_record_of_staff_is_a_security_event(
+    sync: APIClient, admin: User, caplog: Any, path: str, body: Any
+) -> None:
+    make_user(external_id="p-1")
+    answer = sync.post(f"{V1}/{path}", body)
+    assert answer.status_code == 200, answer.data
+    (line,) = [each.msg for each in caplog.records if each.name == "carillon.security"]
+    assert (line["event"], line["code"], line["records"]) == (
+        "security.refused",
+        "staff_protected",
+        1,
+    )
+    assert line["principal"].startswith("key:")
 
 
 def test_staff_may_change_staff(as_staff: APIClient, admin: User) -> None:

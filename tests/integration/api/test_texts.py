@@ -118,7 +118,9 @@ def test_pages_take_any_query(admin_client, page):
 
 def test_forms_take_any_text(client, admin_client):
     for path, form in (
-        ("/admin/login/", {"username": "a\x00", "password": "\x00"}),
+        ("/account/login", {"login": "a\x00", "password": "\x00"}),
+        ("/account/password/reset", {"email": "a\x00@example.org"}),
+        ("/account/2fa/passkeys/login", {"credential": '{"a": "\x00"}'}),
         ("/preferences/x", {"timezone": "\x00", "shown": "\x00"}),
         ("/unsubscribe/x", {"page": "\x00"}),
     ):

@@ -20,7 +20,7 @@ from tests.integration.factories import make_user
 pytestmark = pytest.mark.django_db
 API = "/api/v1"
 GOOD, BAD = "correct horse 9", "wrong horse 9"
-DOORS = ["api", "admin"]
+DOORS = ["api", "page"]
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def admin(frozen: Any) -> User:
 def sign_in(door: str, password: str, *, name: str = "lovelace", address: str = "192.0.2.1") -> Any:
     body = {"username": name, "password": password}
     client = Client(REMOTE_ADDR=address)
-    if door == "admin":
-        return client.post("/admin/login/", body)
+    if door == "page":
+        return client.post("/account/login", {"login": name, "password": password})
     return client.post(f"{API}/auth/token", body, content_type="application/json")
 
 

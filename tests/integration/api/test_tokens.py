@@ -19,7 +19,7 @@ from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from directory.models import User
-from notifications.features.access.authentication import issue_tokens
+from notifications.features.access.tokens.families import issue_tokens
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.models import ApiKey

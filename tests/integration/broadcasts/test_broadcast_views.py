@@ -18,7 +18,7 @@ from notifications.broadcast_views import (
     _get_recipients_by_group,
     _send_telegram_broadcasts,
 )
-from notifications.features.access.authentication import caller_of_user
+from notifications.features.access.principals import caller_of_user
 from notifications.features.scheduling.service import ScheduleService
 from notifications.infra import clock
 from notifications.models import Broadcast, BroadcastRecipient, Notification, SandboxMessage
@@ -135,6 +135,15 @@ class TestBroadcastViewSet:
         client.force_authenticate(None)
         unknown = client.get("/panel/broadcasts/")
         assert (unknown.status_code, unknown.json()["code"]) == (401, "not_authenticated")
+
+    @pytest.mark.parametrize("role", ["author", "analyst", "operator"])
+    def test_a_role_needs_the_scope(self, role, client):
+        client.force_authenticate(make_user(staff_role=role))
+        response = client.get("/panel/broadcasts/")
+        if role == "operator":
+            assert response.status_code == 200
+        else:
+            assert (response.status_code, response.json()["code"]) == (403, "missing_scope")
 
 
 class TestHelpers:

@@ -16,7 +16,16 @@ from notifications.engine.journal import journal
 from notifications.engine.prepare import prepare
 from notifications.engine.runs import deliver_rows, keys_of
 from notifications.engine.settlement import settle
-from notifications.models import DeliveryBatch, Notification, NotificationMessage
+from notifications.features.inbox import actions
+from notifications.features.inbox.marks import mark_all_seen
+from notifications.features.rooms import presence
+from notifications.models import (
+    ChangeKind,
+    DeliveryBatch,
+    Notification,
+    NotificationMessage,
+    WebProcess,
+)
 from notifications.queue import batches
 from notifications.recording.receipts import apply_receipt
 from notifications.recording.record import record
@@ -161,7 +170,8 @@ def test_a_bounce_that_comes_later_leads_on():
     assert states() == {"email": "failed", "in_app": "pending"}
 
 
-def test_unread_in_time_leads_on_and_read_meanwhile_does_not(clock):
+@pytest.mark.parametrize("how", ["read", "seen"])
+def test_unread_in_time_leads_on_and_read_meanwhile_does_not(clock, how):
     make_template()
     user = make_user()
     send(user, channel="in_app", fallback=["email"], fallback_after_s=3600)
@@ -172,9 +182,17 @@ def test_unread_in_time_leads_on_and_read_meanwhile_does_not(clock):
     assert {m.scheduled_at for m in waiting} == {clock.now + timedelta(hours=1)}
     assert work() == 0
 
+    # A visible client is connected all the time: that stops nothing.
+    presence.write_people(presence.begin_lease("a web process"), {user.pk: True})
+    presence.note_last_seen([user.pk])
     read = Notification.objects.order_by("pk").first()
-    Notification.objects.filter(pk=read.pk).update(read_at=clock.now)
+    if how == "read":
+        actions.act(user.pk, [read.pk], ChangeKind.READ)
+    else:  # a visible document showed it
+        mark_all_seen([(user.pk, read.pk)])
     clock.forward(3600)
+    WebProcess.objects.update(lease_until=clock.now + timedelta(minutes=1))
+    assert presence.is_online(user.pk)
     assert work() == 2
     found = dict(waiting.values_list("notification_id", "status"))
     assert found.pop(read.pk) == "suppressed"

@@ -36,12 +36,14 @@ class Fake(NotificationChannelProvider):
     capabilities: ClassVar[Capabilities] = Capabilities(channel="push")
     script: ClassVar[dict[str, deque]] = {}
     calls: ClassVar[list[tuple[str, str]]] = []
+    messages: ClassVar[list[dict]] = []
 
     async def validate_recipient(self, recipient):
         return True
 
     async def send(self, recipient, message):
         self.calls.append((self.key, recipient))
+        self.messages.append(message)
         planned = self.script.get(recipient)
         return outcome_of(planned.popleft() if planned else SENT)
 
@@ -58,7 +60,7 @@ def _stopped_clock(frozen):
 @pytest.fixture
 def plan(override_environment):
     override_environment(push_provider="fcm", fcm_credentials="/none")
-    Fake.script, Fake.calls = {}, []
+    Fake.script, Fake.calls, Fake.messages = {}, [], []
 
     def change(**answers):
         Fake.script = {name: deque(results) for name, results in answers.items()}

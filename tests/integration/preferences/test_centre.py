@@ -266,7 +266,7 @@ def test_a_logged_in_user_needs_a_csrf_token_and_no_link(user):
 def test_a_visitor_without_a_session_sees_how_to_sign_in(browser):
     text = browser.get("/preferences/").content.decode()
 
-    assert "/admin/login/?next=/preferences" in text
+    assert "/account/login?next=/preferences" in text
 
 
 def test_a_link_for_the_platform_is_valid_for_an_hour(user, frozen, client):

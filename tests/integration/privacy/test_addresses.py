@@ -176,6 +176,7 @@ def test_an_index_finds_the_rows_of_an_address():
     key_id = AddressKey.objects.order_by("-pk").values_list("key_id", flat=True)[0]
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
+            cursor.execute("ANALYZE notifications_notification, notifications_notificationmessage")
             cursor.execute("SET LOCAL enable_seqscan = off")
     for rows in (notifications_under([key_id]), messages_under([key_id])):
         assert rows.count() == 1

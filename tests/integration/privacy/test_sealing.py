@@ -227,10 +227,10 @@ def test_an_interrupted_run_goes_on_where_it_ended(world, monkeypatch):
     steps = iter(range(100))
     real = service._try_step
 
-    def step(name):
+    def step(name, size):
         if name == "messages" and next(steps) == 2:
             raise KeyboardInterrupt
-        return real(name)
+        return real(name, size)
 
     monkeypatch.setattr(service, "_try_step", step)
     with pytest.raises(KeyboardInterrupt):

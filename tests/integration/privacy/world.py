@@ -201,6 +201,9 @@ SPECIAL: dict[str, dict[str, Any]] = {
         "id": lambda rows: rows.make("notifications.Notification").pk,
         "status": lambda rows: "sent",
     },
+    "notifications.InboxArrival": {
+        "uuid": lambda rows: rows.make("notifications.Notification").uuid,
+    },
     "notifications.RefusedSend": {"id": lambda rows: None, "uuid": lambda rows: None},
     "notifications.InboundSms": {"users": lambda rows: [rows._user.pk]},
     "notifications.IdempotencyKey": {"principal": lambda rows: f"user:{rows._user.pk}"},
@@ -222,6 +225,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
             "notifications.DeadLetter",
             "notifications.SandboxMessage",
             "notifications.DigestItem",
+            "notifications.TrackingEvent",
         )
     },
 }

@@ -10,6 +10,7 @@ import pytest
 from directory.models import User
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import InvalidRequest, NotFound
+from notifications.domain.scopes import ALL_SCOPES
 from notifications.features.operations.health import health
 from notifications.features.templates.proving import prove_due
 from notifications.features.templates.service import TemplateService
@@ -42,7 +43,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def caller(name: str) -> Caller:
-    return Caller(name=name, is_service=True, is_staff=True)
+    return Caller(name=name, is_service=True, is_staff=True, scopes=ALL_SCOPES)
 
 
 def make(path: str, text: str = LOOP) -> NotificationTemplate:

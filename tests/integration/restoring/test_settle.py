@@ -22,6 +22,7 @@ from notifications.features.restoring.settle import (
     free_batches,
     hold_open,
 )
+from notifications.features.rooms.presence import begin_lease, write_people
 from notifications.features.scheduling import recurring
 from notifications.features.scheduling.service import ScheduleService
 from notifications.features.upkeep import digests
@@ -36,11 +37,14 @@ from notifications.models import (
     DigestBucket,
     DigestItem,
     Erasure,
+    InboxEpoch,
     InstallationState,
     NotificationMessage,
     PersonToken,
+    Presence,
     QueuedTask,
     ScheduleClock,
+    WebProcess,
     WorkerProcess,
 )
 from notifications.models.audit.actions import record_change
@@ -100,6 +104,13 @@ def test_what_was_in_flight_is_uncertain_and_never_sent_again_silently(policy):
     codes = dict(DeadLetter.objects.values_list("message_id", "code"))
     assert codes == {first.pk: "uncertain" if policy == "hold" else CODE, second.pk: CODE}
     assert not WorkerProcess.objects.exists()
+
+
+def test_presence_is_not_restored():
+    write_people(begin_lease("a web process"), {make_user().pk: True})
+    free_batches()
+    assert not Presence.objects.exists()
+    assert not WebProcess.objects.exists()
 
 
 def test_batches_that_cannot_be_taken_over_are_an_error(monkeypatch):
@@ -271,3 +282,10 @@ def test_an_installation_may_send_only_when_all_is_settled(send_open):
     assert AuditLeaf.objects.filter(action="installation.restored").count() == 1
     assert lines
     assert done.access.sessions == 0
+
+
+def test_clients_of_a_restored_installation_begin_anew():
+    before = InboxEpoch.objects.current()
+    InstallationState.objects.unsettle()
+    settle_restored(KnownErasures(), backup_at=None, send_open=False, report=lambda _: None)
+    assert InboxEpoch.objects.current() != before

@@ -13,11 +13,12 @@ from django.db import connection
 
 from carillon.cli import carillon
 from notifications.domain import loops
+from notifications.features.background.giving_way import critical_waits
 from notifications.features.operations.health import health
 from notifications.features.operations.metrics import metrics_response
 from notifications.features.retention import service, steps
 from notifications.features.retention.queries import lags
-from notifications.features.retention.service import RetentionService, critical_waits
+from notifications.features.retention.service import RetentionService
 from notifications.features.retention.steps import Step, delete_expired
 from notifications.features.upkeep.rounds import loop_calls
 from notifications.infra import clock

@@ -39,6 +39,7 @@ from notifications.models import (
 from notifications.models.fields import EMPTIED
 from tests.integration.factories import make_user
 from tests.integration.retention.rows import dead_letter, old_notification
+from vault.models import DataKey, ErasedKey
 
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
@@ -88,6 +89,8 @@ class TestJobs:
         run(frozen)
         later(frozen)
         assert set(Job.objects.all()) == {stays}
+        held = DataKey.objects.filter(kind=DataKey.Kind.JOB)
+        assert [key.pk for key in held] == [stays.key_id]
 
     def test_a_job_of_which_one_message_is_open_stays(self, frozen: Any) -> None:
         open_one = old_notification(frozen.now - OLD, statuses=("uncertain",))
@@ -108,6 +111,8 @@ class TestJobs:
         later(frozen)
         assert set(Job.objects.filter(context=EMPTIED)) == {ended}
         assert Job.objects.get(pk=ended.pk).context is None
+        assert ErasedKey.objects.filter(pk=ended.key_id).exists()
+        assert Job.objects.get(pk=ended.pk).key_id is None
         assert Job.objects.get(pk=waits.pk).context == Job.objects.get(pk=young.pk).context
 
     def test_the_context_stays_as_long_as_the_category_says(self, frozen: Any) -> None:

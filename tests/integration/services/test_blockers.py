@@ -16,6 +16,7 @@ from notifications.domain.flow import US
 from notifications.engine.path import row_outcome
 from notifications.engine.prepare import prepare
 from notifications.engine.runs import deliver_rows
+from notifications.features.access.principals import caller_of_user
 from notifications.infra import clock
 from notifications.models import (
     DeliveryBatch,
@@ -89,6 +90,21 @@ def test_a_stop_is_named_with_its_reason(frozen: Any, scope: str, value: str, na
     KillSwitch.objects.create(scope=scope, value=value, reason="repair", created_at=frozen.now)
 
     assert blockers(response) == [("kill_switch", name, "repair", None)]
+
+
+@pytest.mark.parametrize(
+    ("role", "seen"), [(None, ""), ("analyst", ""), ("operator", "Bob misused it")]
+)
+def test_what_operators_write_is_for_operators(frozen: Any, role: str | None, seen: str) -> None:
+    user = make_user()
+    response = send(user)
+    KillSwitch.objects.create(
+        scope="channel", value="email", reason="Bob misused it", created_at=frozen.now
+    )
+    caller = caller_of_user(make_user(staff_role=role) if role else user)
+    (message,) = NotificationService().explain(identifier=response.id, caller=caller).messages
+    (held,) = message.held_by
+    assert (held.kind, held.name, held.reason) == ("kill_switch", "channel:email", seen)
 
 
 def test_an_open_breaker_is_named(frozen: Any, smtp: None) -> None:

@@ -73,7 +73,7 @@ class TestSilence:
         assert silent() == []
         frozen.forward(1)
         quick = ["audit sealer", "broadcasts", "expiring messages", "queued tasks", "receipts"]
-        assert silent() == [*quick, "scheduled broadcasts"]
+        assert silent() == [*quick, "scheduled broadcasts", "snoozes"]
         frozen.forward(40)
         assert silent_loops()[5].age_s == 71
 

@@ -21,7 +21,8 @@ from notifications.domain.errors import (
     Refused,
     TemplateFault,
 )
-from notifications.features.access.authentication import KeysUnreachable, Unauthenticated
+from notifications.features.access.authentication import Unauthenticated
+from notifications.features.access.platform_keys import KeysUnreachable
 
 PATH = "/api/v1/notifications/send"
 

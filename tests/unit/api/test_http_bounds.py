@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from carillon.serving.http_bounds import Bounds, bounded
+from carillon.serving.server.http_bounds import Bounds, bounded
 
 SHORT_S = 0.15
 LIMIT_S = 5.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from notifications.api.reach import PERSON_ROUTES
 from notifications.api.route import Auth, Route
 from notifications.api.routes import ROUTES
 from notifications.api.urls import pattern_of
@@ -42,8 +43,11 @@ def test_a_route_is_spelled_as_the_others_are(route: Route) -> None:
 
 
 @every_route
-def test_a_route_that_is_not_public_asks_for_a_known_scope(route: Route) -> None:
-    if route.auth is Auth.CALLER:
+def test_a_route_that_is_not_public_asks_for_a_person_or_a_known_scope(route: Route) -> None:
+    assert route.for_persons is (route.name in PERSON_ROUTES)
+    if route.for_persons:
+        assert (route.scope, route.service_scope) == (None, None), "it is its person's alone"
+    elif route.auth is Auth.CALLER:
         assert (route.scope or route.service_scope) in SCOPES
 
 

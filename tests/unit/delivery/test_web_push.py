@@ -23,7 +23,7 @@ from notifications.delivery.vendors.webpush.crypto import (
     public_key,
 )
 from notifications.delivery.vendors.webpush.send import WebPushProvider, topic_of
-from notifications.domain.messages import Content, OutboundMessage, Verdict
+from notifications.domain.messages import Content, OutboundMessage, Retraction, Verdict
 from notifications.testing.servers import HTTPSink, Reply
 
 AUTH = b"0123456789abcdef"
@@ -115,6 +115,28 @@ async def test_an_independent_library_reads_what_was_sent(service, browser):
         "data": {"url": "https://a.example/x", "n": 1, "reference": "0190aa.push"},
     }
     assert (result.verdict, result.provider_message_id) == (Verdict.SENT, "/m/17")
+
+
+async def test_a_push_is_shown_under_what_its_notification_is_called(service, browser):
+    await sent(browser)
+
+    (request,) = service.requests
+    assert browser.read(request.body)["tag"] == "0190aa"
+    assert request.headers["topic"] == topic_of("0190aa")
+
+
+@pytest.mark.parametrize(("tag", "topic"), [("0190aa", topic_of("0190aa")), ("order-5", None)])
+async def test_a_retraction_replaces_only_its_own_push(service, browser, tag, topic):
+    """A push service that holds several of a collapse key would drop a newer one for it."""
+    await sent(browser, reference="0190bb.push", retracts=Retraction(tag, "0190aa.push"))
+
+    (request,) = service.requests
+    assert browser.read(request.body) == {
+        "type": "retract",
+        "tag": tag,
+        "reference": "0190aa.push",
+    }
+    assert request.headers.get("topic") == topic
 
 
 async def test_the_headers_are_those_of_the_rfcs(service, browser, frozen):

@@ -13,6 +13,7 @@ import pytest
 
 from notifications.policy.decide import (
     CHECKS,
+    Burst,
     Contact,
     Defer,
     Digest,
@@ -351,8 +352,32 @@ def test_every_reason_belongs_to_the_step_that_gives_it(row, expected):
     steps = steps_of(decision.reason)
 
     if isinstance(decision, Send):
-        assert steps[-1] == ("order", "passed")
+        assert steps[-1] == ("burst", "passed")
     else:
         assert steps[-1][1] == decision.reason
         ask = dict(CHECKS)[steps[-1][0]]
         assert ask(facts_of(row)) == decision
+
+
+SOON = NOW + timedelta(seconds=60)
+BURST_CASES = {
+    "others may join": (Burst(SOON, ""), None, Defer, "burst_window"),
+    "they are known": (Burst(NOW, "burst:7"), None, Digest, "burst"),
+    "it would expire": (
+        Burst(NOW + timedelta(seconds=60), ""),
+        NOW + timedelta(seconds=62),
+        Send,
+        "allowed",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BURST_CASES)
+def test_unread_messages_wait_for_one_another(case):
+    burst, expires_at, kind, reason = BURST_CASES[case]
+
+    decision = decide(
+        MessageFacts(now=NOW, needs_contact=False, contact=None, burst=burst, expires_at=expires_at)
+    )
+
+    assert (type(decision), decision.reason) == (kind, reason)

@@ -44,3 +44,18 @@ MAIL = (
 <p><a class="button" href="{{ app_url }}/payments">View the receipt</a></p>{% endblock %}"""
 )
 """The mail that `bench render` renders: it has a layout, whose stylesheet is inlined."""
+_LINKS = [
+    f"https://shop.example.org/lessons/{number}?utm_source=mail&utm_campaign=payments"
+    for number in range(10)
+]
+TEXT_LINKS = "".join(f"Lesson: {link}\n" for link in _LINKS)
+"""Ten links for the text part of the tracked mail."""
+
+
+def with_links(html: str) -> str:
+    """Returns a page with ten links before its end."""
+    items = "".join(
+        f'<p><a style="color:#4f46e5" href="{link.replace("&", "&amp;")}">Lesson {number}</a></p>'
+        for number, link in enumerate(_LINKS)
+    )
+    return html.replace("</body>", f"{items}</body>")

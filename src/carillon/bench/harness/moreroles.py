@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -37,6 +38,22 @@ def devices() -> dict[str, Any]:
     made = [Device(user_id=key, kind="fcm", token=f"{key:08d}" + "t" * 144) for key in users]
     Device.objects.bulk_create(made, batch_size=1000)
     return {"devices": len(made)}
+
+
+_LOOKUPS = 500
+
+
+def lookups(people: str) -> dict[str, Any]:
+    """Finds random imported people by email, one after another; the times in ms."""
+    chance = random.Random(1)
+    times = []
+    for number in chance.choices(range(int(people)), k=_LOOKUPS):
+        began = time.perf_counter()
+        found = User.objects.get(email=f"person{number}@example.org")
+        found.email  # noqa: B018 -- it is unsealed when it is first read
+        times.append((time.perf_counter() - began) * 1000)
+    cuts = statistics.quantiles(times, n=100)
+    return {"lookup_p50_ms": round(cuts[49], 2), "lookup_p99_ms": round(cuts[98], 2)}
 
 
 _PUSH = json.dumps(

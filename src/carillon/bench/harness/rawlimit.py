@@ -1,7 +1,8 @@
 """The raw limit: writes the same rows to the same database, without decisions or renders.
 
 It bulk-inserts notifications, messages and batches, leases them, updates each slice of 500 once,
-and deletes. Carillon's throughput is reported as a share of this limit, measured in the same run.
+inserts its arrivals, and deletes. Carillon's throughput is reported as a share of this limit, which
+is measured in the same run.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from notifications.intake.accept import MESSAGE_COLUMNS, NOTIFICATION_COLUMNS
 from notifications.models import reserve_keys
 from notifications.models.delivery.hot import MESSAGES, NOTIFICATIONS, hot
 from notifications.models.delivery.hot_rows import Change
+from notifications.models.inbox.hot import NewArrival, insert_arrivals
 from notifications.queue import batches
 
 _CALL = 10_000
+_PEOPLE = 1_000
 
 
 def insert_messages(count: int) -> None:
@@ -69,11 +72,17 @@ def deliver_messages() -> int:
             for lease in leases:
                 hot().apply_changes(
                     Change(
-                        key, "delivered", 1, "in_app", None, None, trail, content, None, None, now,
-                        now, lease.batch_id,
+                        key, "delivered", 1, "in_app", None, None, trail, None, None, now, now,
+                        lease.batch_id,
                     )
                     for key in sorted(lease.open_keys)
                 )  # fmt: skip
+                insert_arrivals(
+                    [
+                        NewArrival(key, public_id(key, 0, 0).hex, key % _PEOPLE, 1, 3, content, now)
+                        for key in sorted(lease.open_keys)
+                    ]
+                )
                 done += lease.size
                 lease.open_keys.clear()
             batches.finish(leases)
@@ -89,6 +98,8 @@ def measure(count: int) -> dict[str, Any]:
     with connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM {MESSAGES}")  # noqa: S608 -- constant
         cursor.execute(f"DELETE FROM {NOTIFICATIONS}")  # noqa: S608 -- constant
+        cursor.execute("DELETE FROM notifications_inboxarrival")
+        cursor.execute("DELETE FROM notifications_inboxcounter")
     return {
         "in_per_s": round(count / in_s),
         "out_per_s": round(done / (total_s - in_s)),

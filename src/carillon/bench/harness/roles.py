@@ -35,7 +35,13 @@ from carillon.bench.harness import (  # noqa: E402
     rawlimit,
     steering,
 )
-from carillon.bench.harness.records import ageingrole, auditrole, migrationrole  # noqa: E402
+from carillon.bench.harness.realtime import senders  # noqa: E402
+from carillon.bench.harness.records import (  # noqa: E402
+    ageingrole,
+    auditrole,
+    insightrole,
+    migrationrole,
+)
 from directory.models import ContactPoint, User  # noqa: E402
 from notifications.delivery import base, provider_calls  # noqa: E402
 from notifications.delivery.base import NotificationChannelProvider  # noqa: E402
@@ -104,6 +110,16 @@ def people(count: str) -> dict[str, Any]:
     )
     prove_due(now=clock.now())  # as publishing does
     return {"users": len(made), "first_id": made[0].pk}
+
+
+def ten_links() -> dict[str, Any]:
+    """Gives the mail ten links, in its HTML and in its text."""
+    row = NotificationTemplate.objects.get(path=TEMPLATE)
+    row.email_html_template = content.with_links(content.HTML)
+    row.email_body_template = content.TEXT + content.TEXT_LINKS
+    row.save()
+    prove_due(now=clock.now())
+    return {}
 
 
 def accept(
@@ -292,6 +308,7 @@ ROLES: dict[str, Callable[..., dict[str, Any]]] = {
     for role in (
         migrate,
         people,
+        ten_links,
         accept,
         drained,
         worker,
@@ -322,12 +339,24 @@ ROLES: dict[str, Callable[..., dict[str, Any]]] = {
         moreroles.recipients,
         moreroles.chats,
         moreroles.devices,
+        moreroles.lookups,
         moreroles.span,
         moreroles.statuses,
         moreroles.critical,
         moreroles.render,
         policyrole.policy,
+        insightrole.insight_fill,
+        insightrole.insight_read,
+        insightrole.insight_write,
+        insightrole.insight_roll,
+        insightrole.insight_sums,
         moreroles.sample,
+        senders.person_tokens,
+        senders.personal,
+        senders.room,
+        senders.room_frames,
+        senders.steady,
+        senders.arrivals,
         steering.carrier,
         steering.halves,
         steering.retry_together,

@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-import functools
 import hmac
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
 import jwt
 from django.conf import settings
-from django.contrib.auth import authenticate
-from django.db.models import Q, QuerySet
-from django.utils.crypto import salted_hmac
-from jwt import PyJWK, PyJWKClient
-from jwt.exceptions import PyJWKClientConnectionError, PyJWKClientError
+from django.db.models import QuerySet
+from jwt import PyJWK
 
 from directory.models import User
-from notifications.domain.callers import Caller
+from notifications.domain.callers import Caller, TokenOrigin
 from notifications.domain.errors import CarillonError
-from notifications.features.access.throttles import guard_sign_in
-from notifications.infra import clock
+from notifications.features.access.platform_keys import key_set
+from notifications.features.access.principals import caller_of_key, caller_of_user
+from notifications.features.access.sign_in.endings import Endings
 from notifications.infra.conf import environment
 from notifications.infra.crypto import secret_hash
-from notifications.models import SCOPES, ApiKey, PersonToken
+from notifications.models import ApiKey, PersonToken
 
 ACCESS_AUDIENCE = "carillon"
 REFRESH_AUDIENCE = "carillon:refresh"  # a refresh token is valid for no other route
 ACCESS_LIFE = timedelta(hours=1)
-REFRESH_LIFE = timedelta(days=7)
+FAMILY_CLAIM = "carillon_sign_in"
 CLOCK_SKEW_S = 10
 _LATEST_S = 1e15
 LAST_USED_STEP = timedelta(minutes=1)
-JWKS_TIMEOUT_S = 3
-JWKS_LIFE_S = 300
-JWKS_PAUSE_S = 5
 ASYMMETRIC = ("RS256", "ES256")
-ALL_SCOPES = "*"
 EXTERNAL = "ext:"
 KEY_PREFIX = "ck_"
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -55,12 +48,6 @@ class Unauthenticated(CarillonError):
     code = "not_authenticated"
 
 
-class KeysUnreachable(CarillonError):
-    """The platform's signing keys (CARILLON_JWT_JWKS_URL) cannot be fetched at the moment."""
-
-    code = "keys_unreachable"
-
-
 @dataclass(frozen=True, slots=True)
 class TokenPair:
     """The tokens that a login returns."""
@@ -71,29 +58,11 @@ class TokenPair:
     expires_in: int
 
 
-def caller_of_user(user: User) -> Caller:
-    """Returns the caller for a user: acts for themselves; staff have every scope."""
-    return Caller(name=f"user:{user.pk}", user_id=user.pk, owner_id=user.pk, is_staff=user.is_staff)
-
-
-def caller_of_key(key: ApiKey) -> Caller:
-    """Returns the caller for a service key: has the key's scopes; `*` means all scopes."""
-    scopes = frozenset(key.scopes)
-    if ALL_SCOPES in scopes:
-        scopes |= frozenset(SCOPES)
-    return Caller(
-        name=f"key:{key.pk}",
-        owner_id=key.owner_id,
-        is_service=True,
-        is_test=key.kind == ApiKey.Kind.TEST,
-        scopes=scopes,
-    )
-
-
 def key_of_text(text: str, *, now: datetime, records_use: bool = True) -> ApiKey:
-    """Returns the caller of an API key. Makes one query.
+    """Returns the key that has this text, or had it before a rotation with overlap.
 
-    With `records_use` it also writes `last_used_at`, at most once a minute.
+    Makes one query. With `records_use` it also writes when the text was used, at most once a
+    minute.
 
     Raises:
         Unauthenticated: invalid_api_key, revoked_api_key.
@@ -101,16 +70,18 @@ def key_of_text(text: str, *, now: datetime, records_use: bool = True) -> ApiKey
     parts = text.split("_", 3)
     prefix = parts[2] if len(parts) == 4 else ""
     key = ApiKey.objects.of_prefix(prefix) if prefix else None
-    known = key.key_hash if key else secret_hash("")
+    is_previous = key is not None and key.previous_prefix == prefix
+    known = (key.previous_hash if is_previous else key.key_hash) if key else secret_hash("")
     if not hmac.compare_digest(known, secret_hash(text)) or key is None:
         raise Unauthenticated(
             "this API key is unknown: check that you copied the whole key", code="invalid_api_key"
         )
     if key.revoked_at is not None:
         raise Unauthenticated("this API key was revoked: use another", code="revoked_api_key")
-    if records_use and (key.last_used_at is None or now - key.last_used_at >= LAST_USED_STEP):
-        stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - LAST_USED_STEP)
-        ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
+    if is_previous and not key.accepts_previous(now):
+        raise Unauthenticated("this API key was rotated: use its new text", code="revoked_api_key")
+    if records_use:
+        key.record_use(now, step=LAST_USED_STEP, is_previous=is_previous)
     return key
 
 
@@ -123,7 +94,7 @@ def user_of_drf_token(text: str) -> User:
     token = PersonToken.objects.select_related("user").filter(key_hash=secret_hash(text)).first()
     if token is None:
         raise Unauthenticated("this token is unknown", code="invalid_token")
-    return _require_active(token.user)
+    return require_active(token.user)
 
 
 def new_drf_token(user: User) -> str:
@@ -146,6 +117,8 @@ class Authenticated:
     caller: Caller
     #: `exp` and `nbf` of a JWT, in seconds since 1970.
     times: tuple[float, float] | None = None
+    #: How a JWT was issued.
+    origin: TokenOrigin | None = None
 
 
 def authenticate_text(scheme: str, text: str, *, now: datetime, records_use: bool) -> Authenticated:
@@ -158,16 +131,20 @@ def authenticate_text(scheme: str, text: str, *, now: datetime, records_use: boo
     """
     if scheme == "bearer" and text.startswith(KEY_PREFIX):
         key = key_of_text(text, now=now, records_use=records_use)
-        return Authenticated("key", key.pk, key.key_hash, None, caller_of_key(key))
+        return Authenticated("key", key.pk, secret_hash(text), None, caller_of_key(key))
     if scheme == "bearer" and "." in text:
-        claims = _verify_claims(text, audience=ACCESS_AUDIENCE, now=now)
-        name = claims.get("user_id")
-        user = _require_active(_find_users(name).first())
+        claims = verify_claims(text, audience=ACCESS_AUDIENCE, now=now)
+        user = active_user_of(claims)
+        origin = _origin_of(claims, user, now=now)
         times = (claims["exp"], claims.get("nbf", 0))
-        return Authenticated("jwt", user.pk, _normal_name(name), user, caller_of_user(user), times)
+        name = _normal_name(claims["user_id"])
+        caller = replace(caller_of_user(user), origin=origin)
+        return Authenticated("jwt", user.pk, name, user, caller, times, origin)
     if scheme in ("token", "bearer"):  # a token without dots is no JWT, whatever its scheme
         user = user_of_drf_token(text)
-        return Authenticated("token", secret_hash(text), None, user, caller_of_user(user))
+        key_hash = secret_hash(text)
+        caller = replace(caller_of_user(user), origin=stored_origin(user.pk, key_hash, now=now))
+        return Authenticated("token", key_hash, None, user, caller)
     raise Unauthenticated(
         "the scheme must be Bearer or Token, not what was sent", code="invalid_token"
     )
@@ -178,64 +155,85 @@ def _normal_name(name: object) -> object:
     return str(UUID(name)) if isinstance(name, str) and _UUID.fullmatch(name) else name
 
 
-def log_in(*, username: str, password: str, address: str = "", now: datetime) -> TokenPair:
-    """Exchanges a name and password for tokens. address: the client's; failures count by it.
-
-    Raises:
-        Unauthenticated: invalid_credentials (wrong name, wrong password or inactive user).
-        Throttled: too many sign-ins failed.
-    """
-    user = guard_sign_in(
-        lambda: authenticate(username=username, password=password),
-        address=address,
-        name=username,
-        now=now,
-    )
-    if not isinstance(user, User):
-        raise Unauthenticated(
-            "no active user has this name and password", code="invalid_credentials"
-        )
-    return issue_tokens(user, now=now)
+def issue_access(user: User, *, now: datetime, family: int | None = None) -> str:
+    """Returns a JWT that is valid for an hour, or until its family ends."""
+    more = {} if family is None else {FAMILY_CLAIM: family}
+    return sign_token(user, ACCESS_AUDIENCE, now=now, expires_at=now + ACCESS_LIFE, **more)
 
 
-def refresh_tokens(text: str, *, now: datetime) -> TokenPair:
-    """Exchanges a refresh token for a new pair. A password change ends all refresh tokens.
-
-    Raises:
-        Unauthenticated: invalid_token, expired_token, unknown_user, inactive_user.
-    """
-    claims = _verify_claims(text, audience=REFRESH_AUDIENCE, now=now)
-    user = _require_active(_find_users(claims.get("user_id")).first())
-    if not hmac.compare_digest(str(claims.get("fp", "")), _password_fingerprint(user)):
-        raise Unauthenticated("the password has changed since: log in again", code="invalid_token")
-    return issue_tokens(user, now=now)
-
-
-def issue_tokens(user: User, *, now: datetime) -> TokenPair:
-    """Returns an access token and a refresh token for a user."""
-    return TokenPair(
-        access=issue_access(user, now=now),
-        refresh=_sign(user, REFRESH_AUDIENCE, now + REFRESH_LIFE, fp=_password_fingerprint(user)),
-        expires_in=int(ACCESS_LIFE.total_seconds()),
-    )
-
-
-def issue_access(user: User, *, now: datetime) -> str:
-    """Returns a JWT that is valid for an hour."""
-    return _sign(user, ACCESS_AUDIENCE, now + ACCESS_LIFE)
-
-
-def _sign(user: User, audience: str, expires_at: datetime, **more: str) -> str:
-    claims = {"user_id": str(user.uuid), "aud": audience, "exp": int(expires_at.timestamp())}
+def sign_token(
+    user: User, audience: str, *, now: datetime, expires_at: datetime, **more: int
+) -> str:
+    """Returns a JWT of this service. more: further claims."""
+    claims: dict[str, Any] = {
+        "user_id": str(user.uuid),
+        "aud": audience,
+        "iat": round(now.timestamp(), 3),
+        "exp": int(expires_at.timestamp()),
+    }
     return jwt.encode({**claims, **more}, settings.JWT_SECRET, algorithm="HS256")
 
 
-def _password_fingerprint(user: User) -> str:
-    """Returns a text that changes with the password and reveals nothing about it."""
-    return salted_hmac("carillon.refresh", user.password, algorithm="sha256").hexdigest()[:16]
+def _origin_of(claims: dict[str, Any], user: User, *, now: datetime) -> TokenOrigin:
+    """Returns how a JWT was issued, where it has not ended.
+
+    Raises:
+        Unauthenticated: invalid_token.
+    """
+    origin = read_origin(claims, user.pk)
+    if Endings([origin], now=now).has_ended(origin):
+        raise token_ended()
+    return origin
 
 
-def _require_active(user: User | None) -> User:
+def read_origin(claims: dict[str, Any], user_id: int) -> TokenOrigin:
+    """Returns how a JWT says that it was issued.
+
+    Raises:
+        Unauthenticated: invalid_token.
+    """
+    family = claims.get(FAMILY_CLAIM)
+    if family is not None and (type(family) is not int or not 0 < family < 1 << 63):
+        raise Unauthenticated("the token names no sign-in of this service", code="invalid_token")
+    return TokenOrigin(user_id, _time_of(claims.get("iat")), family)
+
+
+def stored_origin(user_id: int, key_hash: str, *, now: datetime) -> TokenOrigin:
+    """Returns the origin of what a stored token issues now: it ends with the row of the token."""
+    return TokenOrigin(user_id, now.timestamp(), None, key_hash)
+
+
+def token_ended() -> Unauthenticated:
+    """Returns the error of a token that has ended, although its time is not over."""
+    return Unauthenticated(
+        "this token was ended before its time: sign in again. A token of the platform needs"
+        " `iat`, and a later one",
+        code="invalid_token",
+    )
+
+
+def _time_of(claim: object) -> float | None:
+    """Returns a claim as a number of seconds; None where it is none."""
+    if isinstance(claim, bool) or not isinstance(claim, int | float):
+        return None
+    return float(claim) if _is_time(claim) else None
+
+
+def active_user_of(claims: dict[str, Any]) -> User:
+    """Returns the user whom verified claims name.
+
+    Raises:
+        Unauthenticated: invalid_token, unknown_user, inactive_user.
+    """
+    return require_active(_find_users(claims.get("user_id")).first())
+
+
+def require_active(user: User | None) -> User:
+    """Returns the user.
+
+    Raises:
+        Unauthenticated: unknown_user, inactive_user.
+    """
     if user is None:
         raise Unauthenticated("the token names no user of this service", code="unknown_user")
     if not user.is_active:
@@ -244,25 +242,33 @@ def _require_active(user: User | None) -> User:
 
 
 def _find_users(identifier: object) -> QuerySet[User]:
-    """Returns the users that `user_id` names.
+    field, value = named_user(identifier)
+    return User.objects.filter(**{field: value})
+
+
+def named_user(identifier: object) -> tuple[str, Any]:
+    """Returns the column that a `user_id` claim is a value of, and the value.
 
     The form alone decides the kind of id, so a platform's id is never taken for ours: the text "7"
     names no user.
+
+    Raises:
+        Unauthenticated: invalid_token, unknown_user.
     """
     if isinstance(identifier, int) and not isinstance(identifier, bool):
-        return User.objects.filter(pk=identifier if 0 < identifier < 1 << 63 else 0)
+        return "pk", identifier if 0 < identifier < 1 << 63 else 0
     if not isinstance(identifier, str) or not identifier or _UNSTORABLE.search(identifier):
         raise Unauthenticated(f"the token has no usable {_ACCEPTED_IDS}", code="invalid_token")
     if _UUID.fullmatch(identifier):
-        return User.objects.filter(uuid=UUID(identifier))
+        return "uuid", UUID(identifier)
     external_id = identifier.removeprefix(EXTERNAL)
     if external_id and external_id != identifier:
-        return User.objects.filter(external_id=external_id)
+        return "external_id", external_id
     raise Unauthenticated(f"no user has this {_ACCEPTED_IDS}", code="unknown_user")
 
 
-def _verify_claims(text: str, *, audience: str, now: datetime) -> dict[str, Any]:
-    """Returns the verified claims.
+def verify_claims(text: str, *, audience: str, now: datetime) -> dict[str, Any]:
+    """Returns the verified claims of a JWT.
 
     The algorithm decides the key, never the reverse: HS256 is checked with the shared secret only,
     RS256 and ES256 with published keys only.
@@ -320,42 +326,5 @@ def _key_for(algorithm: object, kid: object) -> str | PyJWK:
     if algorithm == "HS256":
         return str(settings.JWT_SECRET)
     if algorithm in ASYMMETRIC and url and isinstance(kid, str):
-        return _key_set(url).find(kid, str(algorithm))
+        return key_set(url).find(kid, str(algorithm))
     raise jwt.InvalidAlgorithmError(f"algorithm {algorithm} is not accepted here")
-
-
-@functools.cache
-def _key_set(url: str) -> KeySet:
-    return KeySet(url)
-
-
-class KeySet:
-    """The platform's published keys, cached for five minutes.
-
-    An unknown key id fetches them again at most twice a minute (PyJWKClient's cooldown), so that
-    invented ids do not cause requests. After a failed fetch, calls fail at once for five seconds.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._client = PyJWKClient(url, lifespan=JWKS_LIFE_S, timeout=JWKS_TIMEOUT_S)
-        self._failed_at = float("-inf")
-
-    def find(self, kid: str, algorithm: str) -> PyJWK:
-        """Returns the key with this id, if it has this algorithm.
-
-        Raises:
-            KeysUnreachable: the keys cannot be fetched.
-            jwt.InvalidKeyError: there is no such key.
-        """
-        if clock.monotonic() - self._failed_at < JWKS_PAUSE_S:
-            raise KeysUnreachable(retry_after=JWKS_PAUSE_S)
-        try:
-            key = self._client.get_signing_key(kid)
-        except PyJWKClientConnectionError as error:
-            self._failed_at = clock.monotonic()
-            raise KeysUnreachable(retry_after=JWKS_PAUSE_S) from error
-        except PyJWKClientError as error:
-            raise jwt.InvalidKeyError("no published key has this id") from error
-        if key.algorithm_name != algorithm:
-            raise jwt.InvalidKeyError("the published key has another algorithm")
-        return key

@@ -1,11 +1,12 @@
 """Callers that authenticated within the last seconds, so that a request needs no query for it.
 
 A caller is trusted for one second after its rows were read. The first request after that reads the
-rows of all callers that were seen lately, in one query a kind. So a revocation, a changed scope or
-a deactivation holds everywhere within a second, however it was made; in the process that made it,
-`forget_callers` holds it at once. Nothing runs while no request comes in.
+rows of all callers that were seen lately, in one query a kind, and two or three more for JWTs. So a
+revocation, a changed scope or a deactivation holds everywhere within a second, however it was made;
+in the process that made it, `forget_callers` holds it at once. Nothing runs while no request comes
+in.
 
-The cache stores ids, roles, scopes and hashes: no secret and no token.
+The cache stores ids, scopes, categories, networks and hashes: no secret and no token.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ from notifications.features.access.authentication import (
     EXTERNAL,
     LAST_USED_STEP,
     Authenticated,
+    Unauthenticated,
     authenticate_text,
-    caller_of_key,
-    caller_of_user,
     check_times,
 )
+from notifications.features.access.principals import caller_of_key, callers_of_users
+from notifications.features.access.sign_in.endings import Endings
 from notifications.infra import clock
 from notifications.models import ApiKey, PersonToken
 
@@ -148,37 +150,53 @@ class CallerCache:
             for start in range(0, len(rows), _AT_ONCE):
                 for row, proofs in read(rows[start : start + _AT_ONCE]):
                     callers[kind, row] = proofs
+        origins = [e.identity.origin for _, e in lately if e.identity.origin is not None]
+        endings = Endings(origins, now=clock.now()) if origins else None
         with self._lock:
             for digest, entry in held:
                 if self._entries.get(digest) is not entry:
                     continue  # forgotten or authenticated anew meanwhile
                 identity = entry.identity
                 caller = callers.get((identity.kind, identity.row), {}).get(identity.proof)
-                if caller is None:
+                if caller is None or _has_ended(endings, identity):
                     del self._entries[digest]
                 else:
-                    entry.caller, entry.read_at = caller, at
+                    entry.caller = replace(caller, origin=entry.caller.origin)
+                    entry.read_at = at
+
+
+def _has_ended(endings: Endings | None, identity: Authenticated) -> bool:
+    origin = identity.origin
+    return endings is not None and origin is not None and endings.has_ended(origin)
 
 
 _Read = Iterable[tuple[int | str, dict[object, Caller]]]
 
 
 def _read_keys(rows: list[int | str]) -> _Read:
+    now = clock.now()
     for key in ApiKey.objects.filter(pk__in=rows, revoked_at__isnull=True):
-        yield key.pk, {key.key_hash: caller_of_key(key)}
+        caller = caller_of_key(key)
+        proofs: dict[object, Caller] = {key.key_hash: caller}
+        if key.accepts_previous(now):
+            proofs[key.previous_hash] = caller
+        yield key.pk, proofs
 
 
 def _read_tokens(rows: list[int | str]) -> _Read:
-    held = PersonToken.objects.select_related("user").filter(key_hash__in=rows)
+    found = PersonToken.objects.select_related("user").filter(key_hash__in=rows)
+    held = [token for token in found if token.user.is_active]
+    callers = callers_of_users(token.user for token in held)
     for token in held:
-        if token.user.is_active:
-            yield token.key_hash, {None: caller_of_user(token.user)}
+        yield token.key_hash, {None: callers[token.user_id]}
 
 
 def _read_users(rows: list[int | str]) -> _Read:
-    people = User.objects.filter(pk__in=rows, is_active=True)
-    for user in people.only("id", "uuid", "external_id", "is_staff"):
-        yield user.pk, dict.fromkeys(_names_of(user), caller_of_user(user))
+    found = User.objects.filter(pk__in=rows, is_active=True)
+    people = list(found.only("id", "uuid", "external_id", "staff_role"))
+    callers = callers_of_users(people)
+    for user in people:
+        yield user.pk, dict.fromkeys(_names_of(user), callers[user.pk])
 
 
 def _names_of(user: User) -> list[object]:
@@ -197,9 +215,30 @@ CACHE = CallerCache()
 """The callers of this process."""
 
 
-def caller_of_text(scheme: str, text: str) -> Caller:
-    """Returns the caller whom an Authorization header names. See `CallerCache.find`."""
-    return CACHE.find(scheme, text)
+def caller_of_text(scheme: str, text: str, *, address: Callable[[], str]) -> Caller:
+    """Returns the caller whom an Authorization header names. See `CallerCache.find`.
+
+    address: returns the client's; it is called only for a key that has a list of networks.
+
+    Raises:
+        Unauthenticated: address_not_allowed, too.
+    """
+    return checked_address(CACHE.find(scheme, text), address)
+
+
+def checked_address(caller: Caller, address: Callable[[], str]) -> Caller:
+    """Returns the caller, whose key may be used from the client's address.
+
+    Raises:
+        Unauthenticated: address_not_allowed.
+    """
+    if caller.networks and not caller.may_come_from(address()):
+        raise Unauthenticated(
+            "this API key may not be used from this address: ask an administrator to add the"
+            " network to the addresses of the key",
+            code="address_not_allowed",
+        )
+    return caller
 
 
 def forget_callers() -> None:

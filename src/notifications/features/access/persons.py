@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from directory.lookup import is_staff_row
 from directory.models import User
 from directory.references import (
     PERSON_FORMS,
@@ -17,6 +18,7 @@ from notifications.domain.errors import FieldError, InvalidRequest, NotFound, Re
 from notifications.features.access.service import missing_scope
 
 WRITE_PEOPLE = "users:write"
+PROTECTED = "staff_protected"
 
 
 def person_for(caller: Caller, identifier: object, *, scope: str) -> User:
@@ -27,7 +29,7 @@ def person_for(caller: Caller, identifier: object, *, scope: str) -> User:
     Raises:
         InvalidRequest: required, when a service names no user; invalid_user.
         Refused: missing_scope, for another user without the scope; staff_protected, when
-            users:write would change a member of staff and the caller is not one.
+            users:write would change a member of staff and the caller is no admin.
         NotFound: unknown_user.
     """
     key = _key(caller, identifier)
@@ -53,13 +55,14 @@ def is_protected(user: User, caller: Caller) -> bool:
     """Returns whether a user is a member of staff whom this caller may not change.
 
     A caller that changes the addresses, devices or names of staff could gain the rights of staff.
+    So only admins change others of staff; each member changes their own.
     """
-    return (user.is_staff or user.is_superuser) and not caller.is_staff
+    return is_staff_row(user) and not caller.manages_staff and user.pk != caller.user_id
 
 
 def protected_staff_error() -> Refused:
     """Returns the refusal to change a member of staff."""
-    return Refused("only staff may change a member of staff", code="staff_protected")
+    return Refused("only an admin may change a member of staff", code=PROTECTED)
 
 
 def read_person_key(

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
 from django.db import transaction
 
-from notifications.domain.callers import Caller
+from directory.lookup import is_staff_row
+from notifications.domain.callers import Caller, Network
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound, Refused
 from notifications.domain.identifiers import parse_identifier, parse_key
-from notifications.features.access.authentication import ALL_SCOPES
 from notifications.features.access.callers import forget_callers
+from notifications.features.access.principals import EVERY_SCOPE
 from notifications.infra import clock
 from notifications.infra.field_types import choice
 from notifications.models import SCOPES, ApiKey
 from notifications.models.audit.actions import Values, record_action, values_of
 
 WRITE_SCOPE = "api-keys:write"
+MOST_ADDRESSES = 50
+LONGEST_OVERLAP_S = 7 * 24 * 3600
 
 
 KEY_KIND = choice(
@@ -53,8 +57,21 @@ class ApiKeyResponse(msgspec.Struct, kw_only=True):
     created_at: datetime
     """When the key was issued (RFC 3339)."""
 
+    holders: list[int]
+    """The integer ids of the users who were shown a text of the key. Rotate the key when one of
+    them leaves. Example: `[42]`"""
+
+    addresses: list[str]
+    """The networks from which the key may be used; empty for all. Example: `["192.0.2.0/24"]`"""
+
     last_used_at: datetime | None
-    """When the key was last used (RFC 3339), or null."""
+    """When the present text of the key was last used (RFC 3339), or null."""
+
+    previous_until: datetime | None
+    """Until when the text before the last rotation is accepted, too (RFC 3339), or null."""
+
+    previous_used_at: datetime | None
+    """When the text before the last rotation was last used (RFC 3339), or null."""
 
     revoked_at: datetime | None
     """When the key was revoked (RFC 3339), or null."""
@@ -79,47 +96,96 @@ class ApiKeyService:
         ]
 
     def issue(
-        self, *, name: str, scopes: Sequence[str], kind: str = "live", caller: Caller
+        self,
+        *,
+        name: str,
+        scopes: Sequence[str],
+        kind: str = "live",
+        addresses: Sequence[str] = (),
+        caller: Caller,
     ) -> IssuedKeyResponse:
         """Creates a key.
 
         Raises:
-            InvalidRequest: with every error of name, scopes and kind.
-            Refused: missing_scope, when the caller lacks a scope that the key would have.
+            InvalidRequest: with every error of name, scopes, kind and addresses.
+            Refused: missing_scope, when the caller lacks a scope that the key would have;
+                wider_than_own; test_key.
         """
         _require_scope(caller)
         _check(name=name, scopes=scopes, kind=kind)
+        networks = read_networks(addresses)
         _require_scopes(caller, scopes, kind)
+        _require_networks(caller, networks)
         with transaction.atomic():
             key, text = ApiKey.make(
-                name=name, scopes=sorted(set(scopes)), kind=kind, owner_id=caller.owner_id
+                name=name,
+                scopes=sorted(set(scopes)),
+                kind=kind,
+                owner_id=caller.owner_id,
+                addresses=networks,
             )
             key.holders = sorted({*key.holders, *people_behind(caller)})
             key.save(update_fields=["holders"])
             _log_action(caller, "api-key.issued", key, after=values_of(key))
         return _issued(key, text)
 
-    def rotate(self, *, identifier: object, caller: Caller) -> IssuedKeyResponse:
-        """Gives a key a new text; its id, name and scopes stay. The old text is invalid at once.
+    def rotate(
+        self, *, identifier: object, overlap_s: int = 0, caller: Caller
+    ) -> IssuedKeyResponse:
+        """Gives a key a new text; its id, name and scopes stay.
+
+        overlap_s: for how long the old text is accepted, too, in seconds up to 7 days. A text
+        before that one is refused at once.
 
         Raises:
-            NotFound, Conflict (revoked), Refused (missing_scope, test_key, staff_key).
+            NotFound, Conflict (revoked), InvalidRequest (invalid).
+            Refused (missing_scope, test_key, staff_key, wider_than_own).
         """
         _require_scope(caller)
+        if not 0 <= overlap_s <= LONGEST_OVERLAP_S:
+            detail = f"must be 0 to {LONGEST_OVERLAP_S:,}"
+            raise InvalidRequest([FieldError("overlap_seconds", "invalid", detail)])
         with transaction.atomic():
             key = self._find(identifier)
             if key.revoked_at is not None:
                 raise Conflict("a revoked key cannot be rotated: issue another", code="revoked")
             _require_scopes(caller, key.scopes, key.kind)
             _require_no_staff_owner(caller, key)
+            _require_networks(caller, key.addresses)
             key.holders = sorted({*key.holders, *people_behind(caller)})
-            text = key.renew()
+            before = values_of(key)
+            now = clock.now()
+            text = key.renew(until=now + timedelta(seconds=overlap_s) if overlap_s else None)
             forget_callers()
-            _log_action(caller, "api-key.rotated", key)
+            _log_action(caller, "api-key.rotated", key, before=before, after=values_of(key))
         return _issued(key, text)
 
+    def set_addresses(
+        self, *, identifier: object, addresses: Sequence[str], caller: Caller
+    ) -> ApiKeyResponse:
+        """Sets the networks from which a key may be used; an empty list allows all addresses.
+
+        Raises:
+            InvalidRequest: invalid_network, too_many.
+            NotFound, Refused (missing_scope, test_key, staff_key, wider_than_own).
+        """
+        _require_scope(caller)
+        networks = read_networks(addresses)
+        with transaction.atomic():
+            key = self._find(identifier)
+            _require_scopes(caller, key.scopes, key.kind)
+            _require_no_staff_owner(caller, key)
+            _require_networks(caller, key.addresses)
+            _require_networks(caller, networks)
+            before = values_of(key)
+            key.addresses = networks
+            key.save(update_fields=["addresses"])
+            forget_callers()
+            _log_action(caller, "api-key.addresses", key, before=before, after=values_of(key))
+        return _to_response(key)
+
     def revoke(self, *, identifier: object, caller: Caller) -> None:
-        """Revokes a key at once and for good. Revoking it again changes nothing.
+        """Revokes a key with all its texts, at once and for good. Repeating it changes nothing.
 
         Raises:
             NotFound, Refused (missing_scope, test_key, staff_key).
@@ -167,6 +233,22 @@ def require_scope(caller: Caller, scope: str) -> None:
         raise missing_scope(scope)
 
 
+def person_of(caller: Caller) -> int:
+    """Returns the id of the person who calls.
+
+    Raises:
+        Refused: person_required, for an API key and the command line.
+    """
+    if caller.is_service or caller.user_id is None:
+        raise person_required()
+    return caller.user_id
+
+
+def person_required() -> Refused:
+    """Returns the refusal of a caller that is no person: what a person has is theirs alone."""
+    return Refused("only a person has this: use the token of a user", code="person_required")
+
+
 def _require_scope(caller: Caller) -> None:
     if not caller.may(WRITE_SCOPE):
         raise missing_scope(WRITE_SCOPE)
@@ -193,7 +275,8 @@ def check_test_key(caller: Caller, *, is_test: bool) -> None:
 
 
 def _require_scopes(caller: Caller, scopes: Sequence[str], kind: str) -> None:
-    lacking = [scope for scope in scopes if not caller.may(scope)]
+    every = {EVERY_SCOPE} if caller.manages_staff else set()  # those of later releases, too
+    lacking = [scope for scope in scopes if scope not in every and not caller.may(scope)]
     if lacking:
         raise Refused(
             f"the key has scopes that the caller lacks: {', '.join(lacking)}",
@@ -204,14 +287,61 @@ def _require_scopes(caller: Caller, scopes: Sequence[str], kind: str) -> None:
         raise Refused("a test key can manage only test keys", code="test_key")
 
 
-def _require_no_staff_owner(caller: Caller, key: ApiKey) -> None:
-    """Refuses to change a staff member's key, except for staff and the same owner."""
-    owner = key.owner
-    if owner is None or caller.is_staff or owner.pk == caller.owner_id:
+def read_networks(addresses: Sequence[str]) -> list[str]:
+    """Returns networks in their usual spelling, without repetitions.
+
+    Raises:
+        InvalidRequest: invalid_network, too_many.
+    """
+    if len(addresses) > MOST_ADDRESSES:
+        detail = f"at most {MOST_ADDRESSES} networks a key"
+        raise InvalidRequest([FieldError("addresses", "too_many", detail)])
+    found: list[str] = []
+    errors: list[FieldError] = []
+    for place, text in enumerate(addresses):
+        try:
+            found.append(str(_network(text.strip())))
+        except ValueError:
+            detail = "must be an address or a network, such as 192.0.2.7 or 2001:db8::/32"
+            errors.append(FieldError(f"addresses.{place}", "invalid_network", detail))
+    if errors:
+        raise InvalidRequest(errors)
+    return list(dict.fromkeys(found))
+
+
+def _network(text: str) -> Network:
+    """Returns a network; that of IPv4 addresses for one that is written as IPv6."""
+    if "%" in text:
+        raise ValueError("a network has no zone")
+    found = ipaddress.ip_network(text)
+    if isinstance(found, ipaddress.IPv6Network) and found.prefixlen >= 96:
+        mapped = found.network_address.ipv4_mapped
+        if mapped is not None:
+            return ipaddress.ip_network((int(mapped), found.prefixlen - 96))
+    return found
+
+
+def _require_networks(caller: Caller, networks: Sequence[str]) -> None:
+    """Refuses a key that could be used from where the caller's own key may not be."""
+    if not caller.networks:
         return
-    if owner.is_staff or owner.is_superuser:
+    wanted = [ipaddress.ip_network(each) for each in networks]
+    if not wanted or not all(caller.may_come_from_all(each) for each in wanted):
         raise Refused(
-            "this key belongs to a member of staff: only staff may rotate or revoke it",
+            "the key could be used from addresses that your own key is not allowed from: give it"
+            " addresses within those of your own",
+            code="wider_than_own",
+        )
+
+
+def _require_no_staff_owner(caller: Caller, key: ApiKey) -> None:
+    """Refuses to change a staff member's key, except for admins and the same owner."""
+    owner = key.owner
+    if owner is None or caller.manages_staff or owner.pk == caller.owner_id:
+        return
+    if is_staff_row(owner):
+        raise Refused(
+            "this key belongs to a member of staff: only an admin may change it",
             code="staff_key",
         )
 
@@ -220,9 +350,9 @@ def _check(*, name: str, scopes: Sequence[str], kind: str) -> None:
     errors = []
     if not name.strip() or len(name) > 100 or "\x00" in name:
         errors.append(FieldError("name", "invalid", "must be 1 to 100 characters"))
-    unknown = [scope for scope in scopes if scope not in SCOPES and scope != ALL_SCOPES]
+    unknown = [scope for scope in scopes if scope not in SCOPES and scope != EVERY_SCOPE]
     if unknown:
-        known = ", ".join([*SCOPES, ALL_SCOPES])
+        known = ", ".join([*SCOPES, EVERY_SCOPE])
         errors.append(
             FieldError("scopes", "unknown_scope", f"{unknown[0]!r} is not one of {known}")
         )

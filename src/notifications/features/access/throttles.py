@@ -22,6 +22,8 @@ from vault.indexes import blind_index
 HOUR = timedelta(hours=1)
 PAIR_FREE, ADDRESS_FREE, NAME_FREE = 3, 20, 10
 """Failed sign-ins before the next one must wait: by address and name, by address, by name."""
+REQUESTS_BY_ADDRESS, REQUESTS_BY_NAME = 20, 5
+"""Requests an hour that need no sign-in: by address, by what they name."""
 LONGEST_WAIT_S = 900
 LONGEST_NAME_WAIT_S = 2
 T = TypeVar("T")
@@ -61,6 +63,28 @@ def count_send(*, kind: str, caller: Caller, now: datetime) -> None:
         row.save()
 
 
+def count_request(kind: str, address: str, name: str, *, now: datetime) -> None:
+    """Counts a request without a sign-in, by address and by what it names.
+
+    Raises:
+        Throttled: 20 requests from the address, or 5 for the name, within an hour.
+    """
+    most = {
+        _key(kind, network_of(address)): REQUESTS_BY_ADDRESS,
+        _key(f"{kind}-name", name): REQUESTS_BY_NAME,
+    }
+    with transaction.atomic():
+        rows = ThrottleCount.objects.locked(list(most), at=now)
+        for key, row in rows.items():
+            if row.count >= most[key]:
+                left = (row.began + HOUR - now).total_seconds()
+                raise throttled_error("too many requests", seconds=left)
+        for row in rows.values():
+            row.count += 1
+            row.until = row.began + HOUR
+            row.save()
+
+
 def has_limit(kind: str, caller: Caller) -> bool:
     """Whether sends of this caller are counted. kind: send or bulk."""
     return bool(_limit(kind, caller))
@@ -73,13 +97,15 @@ def _limit(kind: str, caller: Caller) -> int:
 
 
 def guard_sign_in(
-    attempt: Callable[[], T | None], *, address: str, name: str, now: datetime
+    attempt: Callable[[], T | None],
+    *,
+    address: str,
+    name: str,
+    now: datetime,
 ) -> T | None:
-    """Runs a sign-in, unless it must wait. `attempt` returns None when it fails.
+    """Runs a sign-in by a name and password, unless it must wait; `attempt` returns None to fail.
 
-    An attempt is counted before it runs, so that concurrent attempts do not pass together. A
-    sign-in that succeeds is removed from the counts. The count of a name never delays a client from
-    whose address this name has not failed.
+    The count of a name never delays a client from whose address this name has not failed.
 
     Raises:
         Throttled: too many attempts failed.
@@ -88,30 +114,65 @@ def guard_sign_in(
     pair, by_address = _key("login", client, name), _key("login", client)
     by_name = _key("login-name", name)
     free = {pair: PAIR_FREE, by_address: ADDRESS_FREE, by_name: NAME_FREE}
-    longest = {by_name: LONGEST_NAME_WAIT_S}
+    return _guard(attempt, own=pair, free=free, soft=by_name, now=now)
+
+
+def guard_code(
+    attempt: Callable[[], T | None], *, address: str, person: int, now: datetime
+) -> T | None:
+    """Runs the check of a second factor, unless it must wait; `attempt` returns None to fail.
+
+    Codes have few digits, so they count over all addresses, and no right password forgives them.
+    Who can make a person wait here knows their password.
+
+    Args:
+        person: the key of the user whose code it is.
+
+    Raises:
+        Throttled: too many attempts failed.
+    """
+    by_person, by_address = _key("code", str(person)), _key("login", network_of(address))
+    free = {by_person: PAIR_FREE, by_address: ADDRESS_FREE}
+    return _guard(attempt, own=by_person, free=free, soft="", now=now)
+
+
+def _guard(
+    attempt: Callable[[], T | None], *, own: str, free: dict[str, int], soft: str, now: datetime
+) -> T | None:
+    """Runs an attempt, unless one of its counts must wait.
+
+    An attempt is counted before it runs, so that concurrent attempts do not pass together. One
+    that succeeds is removed from the counts.
+
+    Args:
+        own: the count that a success ends.
+        free: the failures of each count before the next attempt must wait.
+        soft: a count with a short wait, which needs a failure of `own`, too.
+    """
     with transaction.atomic():
         rows = ThrottleCount.objects.locked(list(free), at=now)
-        checked = [pair, by_address, *([by_name] if rows[pair].count else [])]
+        checked = [key for key in free if key != soft or rows[own].count]
         wait = max((rows[key].not_before - now).total_seconds() for key in checked)
         if wait > 0:
             raise throttled_error("too many sign-ins failed", seconds=wait)
         for key, row in rows.items():
             row.count += 1
             over = row.count - free[key]
-            seconds = min(2 ** min(over + 1, 20), longest.get(key, LONGEST_WAIT_S))
+            longest = LONGEST_NAME_WAIT_S if key == soft else LONGEST_WAIT_S
+            seconds = min(2 ** min(over + 1, 20), longest)
             row.not_before = now + timedelta(seconds=seconds) if over >= 0 else now
             row.until = max(now + HOUR, row.not_before)
             row.save()
     found = attempt()
     if found is not None:
-        _forgive(pair, [by_address, by_name], now=now)
+        _forgive(own, [key for key in free if key != own], now=now)
     return found
 
 
-def _forgive(pair: str, others: list[str], *, now: datetime) -> None:
+def _forgive(own: str, others: list[str], *, now: datetime) -> None:
     with transaction.atomic():
-        for row in ThrottleCount.objects.locked([pair, *others], at=now).values():
-            row.count = 0 if row.key == pair else max(0, row.count - 1)
+        for row in ThrottleCount.objects.locked([own, *others], at=now).values():
+            row.count = 0 if row.key == own else max(0, row.count - 1)
             row.not_before = now
             row.save()
 

@@ -8,7 +8,7 @@ the round.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -77,14 +77,14 @@ class Items:
             self.clear_failures(item)
         return found
 
-    def run_many(self, items: Sequence[int], do: Callable[[list[int]], int]) -> int:
+    def run_many(self, items: list[int], do: Callable[[list[int]], int]) -> int:
         """Processes items together; where that fails, each by itself.
 
         Returns the sum of what `do` returns.
         """
         if len(items) > 1:
             try:
-                done = do(list(items))
+                done = do(items)
             except Exception as error:
                 if is_unavailable(error) and not _is_narrow(error):
                     raise

@@ -35,7 +35,7 @@ _LONGEST_CLAIM_S = 60.0
 _PATIENCE_PERIODS = 1.5
 _RUNNER = "loops"
 _PROBE_S = 1.0
-_REST_S = 60.0
+_REST_S = 300.0
 """Seconds between the rounds of a loop for which the probe finds no work."""
 
 
@@ -111,7 +111,8 @@ class LoopRunner:
 
     calls: what each loop does, by its name. owner: this process's name. standby: claim only loops
     of which no round has ended lately. beside: further threads, which need no claim. probe: tells
-    which loops have work; a loop with a condition waits for it, and runs a round a minute besides.
+    which loops have work; a loop with a condition waits for it, and runs a round every five minutes
+    besides.
     """
 
     def __init__(
@@ -135,14 +136,20 @@ class LoopRunner:
                 name,
                 call,
                 every_s=BY_NAME[name].every_s,
-                rests_s=_REST_S if probe is not None and name in probe.names else None,
+                rests_s=_rest if probe is not None and name in probe.names else None,
                 period_s=BY_NAME[name].period_s,
                 allowed=self.owns,
             )
             for name, call in calls.items()
         }
         self._probe = probe
-        runner = Loop(_RUNNER, self.tick, every_s=_CLAIM_EVERY_S, period_s=CLAIM_S)
+        runner = Loop(
+            _RUNNER,
+            self.tick,
+            every_s=_CLAIM_EVERY_S,
+            period_s=CLAIM_S,
+            rests_s=lambda: _CLAIM_EVERY_S if self._wanted() or self._releasing else _RENEW_S,
+        )
         beside = [runner, *beside]
         if probe is not None:
             beside.append(Loop("work probe", self.probe, every_s=_PROBE_S, period_s=CLAIM_S))
@@ -223,7 +230,7 @@ class LoopRunner:
             self._released_at.update(dict.fromkeys(idle, now_s))
 
     def _claim_free(self, now_s: float) -> None:
-        wanted = self._loops.keys() - self._claimed_until.keys() - self._releasing
+        wanted = self._wanted()
         if not wanted:
             return
         rows = _release_ended(PeriodicLoop.objects.known(wanted))
@@ -237,6 +244,9 @@ class LoopRunner:
             stood_in = [name for name in sorted(claimed) if BY_NAME[name].by_beat]
             if self._standby and stood_in:
                 log.warning("loops.stood-in", loops=stood_in)
+
+    def _wanted(self) -> set[str]:
+        return self._loops.keys() - self._claimed_until.keys() - self._releasing
 
     def _may_claim(self, row: KnownLoop, now_s: float) -> bool:
         spec = BY_NAME[row.name]
@@ -257,6 +267,10 @@ class LoopRunner:
         ended = loop.finished_at
         since = None if ended is None else max(0.0, clock.monotonic() - ended)
         return LoopReport(name, since, loop.failures, loop.error)
+
+
+def _rest() -> float:
+    return _REST_S
 
 
 def _release_ended(rows: list[KnownLoop]) -> list[KnownLoop]:

@@ -12,13 +12,16 @@ import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 from django.db import connection
+from django.db.models import QuerySet
 
 from notifications.features.background.queued_tasks import CLAIM_S, LONGEST_S, run
+from notifications.features.background.work_probe import WorkProbe
 from notifications.infra import clock
-from notifications.infra.database.time import database_time
+from notifications.infra.database.clock_bridge import database_now
 from notifications.infra.process import identity as processes
 from notifications.infra.process import wakeups
 from notifications.infra.process.supervised import Loop
@@ -27,7 +30,14 @@ from notifications.models import QueuedTask
 log = structlog.get_logger("carillon.tasks")
 AT_ONCE = 2
 _RENEW_S = 3.0
-_LISTEN_S = 1.0
+_LISTEN_S = 5.0
+
+
+def _claimed(now: datetime) -> QuerySet[QueuedTask]:
+    return QueuedTask.objects.filter(state=QueuedTask.State.WAITING, claim_until__gt=now)
+
+
+_CLAIMED = WorkProbe({"claimed tasks": lambda now: [_claimed(now)]})
 
 
 @dataclass(slots=True)
@@ -113,20 +123,23 @@ class TaskRunner:
         keys = [running.row.pk for running in tasks if not running.reported]
         if keys:
             QueuedTask.objects.renew(keys, owner=self._owner, claim_s=CLAIM_S)
-        claimed = QueuedTask.objects.filter(
-            state=QueuedTask.State.WAITING, claim_until__gt=database_time()
-        )
+        at = database_now()
+        if not _CLAIMED.find(_CLAIMED.names, at):
+            return
+        claimed = _claimed(at)
         for owner in set(claimed.values_list("claimed_by", flat=True)):
             if processes.has_ended(owner):
                 QueuedTask.objects.release_all(owner)
 
     def listen(self) -> None:
-        """Waits for a wake-up for a second at most, and has due tasks started after one."""
+        """Waits for a wake-up for five seconds at most, and has due tasks started after one."""
         if self._receiver is None:
             name = f"{os.getpid()}-{secrets.token_hex(3)}"
             self._receiver = wakeups.listening_socket(name, to=wakeups.TASKS)
         if self._receiver is None:  # its path is too long: the loop checks every second
             self._closed.wait(_LISTEN_S)
+            return
+        if self._closed.is_set():
             return
         readable, _, _ = select.select([self._receiver], [], [], _LISTEN_S)
         if readable:
@@ -134,6 +147,17 @@ class TaskRunner:
                 while self._receiver.recv(64):
                     pass
             self.wake()
+
+    def stop_listening(self) -> None:
+        """Makes `listen` return at once, now and later. May be called from any thread."""
+        self._closed.set()
+        if self._receiver is not None:
+            with (
+                contextlib.suppress(OSError),  # its queue is full: it wakes anyway
+                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as waker,
+            ):
+                waker.setblocking(False)
+                waker.sendto(b"", self._receiver.getsockname())
 
     def close(self) -> None:
         """Closes the socket of `listen`."""
@@ -148,7 +172,13 @@ class TaskRunner:
         """Returns the threads that run beside the loop of `start_due`: renewals and wake-ups."""
         return [
             Loop("task claims", self.renew, every_s=_RENEW_S, period_s=CLAIM_S),
-            Loop("task wake-ups", self.listen, every_s=0.01, period_s=CLAIM_S),
+            Loop(
+                "task wake-ups",
+                self.listen,
+                every_s=0.01,
+                period_s=CLAIM_S,
+                interrupt=self.stop_listening,
+            ),
         ]
 
 

@@ -14,7 +14,7 @@ from notifications.features.broadcasts.body import TEXTS, check
 from notifications.features.broadcasts.entries import write_audit_entry
 from notifications.features.broadcasts.service import (
     BroadcastWorkflow,
-    check_priority,
+    check_content,
     count_audience,
 )
 from notifications.infra.database import commits
@@ -47,7 +47,7 @@ def duplicate(identifier: object, *, caller: Caller, now: datetime) -> Broadcast
     copy = Broadcast(**{name: getattr(first, name) for name in _COPIED})
     copy.title = _title(first.title)
     check(copy, Fields({}))
-    check_priority(copy, caller)
+    check_content(copy, caller)
     copy.recipient_count, missing = count_audience(copy, now=now)
     copy.created_by_id = caller.user_id
     writers = {*first.involved_user_ids, *([first.created_by_id] if first.created_by_id else [])}

@@ -19,6 +19,7 @@ from notifications.domain.callers import Caller
 from notifications.domain.channels import Priority
 from notifications.domain.errors import NotFound, Refused
 from notifications.domain.identifiers import parse_identifier
+from notifications.features.access.limits import check_category_keys
 from notifications.features.access.service import check_test_key, missing_scope, people_behind
 from notifications.features.broadcasts import actions
 from notifications.features.broadcasts.action_schemas import (
@@ -61,7 +62,8 @@ class BroadcastWorkflow:
         """Returns a broadcast by integer id or UUID. to_change: whether the caller changes it.
 
         Raises:
-            Refused: missing_scope; test_key, where a test key may not change it.
+            Refused: missing_scope; test_key or category_not_allowed, where the caller may not
+                change it.
             NotFound: unknown_broadcast.
         """
         check_scope(caller)
@@ -73,6 +75,7 @@ class BroadcastWorkflow:
             raise NotFound(f"Broadcast {identifier} not found", code="unknown_broadcast")
         if to_change:
             check_test_key(caller, is_test=found.is_test)
+            check_category_keys(caller, [found.category])
         return found
 
     def create(self, *, body: Mapping[str, Any], caller: Caller, now: datetime) -> BroadcastDone:
@@ -84,7 +87,7 @@ class BroadcastWorkflow:
         """
         check_scope(caller)
         broadcast, send = read_new(body, now=now)
-        check_priority(broadcast, caller)
+        check_content(broadcast, caller)
         broadcast.recipient_count, missing = count_audience(broadcast, now=now)
         broadcast.created_by_id = caller.user_id
         broadcast.involved_user_ids = sorted(people_behind(caller))
@@ -113,7 +116,7 @@ class BroadcastWorkflow:
                 raise actions.wrong_status("edit", broadcast.status)
             before = values_of(broadcast, without=NOT_RECORDED)
             values = read_changes(broadcast, body, now=now)
-            check_priority(broadcast, caller)
+            check_content(broadcast, caller)
             broadcast.recipient_count, missing = count_audience(broadcast, now=now)
             broadcast.approved_by = None
             involved = {*broadcast.involved_user_ids, *people_behind(caller)}
@@ -364,12 +367,13 @@ def count_audience(broadcast: Broadcast, *, now: datetime) -> tuple[int, Sequenc
     return count, audience.missing
 
 
-def check_priority(broadcast: Broadcast, caller: Caller) -> None:
-    """Checks that the caller has the scope for critical priority, which overtakes all others.
+def check_content(broadcast: Broadcast, caller: Caller) -> None:
+    """Checks the rights to a broadcast's category, and to critical priority, which overtakes all.
 
     Raises:
-        Refused: missing_scope.
+        Refused: missing_scope, category_not_allowed.
     """
+    check_category_keys(caller, [broadcast.category])
     critical = "priority:critical"
     if broadcast.priority == Priority.CRITICAL and not caller.may(critical):
         raise missing_scope(critical)

@@ -22,7 +22,7 @@ from notifications.features.broadcasts.delivery.launch import (
 from notifications.features.broadcasts.entries import write_audit_entry
 from notifications.features.broadcasts.service import (
     BroadcastWorkflow,
-    check_priority,
+    check_content,
 )
 from notifications.features.broadcasts.survey import Survey
 from notifications.features.sending.refusal import predict_or_refuse
@@ -52,7 +52,7 @@ def send_test_to_caller(
     if person is None:
         detail = "A test goes to the person who requests it, not to a key: sign in, and try again"
         raise Refused(detail, code="person_required")
-    check_priority(broadcast, caller)
+    check_content(broadcast, caller)
     check_terms(broadcast)
     intent = _intent(broadcast, caller)
     target = SendTarget(person.pk, intent.terms.channels)

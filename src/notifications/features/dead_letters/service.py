@@ -15,8 +15,9 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.status_events import DEAD_LETTERS_ALERT
+from notifications.features.access.limits import allowed_keys
 from notifications.features.access.service import check_operator
-from notifications.features.operations.service import OperationsService
+from notifications.features.operations.service import OperationsService, check_dead_letters
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.field_types import ProviderKey
@@ -85,8 +86,11 @@ class SettleResponse(msgspec.Struct, kw_only=True):
 class DeadLetterService:
     """Changes many dead letters at once. Every change is logged with its actor."""
 
-    def matching(self, wanted: DeadLetterFilter) -> QuerySet[DeadLetter]:
-        """Returns the open dead letters that match a filter, the oldest first."""
+    def matching(self, wanted: DeadLetterFilter, caller: Caller) -> QuerySet[DeadLetter]:
+        """Returns the open dead letters that match a filter, the oldest first.
+
+        A member of staff in groups gets those of their categories alone.
+        """
         rows = DeadLetter.objects.filter(resolved_at__isnull=True).order_by("pk")
         given = {"channel": wanted.channel, "provider": wanted.provider, "code": wanted.code}
         rows = rows.filter(**{name: value for name, value in given.items() if value})
@@ -94,7 +98,8 @@ class DeadLetterService:
             rows = filter_by_template(rows, wanted.template_path)
         if wanted.failed_before is not None:
             rows = rows.filter(failed_at__lt=check_moment(wanted.failed_before))
-        return rows
+        allowed = allowed_keys(caller)
+        return rows if allowed is None else rows.filter(category__in=allowed)
 
     def replay_matching(self, *, wanted: DeadLetterFilter, caller: Caller) -> ManyResponse:
         """Sends up to MOST dead letters again, in batches of up to 500.
@@ -102,18 +107,18 @@ class DeadLetterService:
         Each uses the template version that it was accepted with.
         """
         check_operator(caller)
-        ids = list(self.matching(wanted).values_list("pk", flat=True)[:MOST])
+        ids = list(self.matching(wanted, caller).values_list("pk", flat=True)[:MOST])
         done = OperationsService().replay(ids=ids, caller=caller) if ids else 0
-        return ManyResponse(done=done, left=self.matching(wanted).count())
+        return ManyResponse(done=done, left=self.matching(wanted, caller).count())
 
     def discard_matching(
         self, *, wanted: DeadLetterFilter, reason: str, caller: Caller
     ) -> ManyResponse:
         """Closes up to MOST dead letters for good."""
         check_operator(caller)
-        ids = list(self.matching(wanted).values_list("pk", flat=True)[:MOST])
+        ids = list(self.matching(wanted, caller).values_list("pk", flat=True)[:MOST])
         done = OperationsService().discard(ids=ids, reason=reason, caller=caller)
-        return ManyResponse(done=done, left=self.matching(wanted).count())
+        return ManyResponse(done=done, left=self.matching(wanted, caller).count())
 
     def resolve(
         self, *, ids: Sequence[int], outcome: str, reason: str, caller: Caller
@@ -125,9 +130,11 @@ class DeadLetterService:
 
         Raises:
             InvalidRequest: unknown outcome, or no reason.
+            Refused: missing_scope, category_not_allowed, test_key.
         """
         check_operator(caller)
         _check_outcome(outcome, reason)
+        check_dead_letters(caller, ids)
         settled = sum(_resolve(key, OUTCOMES[outcome], reason, caller) for key in sorted(set(ids)))
         record_action(
             actor=caller.name,

@@ -14,6 +14,7 @@ from notifications.domain.channels import Channel
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_key
 from notifications.domain.lifecycle import MessageStatus
+from notifications.features.access.limits import check_category_keys
 from notifications.features.access.service import check_operator, check_test_key
 from notifications.features.operations.schemas import DeadLetterResponse, StopResponse
 from notifications.features.sending.move import enqueue
@@ -121,6 +122,7 @@ class OperationsService:
         Their attempts start again at zero. Dead letters that were resolved meanwhile are skipped.
         """
         check_operator(caller)
+        check_dead_letters(caller, ids)
         replayed = 0
         for start in range(0, len(ids), _PER_TRANSACTION):
             with transaction.atomic():
@@ -135,6 +137,7 @@ class OperationsService:
         check_operator(caller)
         if not reason.strip():
             raise InvalidRequest([FieldError("reason", "required", "say why they are discarded")])
+        check_dead_letters(caller, ids)
         now = clock.now()
         with transaction.atomic():
             dead_letters = _open_dead_letters(ids)
@@ -150,6 +153,23 @@ class OperationsService:
             target, after = f"{len(dead_letters)} of {len(ids)}", {"ids": list(ids)}
             _log_action(caller, "dead-letters.discard", target, reason, after=after)
         return len(dead_letters)
+
+
+def check_dead_letters(caller: Caller, ids: Sequence[int]) -> None:
+    """Checks that a caller may work on all of these dead letters.
+
+    Raises:
+        Refused: category_not_allowed, for a member of staff whose groups do not include one of
+            their categories; test_key, for a test key where one is of no test.
+    """
+    if caller.categories is None and not caller.is_test:
+        return
+    for start in range(0, len(ids), _PER_TRANSACTION):
+        rows = DeadLetter.objects.filter(pk__in=ids[start : start + _PER_TRANSACTION])
+        check_category_keys(caller, set(rows.values_list("category", flat=True)))
+        if caller.is_test:
+            named = Notification.objects.filter(pk__in=rows.values("notification_id"))
+            check_test_key(caller, is_test=not named.filter(is_test=False).exists())
 
 
 def _check_stop(scope: str, value: str, reason: str) -> None:
@@ -225,9 +245,6 @@ def _open_dead_letters(ids: Sequence[int]) -> list[DeadLetter]:
 
 def _replay(dead_letters: Sequence[DeadLetter], caller: Caller) -> int:
     by_key = {dead_letter.message_id: dead_letter for dead_letter in dead_letters}
-    if caller.is_test:
-        named = Notification.objects.filter(pk__in=[each.notification_id for each in dead_letters])
-        check_test_key(caller, is_test=not named.filter(is_test=False).exists())
     moved = change_status(
         list(by_key),
         MessageStatus.PENDING,

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
+from directory.lookup import of_staff
 from directory.memberships import register_devices, tokens_of_staff
 from directory.models import Device
 from directory.related_fields import read_device
@@ -115,7 +116,7 @@ class DeviceService:
         if entry.kind == Device.Kind.WEBPUSH and not entry.token.startswith("https://"):
             detail = "must be the subscription's endpoint, which begins with https://"
             raise InvalidRequest([FieldError("endpoint", "invalid_device", detail)])
-        own = caller.is_staff or user.pk == caller.user_id
+        own = caller.manages_staff or user.pk == caller.user_id
         if not own and tokens_of_staff([entry.token]):
             raise protected_staff_error()
         with transaction.atomic():
@@ -138,8 +139,8 @@ class DeviceService:
         rows = Device.objects.filter(pk=parse_key(identifier) or 0)
         if not caller.may(WRITE):
             rows = rows.filter(user_id=caller.user_id or 0)
-        elif not caller.is_staff:
-            rows = rows.exclude(Q(user__is_staff=True) | Q(user__is_superuser=True))
+        elif not caller.manages_staff:
+            rows = rows.filter(~of_staff("user__") | Q(user_id=caller.user_id or 0))
         with transaction.atomic():
             row = rows.first()
             if row is None:

@@ -132,7 +132,7 @@ class GroupService:
         with transaction.atomic():
             held = set(group.memberships.values_list("user_id", flat=True))
             _check_staff(wanted - held, caller)
-            if not caller.is_staff:
+            if not caller.manages_staff:
                 wanted |= staff_among(held - wanted)
             removed = _remove(group, held - wanted)
             added = _add(group, wanted - held)
@@ -200,7 +200,7 @@ def _people(named: Sequence[int | str], field: str) -> tuple[set[int], list[int 
 
 
 def _check_staff(ids: set[int], caller: Caller) -> None:
-    if not caller.is_staff and staff_among(ids):
+    if not caller.manages_staff and staff_among(ids):
         raise protected_staff_error()
 
 

@@ -151,7 +151,7 @@ def _write_groups(rows: Rows, caller: Caller) -> tuple[int, int, Rejected]:
     links = [(n, {"user": who, "group": name}) for n, name, _, some in good for who in some]
     for start in range(0, len(links), _BATCH):
         some = links[start : start + _BATCH]
-        done = add_links("memberships", some, include_staff=caller.is_staff)
+        done = add_links("memberships", some, include_staff=caller.manages_staff)
         rejected += [(number, f"member {words}") for number, _, words in done.rejected]
     created = len(set(names) - known)
     return created, len(good) - created, rejected
@@ -159,7 +159,7 @@ def _write_groups(rows: Rows, caller: Caller) -> tuple[int, int, Rejected]:
 
 def _writer_of_links(kind: str) -> Write:
     def write(rows: Rows, caller: Caller) -> tuple[int, int, Rejected]:
-        done = add_links(kind, rows, include_staff=caller.is_staff)
+        done = add_links(kind, rows, include_staff=caller.manages_staff)
         return done.created, done.unchanged, [(n, f"{f} {words}") for n, f, words in done.rejected]
 
     return write

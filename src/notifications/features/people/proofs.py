@@ -13,24 +13,24 @@ from typing import Annotated, Any
 
 import msgspec
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from directory.models import AddressProof, ContactPoint, User
 from directory.models.contact import ContactKind, ContactState
 from notifications.delivery.accounts import environment_settings
 from notifications.delivery.vendors.telegram.settings import Settings as TelegramSettings
 from notifications.domain.callers import SYSTEM, Caller
-from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound, Refused
+from notifications.domain.errors import Conflict, FieldError, InvalidRequest, Refused
 from notifications.features.access.persons import person_for
 from notifications.features.access.throttles import throttled_error
 from notifications.features.people.service import WRITE
 from notifications.features.sending.service import NotificationService
+from notifications.features.templates.system import ensure_system_template
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.crypto import sign_text
 from notifications.infra.field_types import ExternalIdOrNone, UserRefOrNone, choice
 from notifications.intake.addresses import check_address
-from notifications.models import Category, NotificationTemplate
 from notifications.models.audit.actions import record_change
 from notifications.rendering.texts import proof_texts
 
@@ -226,7 +226,7 @@ def _hash(user_id: int, kind: str, code: str) -> str:
 
 
 def _send_code(user: User, kind: str, address: str, code: str) -> None:
-    _ensure_template()
+    ensure_system_template("security", proof_texts.template_fields())
     NotificationService().send(
         body={
             "template_path": proof_texts.PATH,
@@ -334,22 +334,3 @@ def _within(value: dict[str, Any], *names: str) -> Any:
     for name in names:
         found = found.get(name) if isinstance(found, dict) else None
     return found
-
-
-def _ensure_template() -> None:
-    """Creates and publishes the template of codes if it is missing."""
-    rows = NotificationTemplate.objects.filter(path=proof_texts.PATH)
-    if rows.filter(current_version__isnull=False).exists():
-        return
-    category = Category.objects.filter(key="security").first()
-    if category is None:
-        raise NotFound("the category security is missing: run `carillon migrate`")
-    try:
-        with transaction.atomic():
-            made = rows.first() or NotificationTemplate(
-                category=category, **proof_texts.template_fields()
-            )
-            made.save()
-            made.publish()
-    except IntegrityError:  # another process created it at the same time
-        return

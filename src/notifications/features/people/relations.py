@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,15 +10,15 @@ from django.db import IntegrityError, transaction
 from django.db.models import Model
 
 from directory.addresses import AddressFault, read_address
-from directory.lookup import find_people, read_reference, staff_among
-from directory.models import Subject, Suppression, normalise_address
+from directory.lookup import find_people, of_staff, read_reference, staff_among
+from directory.models import ContactPoint, Subject, Suppression, normalise_address
 from directory.models.contact import ContactKind
-from directory.relations import LINKS, add_links
+from directory.relations import LINKS, OF_STAFF, add_links
 from directory.texts import UNSTORABLE, is_storable
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_key
-from notifications.features.access.persons import protected_staff_error
+from notifications.features.access.persons import PROTECTED, protected_staff_error
 from notifications.features.access.service import require_scope
 from notifications.features.people.groups import clean_name
 from notifications.features.people.relation_schemas import (
@@ -30,6 +31,7 @@ from notifications.features.people.service import READ, WRITE
 from notifications.features.sending.schemas import RejectionResponse
 from notifications.infra import clock
 from notifications.models.audit.actions import Values, record_change, stored_values, values_of
+from notifications.models.audit.security import note_refused_records
 
 MAX_ROWS = 10_000
 _AT_ONCE = 500
@@ -101,18 +103,20 @@ class LinkService:
         if len(rows) > MAX_ROWS:
             raise InvalidRequest([FieldError("rows", "too_many", f"at most {MAX_ROWS:,} a call")])
         with transaction.atomic():
-            done = add_links(self._kind, list(enumerate(rows)), include_staff=caller.is_staff)
+            done = add_links(self._kind, list(enumerate(rows)), include_staff=caller.manages_staff)
             if done.created:
                 after = {"created": done.created, "rows": list(rows)}
                 _record(caller, "relations.added", self._kind, after=after)
-        return LinksResponse(
-            created=done.created,
-            unchanged=done.unchanged,
-            rejected=[
-                RejectionResponse(index=index, code="invalid_row", detail=f"{field} {words}")
-                for index, field, words in sorted(done.rejected)
-            ],
-        )
+        rejected = [
+            RejectionResponse(
+                index=index,
+                code=PROTECTED if words == OF_STAFF else "invalid_row",
+                detail=f"{field} {words}",
+            )
+            for index, field, words in sorted(done.rejected)
+        ]
+        note_refused_records(caller.name, [each.code for each in rejected])
+        return LinksResponse(created=done.created, unchanged=done.unchanged, rejected=rejected)
 
     def delete(self, *, identifier: str, caller: Caller) -> None:
         """Deletes one relation.
@@ -123,7 +127,7 @@ class LinkService:
         require_scope(caller, WRITE)
         row = _find(self._link.model, identifier)
         ends = {getattr(row, f"{name}_id") for name in self._link.people} - {None}
-        if not caller.is_staff and staff_among(ends):
+        if not caller.manages_staff and staff_among(ends):
             raise protected_staff_error()
         _delete(row, "relation.deleted", caller)
 
@@ -162,7 +166,8 @@ class SuppressionService:
     ) -> LinksResponse:
         """Suppresses addresses, given as (kind, address, reason). Safe to repeat.
 
-        An address that is already on the list retains its reason.
+        An address that is already on the list retains its reason. Addresses of staff are for admins
+        alone: a suppressed one gets no report of an emergency sign-in, and no new password.
         """
         require_scope(caller, WRITE)
         if len(rows) > MAX_ROWS:
@@ -170,14 +175,19 @@ class SuppressionService:
             raise InvalidRequest([FieldError("suppressions", "too_many", detail)])
         rejected: list[RejectionResponse] = []
         fresh: dict[tuple[str, str], Suppression] = {}
+        protected = set() if caller.manages_staff else _addresses_of_staff(rows)
         good = 0
         for index, (kind, address, reason) in enumerate(rows):
             wrong = _suppression_fault(kind, address, reason)
             if wrong:
                 rejected.append(RejectionResponse(index=index, code="invalid_row", detail=wrong))
                 continue
-            good += 1
             spelled = normalise_address(kind, address)
+            if (kind, spelled) in protected:
+                detail = protected_staff_error().detail
+                rejected.append(RejectionResponse(index=index, code=PROTECTED, detail=detail))
+                continue
+            good += 1
             fresh.setdefault(
                 (kind, spelled),
                 Suppression(kind=kind, address=spelled, reason=reason[:200], source=source),
@@ -187,6 +197,7 @@ class SuppressionService:
             if created:
                 after = {"created": created, "kinds": sorted({kind for kind, _ in fresh})}
                 _record(caller, "suppressions.added", "suppressions", after=after)
+        note_refused_records(caller.name, [each.code for each in rejected])
         return LinksResponse(created=created, unchanged=good - created, rejected=rejected)
 
     def delete(self, *, identifier: str, caller: Caller) -> None:
@@ -197,6 +208,22 @@ class SuppressionService:
             before = values_of(row, without=("address",))
             _record(caller, "suppression.deleted", f"suppression:{row.pk}", before=before)
             row.delete()
+
+
+def _addresses_of_staff(rows: Sequence[tuple[str, str, str]]) -> set[tuple[str, str]]:
+    """Returns which of these addresses are of members of staff: kinds and normal forms."""
+    wanted: dict[str, set[str]] = defaultdict(set)
+    for kind, address, reason in rows:
+        if not _suppression_fault(kind, address, reason):
+            wanted[kind].add(normalise_address(kind, address))
+    points = ContactPoint.objects.filter(of_staff("user__"))
+    found: set[tuple[str, str]] = set()
+    for kind, addresses in wanted.items():
+        every = sorted(addresses)
+        for start in range(0, len(every), _AT_ONCE):
+            part = points.filter(kind=kind, address__in=every[start : start + _AT_ONCE])
+            found.update((kind, point.address) for point in part)
+    return found
 
 
 def _insert_suppressions(fresh: Mapping[tuple[str, str], Suppression]) -> int:

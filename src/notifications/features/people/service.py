@@ -22,8 +22,9 @@ from directory.references import ExternalId, read_person
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest
 from notifications.features.access.callers import forget_callers
-from notifications.features.access.persons import person_for, protected_staff_error
+from notifications.features.access.persons import PROTECTED, person_for, protected_staff_error
 from notifications.features.access.service import require_scope
+from notifications.features.access.staff import check_an_admin_is_left
 from notifications.features.people.schemas import (
     ContactPointResponse,
     GroupName,
@@ -34,6 +35,7 @@ from notifications.features.preferences.consents import set_consent_of
 from notifications.features.sending.schemas import RejectionResponse
 from notifications.infra import clock
 from notifications.models.audit.actions import record_change
+from notifications.models.audit.security import note_refused_records
 
 READ = "users:read"
 WRITE = "users:write"
@@ -168,6 +170,7 @@ class _BulkUpsert:
 
     def finish(self) -> UsersResponse:
         self._write()
+        note_refused_records(self._caller.name, [each.code for each in self._rejected])
         return UsersResponse(
             created=self._created,
             updated=self._updated,
@@ -202,7 +205,7 @@ class _BulkUpsert:
         for index, reason in done.errors:
             code = "unknown_group" if reason.startswith("groups ") else "identity_conflict"
             code = "invalid_record" if reason.startswith(_PRIVATE) else code
-            code = "staff_protected" if index in done.protected else code
+            code = PROTECTED if index in done.protected else code
             self._reject(index, code, reason)
 
     def _reject(self, index: int, code: str, detail: str) -> None:
@@ -218,6 +221,7 @@ def _upsert_one(line: Line, name: str, caller: Caller) -> UpsertReport:
         known = User.objects.filter(pk__in=keys.values()).first()
         before = person_values(known) if known is not None else None
         done = upsert_people([line], **options)
+        check_an_admin_is_left(done.people.values())
         for user in done.people.values():
             record_change(
                 actor=caller.name,
@@ -241,13 +245,18 @@ def _upsert_options(caller: Caller) -> dict[str, Any]:
     return {
         "at": clock.now(),
         "on_written": partial(record_people, caller=caller),
-        "include_staff": caller.is_staff,
+        "include_staff": caller.manages_staff,
     }
 
 
 def record_people(done: UpsertReport, *, caller: Caller) -> None:
-    """Stores consents, and who was written, in the transaction that writes the users."""
+    """Stores consents, and who was written, in the transaction that writes the users.
+
+    Raises:
+        Conflict: last_admin.
+    """
     consents_into_ledger(done)
+    check_an_admin_is_left(done.people.values())
     if done.created or done.updated:
         record_change(
             actor=caller.name,

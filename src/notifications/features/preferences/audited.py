@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from notifications.features.inbox.actions import note_preferences
 from notifications.features.preferences.group import preferences_of_many
 from notifications.infra import clock
 from notifications.models.audit.actions import record_change
@@ -15,7 +16,10 @@ from notifications.models.audit.actions import record_change
 
 @contextmanager
 def recorded_preferences(user_id: int, action: str, actor: str) -> Iterator[None]:
-    """Records what the block changed of a user's preferences, in the caller's transaction."""
+    """Records what the block changed of a user's preferences, in the caller's transaction.
+
+    The user's open clients hear of it.
+    """
     before = _values(user_id)
     yield
     record_change(
@@ -27,6 +31,7 @@ def recorded_preferences(user_id: int, action: str, actor: str) -> Iterator[None
         before=before,
         after=_values(user_id),
     )
+    note_preferences(user_id)
 
 
 def _values(user_id: int) -> dict[str, Any]:

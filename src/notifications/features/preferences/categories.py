@@ -165,5 +165,6 @@ def _to_response(row: Category) -> CategoryResponse:
         default_preferences=row.default_preferences,
         caps=[msgspec.convert(cap, Cap) for cap in row.caps or ()],
         unsubscribable=row.unsubscribable,
+        trackable=row.trackable,
         retention_days=row.retention_days,
     )

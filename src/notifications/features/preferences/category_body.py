@@ -88,6 +88,10 @@ class CategoryBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Whether emails offer to unsubscribe; true for a new category. Those of a legal
     obligation never do."""
 
+    trackable: bool | UnsetType = UNSET
+    """Whether opens and clicks of its emails may be tracked; true for a new category. Emails with
+    links that sign in should not be."""
+
     retention_days: int | None = None
     """For how many days its notifications are stored, up to 36,500; null for the service's own.
     Example: `90`"""
@@ -117,6 +121,9 @@ class CategoryResponse(msgspec.Struct, kw_only=True):
 
     unsubscribable: bool
     """Whether emails offer to unsubscribe."""
+
+    trackable: bool
+    """Whether opens and clicks of its emails may be tracked."""
 
     retention_days: int | None
     """For how many days its notifications are stored; null for the service's own. Example: `90`"""
@@ -149,7 +156,7 @@ def read_category(body: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:
         )
     if "name" in body:
         values["name"] = fields.text("name", longest=100) or ""
-    flags = (("marketing", False), ("unsubscribable", True))
+    flags = (("marketing", False), ("unsubscribable", True), ("trackable", True))
     values |= {name: fields.flag(name, default) for name, default in flags if name in body}
     for name, choices in (("legal_basis", LegalBasis), ("crash_policy", CrashPolicy)):
         if name in body:

@@ -14,12 +14,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from directory.models import ContactPoint, User
 from directory.models.contact import ContactKind, ContactState
 from notifications.domain.callers import SYSTEM, Caller
-from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
+from notifications.domain.errors import Conflict, FieldError, InvalidRequest
 from notifications.engine.shared_rows import category_by_key
 from notifications.features.access.persons import person_for
 from notifications.features.preferences.consents import WRITE, ConsentService
@@ -27,15 +27,14 @@ from notifications.features.preferences.link_holders import LinkHolder, find_hol
 from notifications.features.preferences.service import PreferenceService
 from notifications.features.preferences.unsubscribe import link_caller
 from notifications.features.sending.service import NotificationService
+from notifications.features.templates.system import ensure_system_template
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.field_types import ExternalIdOrNone, UserRefOrNone
 from notifications.infra.links import LinkKind, address_mark, read_link, sign_link
 from notifications.models import (
     MARKETING,
-    Category,
     ConsentRecord,
-    NotificationTemplate,
 )
 from notifications.rendering.texts import consent_texts
 
@@ -104,7 +103,7 @@ class DoubleOptIn:
             base64.urlsafe_b64encode(purpose.encode()).decode().rstrip("="),
         )
         with transaction.atomic():
-            _ensure_template()
+            ensure_system_template("system", consent_texts.template_fields())
             _send(user, purpose, f"{environment().public_url}/confirm/{token}")
         return OptInResponse(purpose=purpose, expires_at=now + LINK_LIFETIME)
 
@@ -217,22 +216,3 @@ def _send(user: User, purpose: str, url: str) -> None:
         },
         caller=SYSTEM,
     )
-
-
-def _ensure_template() -> None:
-    """Creates and publishes the template of the mail when it is missing."""
-    rows = NotificationTemplate.objects.filter(path=consent_texts.PATH)
-    if rows.filter(current_version__isnull=False).exists():
-        return
-    category = Category.objects.filter(key="system").first()
-    if category is None:
-        raise NotFound("the category system is missing: run `carillon migrate`")
-    try:
-        with transaction.atomic():
-            made = rows.first() or NotificationTemplate(
-                category=category, **consent_texts.template_fields()
-            )
-            made.save()
-            made.publish()
-    except IntegrityError:  # another process created it at the same time
-        rows.get(current_version__isnull=False)

@@ -29,6 +29,7 @@ GLOBAL_FLAGS = (
     "marketing_enabled",
     *SWITCHES,
     "quiet_hours_enabled",
+    "tracking_enabled",
     CONSENT,
 )
 """The general preferences that are on or off."""
@@ -81,6 +82,9 @@ class GlobalPreferences(msgspec.Struct, kw_only=True):
     """Until when all messages are paused, "do not disturb" (RFC 3339), or null."""
 
     digest_frequency: DigestName
+
+    tracking_enabled: bool
+    """Whether opens and clicks of the user's emails may be tracked."""
 
     data_processing_consent: bool
     """Whether the user consents that their data is processed for what rests on consent."""
@@ -150,6 +154,9 @@ class GlobalChanges(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     digest_frequency: DigestName | None = None
     """How often messages that are not urgent are sent. Example: `daily`"""
+
+    tracking_enabled: bool | None = None
+    """Whether opens and clicks of the user's emails may be tracked."""
 
     data_processing_consent: bool | None = None
     """Whether the user consents that their data is processed for what rests on consent."""

@@ -12,7 +12,7 @@ import structlog
 from django.db.models import Model
 
 from directory.models import AddressKey, User
-from notifications.models import InstallationState, StoredAttachment
+from notifications.models import InstallationState, Job, StoredAttachment
 from vault.models import DataKey
 from vault.store import erase_keys, first_id_at
 
@@ -22,6 +22,7 @@ HOLDERS: Mapping[DataKey.Kind, type[Model]] = {
     DataKey.Kind.PERSON: User,
     DataKey.Kind.ADDRESS: AddressKey,
     DataKey.Kind.FILE: StoredAttachment,
+    DataKey.Kind.JOB: Job,
 }
 """The model whose row holds a key of each kind, by its column `key_id`."""
 _AGE = timedelta(days=1)

@@ -19,7 +19,7 @@ from notifications.domain.errors import Conflict
 from notifications.features.privacy.holds import is_held, keys_held_for_others
 from notifications.features.privacy.rows import has_old_rows, messages_under
 from notifications.features.sending.cancel import withdraw
-from notifications.models import DigestItem, Erasure, NotificationMessage
+from notifications.models import DigestItem, Erasure, NotificationMessage, StaffInvitation
 from notifications.models.audit.entries import record_erasure
 from vault.store import scope
 
@@ -148,6 +148,8 @@ def erase_address(kind: str, address: str, *, reason: str, actor: str, now: date
         )
         _choose_keys(erasure, sorted(set(keys.values_list("key_id", flat=True))))
         listed = _list_address(kind, address)
+        if kind == "email":
+            StaffInvitation.objects.filter(email__in={normal, address.strip().lower()}).delete()
         _withdraw(erasure, messages_under(erasure.key_ids), now=now)
         erasure.save()
         record(erasure, [listed], at=now)

@@ -15,6 +15,7 @@ from notifications.domain.identifiers import parse_identifier
 from notifications.features.access.callers import forget_callers
 from notifications.features.access.persons import is_protected, person_for, protected_staff_error
 from notifications.features.access.service import require_scope
+from notifications.features.access.staff import check_other_admin
 from notifications.features.privacy.request import erase_address, erase_person, prepare_held
 from notifications.features.privacy.schemas import (
     CertificateResponse,
@@ -51,14 +52,16 @@ class PrivacyService:
         """Stops all sending to a user, and begins the erasure.
 
         Raises:
-            NotFound (unknown_user), Refused (missing_scope), Conflict (erasure_open).
-            Refused: staff_protected, for a member of staff unless the caller is one.
+            NotFound (unknown_user), Refused (missing_scope), Conflict (erasure_open, last_admin).
+            Refused: staff_protected, for a member of staff unless the caller is an admin.
         """
         require_scope(caller, ERASE)
         user = person_for(caller, identifier, scope=ERASE)
         if is_protected(user, caller):
             raise protected_staff_error()
-        erasure = erase_person(user, reason=reason, actor=caller.name, now=clock.now())
+        with transaction.atomic():
+            check_other_admin(user)
+            erasure = erase_person(user, reason=reason, actor=caller.name, now=clock.now())
         forget_callers()
         return _erasure(erasure)
 

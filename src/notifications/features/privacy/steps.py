@@ -20,7 +20,9 @@ from notifications.features.privacy.request import prepare_again
 from notifications.features.privacy.rows import has_old_rows, notifications_under
 from notifications.features.retention.messages import (
     ATTEMPTS,
+    ENGAGEMENT,
     EVENTS,
+    HITS,
     LATE,
     LETTERS,
     SANDBOX,
@@ -31,6 +33,7 @@ from notifications.models import (
     BroadcastChange,
     BroadcastRecipient,
     ConsentRecord,
+    Conversion,
     DataExport,
     DataExportPart,
     DigestBucket,
@@ -38,8 +41,14 @@ from notifications.models import (
     FrequencyCount,
     IdempotencyKey,
     InboundSms,
+    InboxArrival,
+    InboxChange,
+    InboxCounter,
     ItemFault,
+    LastSeen,
     Notification,
+    PersonEvent,
+    Presence,
     ProviderCallback,
     RefusedSend,
     ScheduleMember,
@@ -193,6 +202,8 @@ _NAMES = {
     LATE: "late_results",
     LETTERS: "dead_letters",
     SANDBOX: "sandbox_messages",
+    ENGAGEMENT: "engagement",
+    HITS: "opens_and_clicks",
 }
 """How a certificate names what goes with a notification."""
 _UNDER_KEYS: tuple[Any, ...] = (RefusedSend, InboundSms, ProviderCallback, StoredAttachment)
@@ -210,6 +221,13 @@ def _steps(erasure: Erasure) -> list[Callable[[], Counter[str]]]:
     return [
         partial(_delete_notifications, Notification.objects.filter(user_id=user_id)),
         *of_addresses,
+        partial(_delete, Conversion.objects.filter(user_id=user_id)),
+        partial(_delete, PersonEvent.objects.filter(user_id=user_id)),
+        partial(_delete, InboxArrival.objects.filter(user_id=user_id)),
+        partial(_delete, InboxChange.objects.filter(user_id=user_id)),
+        partial(_delete, InboxCounter.objects.filter(user_id=user_id)),
+        partial(_delete, Presence.objects.filter(user_id=user_id)),
+        partial(_delete, LastSeen.objects.filter(user_id=user_id)),
         partial(_delete, DigestBucket.objects.filter(user_id=user_id)),
         partial(_delete, RefusedSend.objects.filter(user_id=user_id)),
         partial(_delete, FrequencyCount.objects.filter(user_id=user_id)),

@@ -18,7 +18,7 @@ from notifications.features.restoring.access import EndedAccess, end_access
 from notifications.features.restoring.settle import SettledWork, free_batches, hold_open
 from notifications.infra import clock
 from notifications.infra.database.clock_bridge import database_now
-from notifications.models import InstallationState
+from notifications.models import InboxEpoch, InstallationState
 
 Report = Callable[[str], object]
 """Called with a line about the step that begins."""
@@ -61,6 +61,7 @@ def settle_restored(
     at = clock.now()
     with transaction.atomic():
         record_restore(at=at, details=_details(backup_at, erased, held, access))
+        InboxEpoch.objects.renew()  # clients may know events that the copy does not have
         InstallationState.objects.settle(at=at, backup_at=backup_at)
     seal_due(now=database_now())
     return RestoreSummary(erased, held, access)

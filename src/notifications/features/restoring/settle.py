@@ -33,6 +33,7 @@ from notifications.models import (
     QueuedTask,
     ScheduleClock,
     SeriesStatus,
+    WebProcess,
     Work,
     WorkerProcess,
     change_broadcast_status,
@@ -83,6 +84,7 @@ def free_batches() -> None:
         NotFreed: another process works on the database.
     """
     WorkerProcess.objects.all().delete()
+    WebProcess.objects.all().delete()  # with them goes who was connected when it was made
     owned = DeliveryBatch.objects.exclude(owner=None)
     for _ in range(_SWEEPS):
         if not owned.exists():

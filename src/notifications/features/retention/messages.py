@@ -34,8 +34,11 @@ EVENTS = "notifications_messageevent"
 LATE = "notifications_lateoutcome"
 LETTERS = "notifications_deadletter"
 SANDBOX = "notifications_sandboxmessage"
-OF_MESSAGES = (ATTEMPTS, EVENTS, LATE, LETTERS, SANDBOX)
+HITS = "notifications_trackingevent"
+OF_MESSAGES = (ATTEMPTS, EVENTS, LATE, LETTERS, SANDBOX, HITS)
 """Tables whose rows name a message by `message_id`, and go with it."""
+ENGAGEMENT = "notifications_notificationanalytics"
+"""The table with the row of engagement of a message, whose key is that of the message."""
 _UNSETTLED = ", ".join(f"'{status.value}'" for status in sorted(UNSETTLED))
 _COLUMNS = ("pk", "created_at", "scheduled_at", "category_id")
 
@@ -183,14 +186,19 @@ def _delete(ended: Ended, *, only: str = f"status NOT IN ({_UNSETTLED})") -> Cou
     """
     counts: Counter[str] = Counter()
     messages = key_list(ended.messages)
-    for table in OF_MESSAGES:
-        counts[table] += changed(f"DELETE FROM {table} WHERE {among('message_id')}", messages)  # noqa: S608
+    # First: who writes an open or a click has locked the message, so that none comes after this.
     counts[MESSAGES] += changed(
         f"DELETE FROM {MESSAGES} WHERE {among('id')} AND {only}",  # noqa: S608
         messages,
     )
     if counts[MESSAGES] != len(ended.messages):
         raise RowsChanged(f"{len(ended.messages) - counts[MESSAGES]} of a step")
+    counts[ENGAGEMENT] += changed(
+        f"DELETE FROM {ENGAGEMENT} WHERE {among('notification_id')}",  # noqa: S608
+        messages,
+    )
+    for table in OF_MESSAGES:
+        counts[table] += changed(f"DELETE FROM {table} WHERE {among('message_id')}", messages)  # noqa: S608
     counts[NOTIFICATIONS] += changed(
         f"DELETE FROM {NOTIFICATIONS} WHERE {among('id')}",  # noqa: S608
         key_list(ended.notifications),

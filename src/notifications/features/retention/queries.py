@@ -46,18 +46,20 @@ def _oldest(rule: IndexedRule, now: datetime) -> float:
 
 def is_emptied(key: int) -> bool:
     """Returns whether the contents of a notification were emptied, its own or its job's."""
-    rows = Notification.objects.filter(pk=key)
-    return rows.filter(context=EMPTIED).exists() or rows.filter(job__context=EMPTIED).exists()
+    if Notification.objects.filter(pk=key, context=EMPTIED).exists():
+        return True
+    job = Job.objects.filter(notifications=key).only("pk", "key_id").first()
+    return job is not None and job.is_emptied()
 
 
 def is_job_emptied(job_id: int | None) -> bool:
     """Returns whether a bulk call's shared context was emptied, or its notifications deleted."""
     if job_id is None:
         return False
-    job = Job.objects.filter(pk=job_id).only("pk", "first_key", "last_key").first()
+    job = Job.objects.filter(pk=job_id).only("pk", "key_id", "first_key", "last_key").first()
     if job is None or job.first_key is None or job.last_key is None:
         return False
-    if Job.objects.filter(pk=job.pk, context=EMPTIED).exists():
+    if job.is_emptied():
         return True
     keys = (job.first_key, job.last_key)
     return not Notification.objects.filter(pk__range=keys, job_id=job.pk).exists()

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+from django.db.models import Exists, Max, Model, OuterRef, Q, QuerySet
 
 from directory.models import AddressProof
+from notifications.features.inbox import actions
 from notifications.features.retention.walks import Aged, RoundPlan, StepOutcome
 from notifications.infra.conf import environment
-from notifications.models import DigestItem, InboundSms, NotificationMessage, WebhookDelivery
+from notifications.models import (
+    UNREAD,
+    ChangeKind,
+    DigestItem,
+    InboundSms,
+    InboxArrival,
+    InboxChange,
+    InboxCounter,
+    NotificationMessage,
+    WebhookDelivery,
+)
 from notifications.models.fields import EMPTIED
 
 
@@ -141,9 +152,10 @@ class DigestSummaries(RowWalk):
 
     def apply(self, keys: Sequence[int], plan: RoundPlan, budget: int) -> StepOutcome:
         rows = DigestItem.objects.filter(pk__in=keys).exclude(summary=EMPTIED)
-        held = Q(bucket__user_id__in=plan.held) | Q(bucket__closed_at=None)
-        stays = list(rows.filter(held).values_list("pk", flat=True))
-        gone = list(rows.exclude(pk__in=stays).values_list("pk", flat=True))
+        due, stays = _without_held(
+            rows, Q(bucket__user_id__in=plan.held) | Q(bucket__closed_at=None)
+        )
+        gone = list(due.values_list("pk", flat=True))
         if plan.applies:
             DigestItem.objects.filter(pk__in=gone).update(summary=EMPTIED)
         return StepOutcome(+Counter({DigestItem._meta.db_table: len(gone)}), stays)
@@ -158,3 +170,53 @@ class Proofs(RowWalk):
         super().__init__(
             AddressProof, born="created_at", at=("expires_at",), age=lambda: timedelta(days=1)
         )
+
+
+class InboxArrivals(RowWalk):
+    """Deletes old arrivals. What is unread or snoozed still is archived first, as an event."""
+
+    def __init__(self) -> None:
+        super().__init__(InboxArrival, born="arrived_at", age=_arrivals_age)
+
+    def apply(self, keys: Sequence[int], plan: RoundPlan, budget: int) -> StepOutcome:
+        due, stays = _without_held(self.rows().filter(pk__in=keys), Q(user_id__in=plan.held))
+        if plan.applies:
+            # Locked to the end of the step: no one marks one as unread while it is deleted.
+            InboxCounter.objects.lock(due.values_list("user_id", flat=True).distinct())
+            open_ones = due.filter(UNREAD) | due.filter(snoozed_until__isnull=False)
+            of_people: dict[int, list[int]] = defaultdict(list)
+            for user_id, key in open_ones.order_by("user_id").values_list("user_id", "pk"):
+                of_people[user_id].append(key)
+            for user_id, some in of_people.items():
+                actions.act(user_id, some, ChangeKind.ARCHIVED)
+        return StepOutcome(remove(due, plan), stays)
+
+
+class InboxChanges(RowWalk):
+    """Deletes old changes. Clients that are behind them get a snapshot from then on."""
+
+    def __init__(self) -> None:
+        super().__init__(InboxChange, born="at", age=_changes_age)
+
+    def apply(self, keys: Sequence[int], plan: RoundPlan, budget: int) -> StepOutcome:
+        due, stays = _without_held(self.rows().filter(pk__in=keys), Q(user_id__in=plan.held))
+        if plan.applies:
+            tops = dict(due.values_list("user_id").annotate(top=Max("seq")))
+            for user_id, counter in InboxCounter.objects.lock(tops).items():
+                counter.floor = max(counter.floor, tops[user_id])
+                counter.save(update_fields=["floor"])
+        return StepOutcome(Counter(remove(due, plan)), stays)
+
+
+def _without_held(rows: QuerySet[Any], held: Q) -> tuple[QuerySet[Any], list[int]]:
+    """Returns the rows without those that have to stay, and the keys of these."""
+    stays = list(rows.filter(held).values_list("pk", flat=True))
+    return rows.exclude(pk__in=stays), stays
+
+
+def _arrivals_age() -> timedelta:
+    return timedelta(days=environment().inbox_retention_days)
+
+
+def _changes_age() -> timedelta:
+    return timedelta(days=environment().inbox_change_retention_days)

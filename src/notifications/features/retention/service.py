@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from zlib import crc32
 
-from notifications.domain.channels import Lane
+from notifications.features.background.giving_way import critical_waits
 from notifications.features.background.items import Items
 from notifications.features.retention.deletions import attachments, oldest, walk, without_held
 from notifications.features.retention.holds import held_users
@@ -22,7 +22,6 @@ from notifications.features.retention.walks import GroupWalk, RoundPlan, categor
 from notifications.infra import clock
 from notifications.infra.database.clock_bridge import database_now
 from notifications.models import Category, Work
-from notifications.queue import batches
 
 ROUND_S = 20.0
 _PAGE = 1_000
@@ -149,8 +148,3 @@ def indexed_deletions(now: datetime) -> dict[str, Deletion]:
         delete = walk(due) if rule.small else oldest(due)
         found[deletion_name(rule)] = partial(attachments, now) if rule.checks else delete
     return found
-
-
-def critical_waits() -> bool:
-    """Returns whether a critical message is due that no worker has leased."""
-    return batches.is_due(Lane.CRITICAL, now=database_now())

@@ -56,6 +56,8 @@ class Jobs(RowWalk):
                 outcome.stays.append(job.pk)
             else:
                 gone.append(job.pk)
+        if plan.applies:
+            Job.objects.erase_keys(gone)
         outcome.counts += remove(Job.objects.filter(pk__in=gone), plan)
         return outcome
 
@@ -78,7 +80,8 @@ class JobContexts(RowWalk):
             else:
                 emptied.append(job.pk)
         if plan.applies:
-            Job.objects.filter(pk__in=emptied).update(context=EMPTIED)
+            Job.objects.erase_keys(emptied)
+            Job.objects.filter(pk__in=emptied).update(context=EMPTIED, key_id=None)
         outcome.counts += +Counter({Job._meta.db_table: len(emptied)})
         return outcome
 

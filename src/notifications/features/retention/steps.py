@@ -12,18 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from django.db import connection
-
+from notifications.features.background.giving_way import LONGEST_REST_S, StepSize, give_way
 from notifications.infra import clock, ports
 
-STEP_S = 0.035
-STEP_SQLITE_S = 0.007  # SQLite has one writer: a request may wait for this one
-"""How long a step should take. It may take 50 ms, and 10 ms on SQLite: steps vary by a third."""
 _FIRST, _MOST = 200, 5_000
-_GROWTH = 4
-_LONGEST_REST_S = 0.05
-_URGENT_S, _LOOK_S = 0.05, 0.005
-"""How long a step waits for urgent work at most, and how often it looks."""
 
 
 class Step(NamedTuple):
@@ -46,15 +38,13 @@ class _Table:
 
     name: str
     delete: Deletion
-    #: Rows of the next step.
-    size: int
+    size: StepSize
     deleted: int = 0
 
-    def add_step(self, step: Step, wanted_s: float) -> bool:
+    def add_step(self, step: Step) -> bool:
         """Adds the result of a step and sets the next size; returns whether it was the last."""
-        requested, self.deleted = self.size, self.deleted + step.deleted
-        share = wanted_s / max(step.seconds, wanted_s / _GROWTH)
-        self.size = max(1, min(_MOST, int(requested * share)))
+        requested, self.deleted = self.size.rows, self.deleted + step.deleted
+        self.size.add(step.seconds)
         return step.found < requested
 
 
@@ -73,26 +63,20 @@ def delete_expired(
     other work should come first.
     """
     rest = rest or ports.sleep
-    wanted_s = STEP_SQLITE_S if connection.vendor == "sqlite" else STEP_S
-    tables = [_Table(name, delete, _FIRST) for name, delete in deletions.items()]
+    tables = [
+        _Table(name, delete, StepSize(_FIRST, most=_MOST)) for name, delete in deletions.items()
+    ]
     left = list(tables)
     first = True
     while left and (first or clock.monotonic() < until):
         for table in tuple(left):
             if not first and clock.monotonic() >= until:
                 break
-            _give_way(urgent, rest)
-            step = guard(table.name, partial(table.delete, table.size))
-            if step is None or table.add_step(step, wanted_s):
+            give_way(urgent, rest)
+            step = guard(table.name, partial(table.delete, table.size.rows))
+            if step is None or table.add_step(step):
                 left.remove(table)
             if step is not None and step.deleted:
-                rest(min(step.seconds, _LONGEST_REST_S))
+                rest(min(step.seconds, LONGEST_REST_S))
         first = False
     return {table.name: table.deleted for table in tables}
-
-
-def _give_way(urgent: Callable[[], bool], rest: Callable[[float], object]) -> None:
-    waited_s = 0.0
-    while waited_s < _URGENT_S and urgent():
-        rest(_LOOK_S)
-        waited_s += _LOOK_S

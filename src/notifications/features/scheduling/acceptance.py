@@ -10,6 +10,7 @@ from typing import Any
 from notifications.domain.callers import Caller
 from notifications.domain.channels import Priority
 from notifications.engine.shared_rows import category_by_key, category_facts
+from notifications.features.access.limits import check_category
 from notifications.intake.accept import Intent, SendTarget, accept
 from notifications.intake.request import Terms
 from notifications.models import Job, ScheduleSeries
@@ -31,9 +32,14 @@ class DueGroup:
 
 
 def build_intent(terms: Terms, kind: str, caller: Caller) -> Intent:
-    """Returns the intent of a request. A type that is a category's key selects that category."""
+    """Returns the intent of a request. A type that is a category's key selects that category.
+
+    Raises:
+        Refused: category_not_allowed, for a member of staff whose groups do not include it.
+    """
     category = category_by_key(kind) or category_by_key(_NO_CATEGORY)
     assert category is not None, "the category system is seeded and cannot be deleted"
+    check_category(caller, category.id)
     return Intent(
         terms=replace(terms, category=category.key),
         priority=Priority(terms.priority or Priority.MEDIUM),

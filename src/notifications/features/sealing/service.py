@@ -2,19 +2,27 @@
 
 A step reads some rows in the order of keys and seals them. Then it writes them together with its
 position, in one transaction. It writes a value only where the old one is still there, so that it
-may run beside the service.
+may run beside the service. Between two steps it pauses, and lets critical messages go first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import NamedTuple
 
 from django.db import OperationalError, connection, transaction
 
 from directory.models import User
+from notifications.features.background.giving_way import (
+    LONGEST_REST_S,
+    StepSize,
+    critical_waits,
+    give_way,
+)
 from notifications.features.sealing import contents, people, received
 from notifications.features.sealing.values import SealedPage
+from notifications.infra import clock, ports
 from notifications.models import SealingProgress
 from vault.store import scope
 
@@ -22,7 +30,9 @@ Report = Callable[[int], object]
 """Called with the number of rows that were looked at since the call before."""
 ReadPage = Callable[[int, int, int], SealedPage]
 AT_ONCE = 500
+"""The most rows of a step. How many it has follows from the duration of the last step's writes."""
 _PEOPLE_AT_ONCE = 200
+_FIRST = 100
 _TRIES = 5
 
 _WORKS: Mapping[str, tuple[str, ReadPage]] = {
@@ -78,36 +88,49 @@ def seal_rows(report: Report) -> int:
     """Seals all rows that an older release wrote; returns how many it changed."""
     changed = 0
     for work in _WORKS:
-        while (done := _step(work)) is not None:
-            rows, part = done
-            changed += part
-            report(rows)
+        size = StepSize(_FIRST, most=AT_ONCE)
+        while (done := _step(work, size.rows)) is not None:
+            changed += done.changed
+            report(done.rows)
+            size.add(done.seconds)
+            ports.sleep(min(done.seconds, LONGEST_REST_S))
+            give_way(critical_waits, ports.sleep)
     return changed
 
 
-def _step(work: str) -> tuple[int, int] | None:
-    """Does one step; returns its rows, and how many it changed. None when nothing is left.
+class _Done(NamedTuple):
+    """What a step did."""
+
+    rows: int
+    changed: int
+    #: How long its writes took.
+    seconds: float
+
+
+def _step(work: str, size: int) -> _Done | None:
+    """Does one step of at most `size` rows; None when nothing is left.
 
     A deadlock with another transaction repeats the step.
     """
     for left in reversed(range(_TRIES)):
         try:
-            return _try_step(work)
+            return _try_step(work, size)
         except OperationalError:
             if not left or connection.in_atomic_block:
                 raise
     return None
 
 
-def _try_step(work: str) -> tuple[int, int] | None:
+def _try_step(work: str, size: int) -> _Done | None:
     progress = SealingProgress.objects.filter(work=work).first()
     if progress is None or progress.position >= progress.last:
         return None
-    count = _PEOPLE_AT_ONCE if work in (*people.MODELS, "search tokens") else AT_ONCE
+    most = _PEOPLE_AT_ONCE if work in (*people.MODELS, "search tokens") else AT_ONCE
     with scope():
-        page = _WORKS[work][1](progress.position, progress.last, count)
+        page = _WORKS[work][1](progress.position, progress.last, min(size, most))
+        began = clock.monotonic()
         with transaction.atomic():
             changed = page.write()
             here = SealingProgress.objects.filter(work=work, position=progress.position)
             here.update(position=page.position, done=progress.done + changed)
-    return page.rows, changed
+    return _Done(page.rows, changed, clock.monotonic() - began)

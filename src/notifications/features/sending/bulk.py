@@ -58,6 +58,7 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkResponse:
         request = _with_audience(request, request.audience, caller, now)
         people = User.objects.ids_of(each.user for each in request.recipients)
     plan = plan_bulk(request, intent, people, caller, now=now, keys=known)
+    Job.objects.give_keys([plan.job])
     with transaction.atomic():
         commits.name_created(job_id=plan.job.uuid)
         if plan.targets:

@@ -8,6 +8,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
+from django.db.models import QuerySet
 
 from notifications.domain.channels import Priority, lane_for
 from notifications.domain.errors import Conflict
@@ -57,7 +58,7 @@ class NotificationDeliveryEngine:
             if lease is None:
                 break
             await deliver_leases([lease], owner=self._owner)
-            await message.arefresh_from_db()
+            await message.arefresh_from_db(from_queryset=_with_text())
             if message.status != MessageStatus.PENDING:
                 break
             if message.attempts == attempts:
@@ -76,7 +77,7 @@ class NotificationDeliveryEngine:
         lease = await sync_to_async(self._lease)(message)
         if lease is not None:
             await deliver_leases([lease], owner=self._owner)
-            await message.arefresh_from_db()
+            await message.arefresh_from_db(from_queryset=_with_text())
         return await sync_to_async(_result)(message)
 
     def _lease(self, message: NotificationMessage) -> Lease | None:
@@ -106,6 +107,11 @@ class NotificationDeliveryEngine:
             return batches.lease_one(
                 batch_id, owner=self._owner, seconds=environment().lease_seconds
             )
+
+
+def _with_text() -> QuerySet[NotificationMessage]:
+    """Returns messages with what their inbox shows, which async callers could not read later."""
+    return NotificationMessage.objects.select_related("notification__arrival")
 
 
 def _was_late(message: NotificationMessage) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from directory.models import ContactPoint, Suppression
 from notifications.domain.callers import Caller
 from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
@@ -74,6 +76,17 @@ def explain_notification(
         status=status,
         messages=[_explain_message(message, accepted) for message in messages],
     )
+
+
+def without_words_of_operators(explained: ExplainResponse) -> ExplainResponse:
+    """Returns an explanation without the reasons of kill switches, which operators write for
+    operators. A recipient sees that there is a stop, as in a health report."""
+    for message in explained.messages:
+        message.held_by = [
+            msgspec.structs.replace(each, reason="") if each.kind == "kill_switch" else each
+            for each in message.held_by
+        ]
+    return explained
 
 
 def step_responses(reason: str) -> list[StepResponse]:

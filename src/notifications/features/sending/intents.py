@@ -22,6 +22,7 @@ from notifications.engine.shared_rows import (
     category_facts,
     category_keys,
 )
+from notifications.features.access.limits import check_category
 from notifications.features.sending.schemas import SendResponse
 from notifications.features.templates.service import serving_or_raise
 from notifications.infra import clock
@@ -122,8 +123,14 @@ def make_intent(
     """Returns the template, category, provider and priority that a request means.
 
     channels: those of its recipients, in addition to those of its terms.
+
+    Raises:
+        Refused: category_not_allowed, for a member of staff whose groups do not include it.
     """
     chosen = _category(terms, template)
+    check_category(caller, chosen.id)
+    if template.category_id is not None:  # a request may name another category for its template
+        check_category(caller, template.category_id)
     _check_provider(terms, channels)
     check_channels(template, tuple(terms.options.get("fallback", ())), field="options.fallback")
     check_senders(terms.options)

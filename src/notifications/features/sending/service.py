@@ -15,6 +15,7 @@ from notifications.domain.errors import NotFound, TemplateFault
 from notifications.domain.identifiers import parse_identifier
 from notifications.domain.lifecycle import MessageStatus, best_status
 from notifications.features.access.persons import keys_of
+from notifications.features.access.principals import OPERATIONS
 from notifications.features.access.service import check_test_key
 from notifications.features.audit.receipts import decision_receipts
 from notifications.features.audit.schemas import ReceiptResponse
@@ -24,6 +25,7 @@ from notifications.features.sending.explain import (
     explain_notification,
     explain_refusal,
     find_refusal,
+    without_words_of_operators,
 )
 from notifications.features.sending.groups.statuses import status_group
 from notifications.features.sending.intents import (
@@ -216,7 +218,8 @@ class NotificationService:
             return explain_refusal(refused)
         found = self._find(identifier, caller)
         messages = list(found.messages.order_by("id"))
-        return explain_notification(found, messages, _status(messages))
+        explained = explain_notification(found, messages, _status(messages))
+        return explained if caller.may(OPERATIONS) else without_words_of_operators(explained)
 
     def receipt(self, *, identifier: object, caller: Caller) -> ReceiptResponse:
         """Returns the proof of every recorded decision on a notification.

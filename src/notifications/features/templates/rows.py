@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, NotFound, Refused
 from notifications.domain.identifiers import parse_identifier
+from notifications.features.access.limits import check_category
 from notifications.features.templates.dependants import concurrent_change
 from notifications.features.templates.preview import preview_context
 from notifications.features.templates.review import TextReview, check_publishable, review
@@ -20,6 +22,7 @@ from notifications.models import (
     TemplateVersion,
 )
 from notifications.models.audit.actions import Values, record_action
+from notifications.rendering.paths import takes_over
 from notifications.rendering.render import CompiledVersion
 from notifications.rendering.versions import current_parts, mark_proved, service_defaults
 
@@ -91,11 +94,53 @@ def check_not_system(row: NotificationTemplate, caller: Caller) -> None:
     code sent elsewhere.
 
     Raises:
-        Refused: system_template, unless the caller is staff.
+        Refused: system_template, unless the caller is an admin.
     """
     path = row.path or ""  # a body without a path is refused with its other faults
-    if path.partition(".")[0] == _SYSTEM and not caller.is_staff:
-        raise Refused(f"only staff may write the template {row.path}", code="system_template")
+    if path.partition(".")[0] == _SYSTEM and not caller.manages_staff:
+        raise Refused(f"only an admin may write the template {row.path}", code="system_template")
+
+
+def check_writable(row: NotificationTemplate, caller: Caller) -> None:
+    """Checks the right to write a template, by its path and its category.
+
+    Raises:
+        Refused: system_template; category_not_allowed, for a member of staff whose groups do not
+            include its category.
+    """
+    check_not_system(row, caller)
+    check_category(caller, row.category_id)
+
+
+def check_new(row: NotificationTemplate, fields: Fields, caller: Caller, *, creating: bool) -> None:
+    """Checks the right to write a template as its body would make it.
+
+    A path serves sends that a wildcard served before. So a member of groups creates no path that
+    takes over a template of another category.
+
+    Raises:
+        Refused: system_template, category_not_allowed.
+    """
+    check_not_system(row, caller)
+    if caller.categories is None or fields.errors:  # which are reported instead
+        return
+    check_category(caller, row.category_id)
+    if creating:
+        others = NotificationTemplate.objects.filter(path__contains="*")
+        others = others.exclude(category_id__in=caller.categories)
+        for path, category_id in others.values_list("path", "category_id"):
+            if takes_over(row.path, path):
+                check_category(caller, category_id)
+
+
+def check_all_writable(keys: Collection[int], caller: Caller) -> None:
+    """Checks the right to write several templates, by their ids.
+
+    Raises:
+        Refused: as `check_writable`.
+    """
+    for row in NotificationTemplate.objects.filter(pk__in=keys):
+        check_writable(row, caller)
 
 
 def check_critical(caller: Caller) -> None:

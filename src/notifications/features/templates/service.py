@@ -11,6 +11,7 @@ from django.db.models import ProtectedError
 from notifications.domain.callers import Caller
 from notifications.domain.channels import Priority
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound
+from notifications.features.access.limits import check_category
 from notifications.features.templates.body import read_body, wants_publishing
 from notifications.features.templates.dependants import plan_dependants, republish_dependants
 from notifications.features.templates.history import check_roll_back, diff, roll_back, versions_page
@@ -21,12 +22,14 @@ from notifications.features.templates.report_schemas import (
     ValidationResponse,
 )
 from notifications.features.templates.rows import (
+    check_all_writable,
     check_author,
     check_critical,
     check_free,
-    check_not_system,
+    check_new,
     check_reader,
     check_row,
+    check_writable,
     compiled_draft,
     find_template,
     find_unchanged,
@@ -183,7 +186,7 @@ class TemplateService:
         """Deletes a template, or switches off one that has messages. True: it was deleted."""
         check_author(caller)
         row = find_template(identifier)
-        check_not_system(row, caller)
+        check_writable(row, caller)
         note_action(caller, "template.delete", row.path)
         try:
             with transaction.atomic():
@@ -214,7 +217,7 @@ class TemplateService:
         """
         check_author(caller)
         row = find_template(identifier)
-        check_not_system(row, caller)
+        check_writable(row, caller)
         if version is not None:
             old = check_roll_back(row, version, principal=caller.name)
             tried, warnings = version_of(old.pk), []
@@ -222,6 +225,7 @@ class TemplateService:
             found = check_row(row, Fields({}), principal=caller.name)
             tried, warnings = compiled_draft(row), found.warnings
         plan = plan_dependants(row, tried, principal=caller.name) if dependants else None
+        check_all_writable(plan.keys if plan else (), caller)
         with transaction.atomic():
             locked = find_unchanged(row)
             if version is not None:
@@ -245,7 +249,7 @@ class TemplateService:
         """
         check_author(caller)
         row = find_template(identifier)
-        check_not_system(row, caller)
+        check_writable(row, caller)
         current = row.current_version.number if row.current_version else 0
         number = current - 1 if version is None else version
         old = check_roll_back(row, number, principal=caller.name)
@@ -290,6 +294,7 @@ class TemplateService:
         fields.check_json("context", given)
         fields.raise_errors()
         row = find_template(identifier)
+        check_category(caller, row.category_id)
         compiled = compiled_draft(row)
         context = preview_context(row.example_context, given)
         items = [
@@ -340,10 +345,11 @@ class TemplateService:
         if urgent and row.default_priority != Priority.CRITICAL:
             check_critical(caller)
         before = versioned_content(row)
-        check_not_system(row, caller)  # the stored path, and the new one
+        if not creating:
+            check_writable(row, caller)  # as it is stored, and then as it will be
         for name, value in values.items():
             setattr(row, name, value)
-        check_not_system(row, caller)
+        check_new(row, fields, caller, creating=creating)
         check = check_row if publishing else review_row
         found = check(row, fields, principal=caller.name)
         fields.raise_errors()

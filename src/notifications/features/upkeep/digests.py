@@ -12,13 +12,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db import IntegrityError, transaction
-from django.db.models import Count, F, Window
+from django.db import transaction
+from django.db.models import Count, F, QuerySet, Window
 from django.db.models.functions import RowNumber
 
 from notifications.domain.channels import Priority
-from notifications.engine.shared_rows import category_by_key, category_facts
+from notifications.engine.shared_rows import DIGEST_CATEGORY, category_by_key, category_facts
 from notifications.features.background.items import Items
+from notifications.features.templates.system import ensure_system_template
 from notifications.intake.accept import Intent, SendTarget, accept
 from notifications.intake.request import Terms
 from notifications.models import (
@@ -31,7 +32,7 @@ from notifications.models import (
 from notifications.policy.facts import DIGEST_SOURCE, TEST_PERIOD
 from notifications.rendering.texts import digest_texts
 
-CATEGORY = "digest"
+CATEGORY = DIGEST_CATEGORY
 LISTED = 20  # items listed for each category; the others are counted
 _AT_ONCE = 100
 _ROUNDS = 200
@@ -43,12 +44,17 @@ def close_due(*, now: datetime, rounds: int = _ROUNDS) -> int:
     Runs at most `rounds` rounds of a hundred buckets, each in its own transaction. Any number of
     processes may do this at once. The failure of one bucket does not stop the others.
     """
-    due = DigestBucket.objects.filter(closed_at__isnull=True, closes_at__lte=now)
+    due = due_buckets(now)
     if not due.exists():
         return 0
     ensure_digest_template()  # its failure concerns all buckets, so it is no bucket's failure
     rows, close = due.order_by("closes_at", "id"), partial(_close, now=now)
     return Items(Work.DIGEST, now=now).drain(rows, close, at_once=_AT_ONCE, rounds=rounds)
+
+
+def due_buckets(now: datetime) -> QuerySet[DigestBucket]:
+    """Returns the open digests whose period has ended."""
+    return DigestBucket.objects.filter(closed_at__isnull=True, closes_at__lte=now)
 
 
 def _close(keys: Sequence[int], *, now: datetime) -> int:
@@ -160,18 +166,4 @@ def _listed(rows: Iterable[DigestItem]) -> list[dict[str, str]]:
 
 def ensure_digest_template() -> NotificationTemplate:
     """Returns the published digest template; creates it where it is missing."""
-    rows = NotificationTemplate.objects.filter(path=digest_texts.PATH)
-    found = rows.filter(current_version__isnull=False).first()
-    if found is not None:
-        return found
-    try:
-        with transaction.atomic():
-            category = Category.objects.get(key=CATEGORY)
-            made = rows.first() or NotificationTemplate(
-                category=category, **digest_texts.template_fields()
-            )
-            made.save()
-            made.publish()
-            return made
-    except IntegrityError:  # another process has created it at the same time
-        return rows.get(current_version__isnull=False)
+    return ensure_system_template(CATEGORY, digest_texts.template_fields())

@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from notifications.domain import loops
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
+from notifications.features.analytics.rollup import roll_up_due, to_roll_up
 from notifications.features.audit.sealer import seal_due, unsealed
 from notifications.features.background.work_probe import Condition
 from notifications.features.broadcasts.delivery.upkeep import (
@@ -17,6 +18,7 @@ from notifications.features.broadcasts.delivery.upkeep import (
     maintain_broadcasts,
     scheduled_due,
 )
+from notifications.features.inbox.actions import end_snoozes, snoozes_to_end
 from notifications.features.privacy.export.building import build_due
 from notifications.features.privacy.steps import erase_due
 from notifications.features.receipts.apply import apply_due
@@ -28,7 +30,7 @@ from notifications.features.scheduling.rescheduling import (
     retry_all_stuck,
 )
 from notifications.features.templates.proving import prove_due
-from notifications.features.upkeep.digests import close_due
+from notifications.features.upkeep.digests import close_due, due_buckets
 from notifications.features.upkeep.expiring import batches_to_expire, expire_waiting
 from notifications.features.upkeep.maintenance import maintain
 from notifications.features.webhooks.deliver import endpoints_to_call, post_due
@@ -116,8 +118,11 @@ def loop_conditions(rounds: ScheduleRounds) -> Mapping[str, Condition]:
         loops.RETENTION.name: lambda now: [RetentionProgress.objects.filter(next_at__lte=now)],
         loops.TASKS.name: lambda now: [QueuedTask.objects.waiting(now)],
         loops.AUDIT.name: lambda now: unsealed(),
+        loops.DIGESTS.name: lambda now: [due_buckets(now)],
+        loops.SNOOZES.name: lambda now: [snoozes_to_end(now)],
         loops.ERASURES.name: lambda now: [Erasure.objects.due(now)],
         loops.EXPORTS.name: lambda now: [DataExport.objects.due(now)],
+        loops.METRICS.name: to_roll_up,
         loops.SCHEDULED.name: rounds.process.is_due,
         loops.STUCK.name: rounds.retry.is_due,
         loops.CANCELLED.name: rounds.clean_up.is_due,
@@ -137,8 +142,10 @@ def loop_calls(rounds: ScheduleRounds | None = None) -> Mapping[str, Callable[[]
         loops.DIGESTS.name: lambda: close_due(now=database_now()),
         loops.PROOFS.name: lambda: prove_due(now=database_now()),
         loops.AUDIT.name: lambda: seal_due(now=database_now()),
+        loops.SNOOZES.name: lambda: end_snoozes(now=database_now()),
         loops.ERASURES.name: lambda: erase_due(now=database_now()),
         loops.EXPORTS.name: lambda: build_due(now=database_now()),
+        loops.METRICS.name: roll_up_due,
         loops.UPKEEP.name: maintain,
         loops.RETENTION.name: RetentionService().run,
         loops.SCHEDULED.name: lambda: rounds.process.run_if_due(database_now()),

@@ -20,7 +20,7 @@ from notifications.domain.loops import SILENT_AFTER_PERIODS
 from notifications.infra import clock, ports
 
 log = structlog.get_logger("carillon.loops")
-_WATCH_S = 1.0
+_WATCH_S = 2.0
 _LONGEST_PAUSE_S = 10.0
 _DOUBLINGS = 6
 _STAY_OPEN_S = 5.0
@@ -30,9 +30,9 @@ class Loop:
     """A call that one thread repeats.
 
     every_s: seconds between rounds. period_s: seconds that a round may take; one that takes three
-    times as long hangs. rests_s: seconds to the next round after one that did not fail, where
-    another thread calls `poke` as soon as there is work. allowed: returns whether a round may begin
-    now; otherwise the loop waits for `poke`.
+    times as long hangs. rests_s: returns the seconds to the next round after one that did not
+    fail; without it, they are `every_s`. allowed: returns whether a round may begin now; otherwise
+    the loop waits for `poke`. interrupt: makes a round that waits for something end soon.
     """
 
     def __init__(
@@ -42,8 +42,9 @@ class Loop:
         *,
         every_s: float,
         period_s: float,
-        rests_s: float | None = None,
+        rests_s: Callable[[], float] | None = None,
         allowed: Callable[[str], bool] = lambda _name: True,
+        interrupt: Callable[[], object] = lambda: None,
     ) -> None:
         self.name = name
         self.failures = 0
@@ -52,9 +53,10 @@ class Loop:
         self.finished_at: float | None = None
         self._call = call
         self._every_s = every_s
-        self._rests_s = every_s if rests_s is None else rests_s
+        self._rests_s = rests_s or (lambda: every_s)
         self._hangs_after_s = period_s * SILENT_AFTER_PERIODS
         self._allowed = allowed
+        self._interrupt = interrupt
         self._ended = False
         self._poked = ports.Event()
         self._thread: threading.Thread | None = None
@@ -83,6 +85,7 @@ class Loop:
         """Makes the thread end after its round."""
         self._ended = True
         self._poked.set()
+        self._interrupt()
 
     def join(self, seconds: float) -> bool:
         """Waits for the end of the thread. Returns False when it still runs."""
@@ -153,7 +156,7 @@ class Loop:
 
     def _pause(self) -> float:
         if not self.failures:
-            return self._rests_s
+            return self._rests_s()
         longest = max(self._every_s, _LONGEST_PAUSE_S)
         return min(self._every_s * float(2 ** min(self.failures, _DOUBLINGS)), longest)
 

@@ -8,23 +8,24 @@ socket of each worker. With Redis it is a Celery task on the queue with the name
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import structlog
 from celery import current_app
 from django.db import transaction
 
-from notifications.infra import clock, ports
 from notifications.infra.conf import environment
+from notifications.infra.process.publisher import Carrier, Publisher
 
 log = structlog.get_logger("carillon.wakeups")
 DELIVER_TASK = "notifications.tasks.deliver"
 TASKS = "tasks"
 """Woken like a lane: the process that runs the tasks that wait in the database."""
+LANES = "sock"
+"""The suffix of the sockets that are woken for lanes."""
 _QUIET_S = 5.0  # so long after a broker failed, workers rely on polling
 _listeners: list[Callable[[str], None]] = []
 
@@ -43,7 +44,12 @@ def remove_listener(listener: Callable[[str], None]) -> None:
 def wake(lanes: Iterable[str]) -> None:
     """Wakes the workers of these lanes once the current transaction has committed."""
     wanted = frozenset(lanes)
-    transaction.on_commit(lambda: _publisher().request(wanted))
+
+    def request() -> None:
+        poke(wanted)
+        _publisher.request(wanted)
+
+    transaction.on_commit(request)
 
 
 def poke(lanes: Iterable[str]) -> None:
@@ -55,81 +61,36 @@ def poke(lanes: Iterable[str]) -> None:
 
 def flush(timeout_s: float = 2.0) -> None:
     """Waits until requested wake-ups are published: for commands that end right after."""
-    _publisher().flush(timeout_s)
+    _publisher.flush(timeout_s)
 
 
-class _Publisher:
-    """The thread that publishes wake-ups for requests."""
+class _ToWorkers:
+    """Sends lanes by Celery where Redis is configured, else by datagrams; TASKS by datagrams."""
 
-    def __init__(self) -> None:
-        self.pid = os.getpid()
-        self._requested: set[str] = set()
-        self._wakeup = ports.Condition()
-        self._quiet_until = 0.0
-        self._busy = False
-        ports.Thread(target=self._run, name="wakeups", daemon=True).start()
+    def send(self, lanes: AbstractSet[str], /) -> None:
+        if TASKS in lanes:
+            send_datagrams([TASKS], to=TASKS)
+        lanes = lanes - {TASKS}
+        if environment().redis_url:
+            for lane in lanes:
+                current_app.send_task(
+                    DELIVER_TASK, kwargs={"lane": lane}, queue=lane, expires=60, retry=False
+                )
+        elif lanes:
+            send_datagrams(lanes, to=LANES)
 
-    def request(self, lanes: Iterable[str]) -> None:
-        poke(lanes)
-        with self._wakeup:
-            self._requested.update(lanes)
-            self._wakeup.notify_all()
-
-    def flush(self, timeout_s: float) -> None:
-        with self._wakeup:
-            self._wakeup.wait_for(lambda: not self._requested and not self._busy, timeout_s)
-
-    def _run(self) -> None:
-        while True:
-            with self._wakeup:
-                self._busy = False
-                self._wakeup.notify_all()
-                while not self._requested:
-                    self._wakeup.wait()
-                lanes, self._requested = self._requested, set()
-                self._busy = True
-            if clock.monotonic() < self._quiet_until:
-                continue
-            try:
-                _publish(lanes)
-            except Exception as error:
-                self._quiet_until = clock.monotonic() + _QUIET_S
-                log.warning("wakeup.failed", error=type(error).__name__)
+    def close(self) -> None:
+        """Does nothing: Celery has a pool of connections."""
 
 
-_current: _Publisher | None = None
-_making = threading.Lock()
+def make_carrier() -> Carrier:
+    """Returns what carries wake-ups to the workers of this installation."""
+    return _ToWorkers()
 
 
-def _forget_after_fork() -> None:
-    """Makes a new lock: a thread that the child does not have may hold the old one."""
-    global _making
-    _making = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_forget_after_fork)
-
-
-def _publisher() -> _Publisher:
-    global _current
-    with _making:
-        if _current is None or _current.pid != os.getpid():  # threads do not survive a fork
-            _current = _Publisher()
-        return _current
-
-
-def _publish(lanes: Iterable[str]) -> None:
-    lanes = set(lanes)
-    if TASKS in lanes:
-        lanes.remove(TASKS)
-        _send_datagrams([TASKS], to=TASKS)
-    if environment().redis_url:
-        for lane in lanes:
-            current_app.send_task(
-                DELIVER_TASK, kwargs={"lane": lane}, queue=lane, expires=60, retry=False
-            )
-    elif lanes:
-        _send_datagrams(lanes)
+_publisher: Publisher[str] = Publisher(
+    "wakeups", frozenset, lambda: make_carrier(), quiet_s=_QUIET_S
+)
 
 
 def socket_folder() -> Path:
@@ -137,23 +98,27 @@ def socket_folder() -> Path:
     return environment().data_dir.resolve() / "wake"
 
 
-def _send_datagrams(lanes: Iterable[str], *, to: str = "sock") -> None:
+def send_datagrams(texts: Collection[str], *, to: str) -> None:
+    """Sends texts to the local sockets of this installation. One that reads slowly misses some.
+
+    to: the suffix of the sockets.
+    """
     folder = socket_folder()
     if not folder.is_dir():
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.setblocking(False)
         for path in folder.glob(f"*.{to}"):
-            for lane in lanes:
+            for text in texts:
                 try:
-                    sender.sendto(lane.encode(), str(path))
+                    sender.sendto(text.encode(), str(path))
                 except ConnectionRefusedError:
-                    path.unlink(missing_ok=True)  # its worker has ended
+                    path.unlink(missing_ok=True)  # its process has ended
                 except OSError as error:
-                    log.debug("wakeup.dropped", error=type(error).__name__)
+                    log.debug("wakeup.dropped", source=to, error=type(error).__name__)
 
 
-def listening_socket(name: str, *, to: str = "sock") -> socket.socket | None:
+def listening_socket(name: str, *, to: str = LANES) -> socket.socket | None:
     """Returns a datagram socket for a worker; None when its path is too long for the system.
 
     to: the suffix of its file, which says what it is woken for: lanes, or TASKS.

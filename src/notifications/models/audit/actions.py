@@ -12,7 +12,9 @@ from django.db.models import BinaryField, Model
 from notifications.models.audit.entries import NewEntry, write_entry
 from notifications.models.operations.operators import OperatorAction
 
-NEVER_SHOWN = frozenset({"password", "key_hash", "secret", "secrets", "token", "keys", "values"})
+NEVER_SHOWN = frozenset(
+    {"password", "key_hash", "previous_hash", "secret", "secrets", "token", "keys", "values"}
+)
 """Columns whose values are secrets: an entry says only that they changed."""
 Values = Mapping[str, Any] | None
 _HIDDEN = "(not shown)"

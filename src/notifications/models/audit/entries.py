@@ -34,6 +34,8 @@ from notifications.domain.audit_leaves import (
 )
 from notifications.infra import clock, crypto
 from notifications.infra.http.request_origin import current_origin
+from notifications.models.analytics.delta import INSERT_DELTAS
+from notifications.models.audit.security import note_security_action
 from notifications.models.audit.tree import LETTING_GO, AuditLeaf, AuditQueued, LeafKind
 from vault.cells import Key
 
@@ -86,6 +88,8 @@ def write_entries(entries: Iterable[NewEntry], *, at: datetime) -> None:
         [_queued(entry, at_ms, keys.get(entry.subject_id or 0)) for entry in made],
         batch_size=500,
     )
+    for entry in made:
+        note_security_action(actor=entry.actor, action=entry.action, target=entry.target)
 
 
 def _queued(entry: NewEntry, at_ms: int, key: Key | None) -> AuditQueued:
@@ -128,10 +132,14 @@ def open_entry(data: bytes) -> tuple[bytes, bytes]:
     return payload[:SALT_BYTES], payload[SALT_BYTES:]
 
 
-def write_slice(decisions: Sequence[tuple[int, str]], *, at: datetime) -> None:
+def write_slice(
+    decisions: Sequence[tuple[int, str]], *, at: datetime, deltas: Sequence[tuple[Any, str]] = ()
+) -> None:
     """Writes one row for a recorded slice: what its pass appended to each message's trail.
 
     decisions: the key of each message, and the appended text.
+    deltas: rows of MetricDelta, as `delta_rows` returns them. They share the statement, because
+    a way to the database costs more than a row.
     """
     salt = secrets.token_bytes(SALT_BYTES)
     keys = [key for key, _ in decisions]
@@ -143,7 +151,14 @@ def write_slice(decisions: Sequence[tuple[int, str]], *, at: datetime) -> None:
     at_ms = clock.epoch_ms(at)
     values = (LeafKind.SLICE.value, at_ms, "worker", "slice", target, None, first, last, data)
     with connection.cursor() as cursor:
+        if connection.vendor == "postgresql" and deltas:
+            marks = ", ".join(["(%s, %s)"] * len(deltas))
+            both = f"WITH counted AS ({INSERT_DELTAS} {marks}) {_INSERT}"
+            cursor.execute(both, [*(value for row in deltas for value in row), *values])
+            return
         cursor.execute(_INSERT, values)
+        for row in deltas:
+            cursor.execute(f"{INSERT_DELTAS} (%s, %s)", row)
 
 
 def open_slice(data: bytes) -> OpenedSlice:
@@ -179,6 +194,7 @@ def write_letting_go(
         target=target,
         data=entry_data(details),
     )
+    note_security_action(actor=actor, action=LETTING_GO[kind], target=target)
 
 
 def record_erasure(

@@ -39,6 +39,8 @@ class Category(models.Model):
     default_preferences = models.JSONField(default=dict, blank=True)
     caps = models.JSONField(default=list, blank=True)  # [{"limit", "window_s", "channel"}]
     unsubscribable = models.BooleanField(default=True)  # its mails offer to unsubscribe
+    #: Its mails may be tracked. Mails of security carry links that sign in: they never are.
+    trackable = models.BooleanField(default=True, db_default=True)
     retention_days = models.PositiveIntegerField(null=True, blank=True)
     retired_at = models.DateTimeField(
         null=True, blank=True

@@ -24,7 +24,7 @@ from directory.models.contact import (
 )
 from directory.models.suppression import Suppression
 from directory.models.user import user_about
-from notifications.domain.preference_bits import CATEGORY_BITS, GENERAL_BITS
+from notifications.domain.preferences import CATEGORY_BITS, GENERAL_BITS
 from notifications.models.content.template import HEAD_COLUMNS, NotificationTemplate
 from notifications.models.delivery import hot_sqlite
 from notifications.models.delivery.hot import PlainQuery, Row, fetch, fetch_together

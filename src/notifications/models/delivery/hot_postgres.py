@@ -164,14 +164,14 @@ UPDATE notifications_notificationmessage m SET
   provider_message_id = coalesce(v.provider_message_id, m.provider_message_id),
   last_error = v.last_error,
   trail = CASE WHEN m.trail IS NULL THEN v.trail ELSE m.trail || ',' || v.trail END,
-  content = coalesce(v.content, m.content), batch_id = coalesce(v.batch_id, m.batch_id),
+  batch_id = coalesce(v.batch_id, m.batch_id),
   scheduled_at = coalesce(v.scheduled_at, m.scheduled_at),
   sent_at = coalesce(v.sent_at, m.sent_at),
   delivered_at = coalesce(v.delivered_at, m.delivered_at)
 FROM unnest(%s::bigint[], %s::text[], %s::smallint[], %s::text[], %s::text[], %s::text[],
-            %s::text[], %s::bytea[], %s::bigint[], %s::timestamptz[], %s::timestamptz[],
+            %s::text[], %s::bigint[], %s::timestamptz[], %s::timestamptz[],
             %s::timestamptz[], %s::bigint[])
-  AS v(id, status, attempts, provider, provider_message_id, last_error, trail, content, batch_id,
+  AS v(id, status, attempts, provider, provider_message_id, last_error, trail, batch_id,
        scheduled_at, sent_at, delivered_at, from_batch)
 WHERE m.id = v.id AND CASE WHEN m.batch_id = v.from_batch
                            THEN {may_change("m.status", "v.status")} ELSE false END

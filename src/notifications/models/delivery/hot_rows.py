@@ -14,7 +14,12 @@ LOAD_COLUMNS = (
     " m.batch_id, n.uuid, n.category_id, n.template_version_id, n.job_id,"
     " n.source, n.locale,"
     " n.context, n.text, n.address, n.options, n.expires_at, n.collapse_key, n.ordering_key,"
-    " n.is_test, n.scheduled_status, m.provider, n.read_at IS NOT NULL"
+    " n.is_test, n.scheduled_status, m.provider,"
+    # Only a notification with options has a fallback, for which it matters who has seen it.
+    " CASE WHEN n.read_at IS NOT NULL THEN 1 WHEN n.options IS NULL THEN 0 ELSE (SELECT count(*)"
+    " FROM notifications_inboxarrival a WHERE a.id = n.id"
+    " AND (a.seen_at IS NOT NULL OR a.read_at IS NOT NULL)) END,"
+    " n.variant"
 )
 
 HALTED_SOURCES = (
@@ -98,13 +103,16 @@ class PendingMessage(NamedTuple):
     scheduled_status: str | None
     #: The provider that may have received the message already: another must not get it.
     provider: str | None = None
-    is_read: bool = False
+    #: Its person has read the notification, or a visible document has shown it.
+    is_read: int = 0
+    #: The variant of an experiment.
+    variant: str | None = None
 
 
 class Change(NamedTuple):
     """New values of one message; one statement writes many.
 
-    None for content, batch_id, scheduled_at, sent_at or delivered_at leaves the column as it is.
+    None for batch_id, scheduled_at, sent_at or delivered_at leaves the column as it is.
     """
 
     id: int
@@ -115,7 +123,6 @@ class Change(NamedTuple):
     last_error: str | None
     #: A fragment of JSON arrays, which is appended.
     trail: str
-    content: bytes | None
     batch_id: int | None
     scheduled_at: datetime | None
     sent_at: datetime | None

@@ -149,45 +149,50 @@ UPDATE notifications_notificationmessage SET
   status = ?2, attempts = ?3, provider = coalesce(?4, provider),
   provider_message_id = coalesce(?5, provider_message_id), last_error = ?6,
   trail = CASE WHEN trail IS NULL THEN ?7 ELSE trail || ',' || ?7 END,
-  content = coalesce(?8, content), batch_id = coalesce(?9, batch_id),
-  scheduled_at = coalesce(?10, scheduled_at), sent_at = coalesce(?11, sent_at),
-  delivered_at = coalesce(?12, delivered_at)
-WHERE id = ?1 AND batch_id = ?13 AND status IN (?14, ?15)
+  batch_id = coalesce(?8, batch_id),
+  scheduled_at = coalesce(?9, scheduled_at), sent_at = coalesce(?10, sent_at),
+  delivered_at = coalesce(?11, delivered_at)
+WHERE id = ?1 AND batch_id = ?12 AND status IN (?13, ?14)
 """
 
 
 def apply_changes(changes: Iterable[Change]) -> set[int]:
     rows: list[tuple[Any, ...]] = [
         (
-            *change[:9],
-            *(time_value(moment) for moment in change[9:12]),
-            change[12],
+            *change[:8],
+            *(time_value(moment) for moment in change[8:11]),
+            change[11],
             *changeable_from(change.status),
         )
         for change in changes
     ]
     if not rows:
         return set()
-    cursor = raw().executemany(_APPLY, rows)
-    if cursor.rowcount == len(rows):
-        return {row[0] for row in rows}
-    return _applied_keys(rows)
+    database = raw()
+    database.execute("SAVEPOINT applied")
+    if database.executemany(_APPLY, rows).rowcount != len(rows):
+        # Rare: another process changed some, or this record is repeated after its commit. Which
+        # rows change cannot be seen afterwards: a repeated result is what the row has already.
+        database.execute("ROLLBACK TO applied")
+        rows = _changeable(rows)
+        database.executemany(_APPLY, rows)
+    database.execute("RELEASE applied")
+    return {row[0] for row in rows}
 
 
-def _applied_keys(rows: Sequence[tuple[Any, ...]]) -> set[int]:
-    """Returns the keys that changed. Rare: another process changed some; the trail shows which."""
-    keys = json.dumps([row[0] for row in rows])
+def _changeable(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Returns those of the rows that _APPLY would change."""
     found = raw().execute(
-        "SELECT id, status, trail FROM notifications_notificationmessage"
+        "SELECT id, batch_id, status FROM notifications_notificationmessage"
         " WHERE id IN (SELECT value FROM json_each(?))",
-        (keys,),
+        (json.dumps([row[0] for row in rows]),),
     )
-    wanted = {row[0]: (row[1], row[6]) for row in rows}
-    return {
-        key
-        for key, status, trail in found
-        if status == wanted[key][0] and (trail or "").endswith(wanted[key][1])
-    }
+    stored = {key: (batch_id, status) for key, batch_id, status in found}
+    return [
+        row
+        for row in rows
+        if row[0] in stored and stored[row[0]][0] == row[11] and stored[row[0]][1] in row[12:14]
+    ]
 
 
 def count_by_status(first: int, last: int, job_id: int) -> dict[str, int]:

@@ -14,11 +14,13 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db import models, transaction
 
-from notifications.domain.channels import Channel, Priority
+from notifications.domain.channels import ROW_CHANNELS, Channel, Priority
 from notifications.domain.lifecycle import MessageStatus, sources_of
 from notifications.domain.renamed_codes import current_code
 from notifications.domain.status_events import KIND_OF
 from notifications.infra import clock
+from notifications.models.analytics.delta import MetricDelta, difference
+from notifications.models.analytics.states import StoredState, counted_before, stored_states
 from notifications.models.content.template import NotificationTemplate
 from notifications.models.delivery.event import MessageEvent
 from notifications.models.delivery.notification import Notification, system_category
@@ -90,7 +92,8 @@ class NotificationMessage(models.Model):
     last_error = models.TextField(null=True, blank=True)
     provider = models.CharField(max_length=30, null=True, blank=True)
     provider_message_id = models.CharField(max_length=200, null=True, blank=True)
-    content = SealedJSONField(null=True, blank=True)  # the text, for row channels
+    #: The text of a row channel, before the inbox had rows of its own. New texts are there.
+    content = SealedJSONField(null=True, blank=True)
     trail = models.TextField(null=True, blank=True)  # decisions and results, see `history`
     sent_at = models.DateTimeField(null=True, blank=True)
     delivered_at = models.DateTimeField(null=True, blank=True)
@@ -105,7 +108,14 @@ class NotificationMessage(models.Model):
         return self.notification.cell_key()
 
     def _part(self, name: str) -> Any:
-        return (self.content or {}).get(name, "")
+        return self._shown().get(name, "")
+
+    def _shown(self) -> Mapping[str, Any]:
+        """Returns its text: its own, or that of the inbox, where it arrived."""
+        if self.content or self.channel not in ROW_CHANNELS:
+            return self.content or {}
+        arrival = getattr(self.notification, "arrival", None)
+        return (arrival.content if arrival else None) or {}
 
     def _set_part(self, name: str, value: Any) -> None:
         self.content = {**(self.content or {}), name: value}
@@ -140,6 +150,29 @@ class NotificationMessage(models.Model):
         return sorted(entries, key=lambda entry: entry["at"])
 
 
+def _write_delta(
+    before: Mapping[int, StoredState],
+    target: MessageStatus,
+    fields: Mapping[str, Any],
+    *,
+    at: datetime,
+) -> None:
+    """Writes by how much the counts change when these messages change to `target`."""
+    after = {key: state._replace(status=target.value) for key, state in before.items()}
+    if fields.keys() & {"provider", "sent_at"}:  # they may be expressions
+        after = stored_states(NotificationMessage.objects.filter(pk__in=list(before)))
+    now = [state.as_counted(at) for state in after.values()]
+    MetricDelta.objects.append(difference(counted_before(before, MessageEvent.objects.all()), now))
+
+
+def count_report(key: int, name: str) -> None:
+    """Counts what a person reported of a message, in the cohort of the message."""
+    stored = stored_states(NotificationMessage.objects.filter(pk=key))
+    (state,) = counted_before(stored, MessageEvent.objects.all())
+    if state is not None:
+        MetricDelta.objects.append(difference([], [state._replace(names=(name,))]))
+
+
 def change_status(
     message_ids: Sequence[int],
     target: MessageStatus,
@@ -151,17 +184,23 @@ def change_status(
 ) -> list[int]:
     """Moves messages to `target` where the transition table allows it; returns those that moved.
 
-    Makes one conditional UPDATE and writes an event for each message, in the caller's transaction.
+    Makes one conditional UPDATE, writes an event for each message and what changes in the counts,
+    in the caller's transaction.
     The caller holds the locks of the messages' batches, so no other writer interferes.
     """
+    target = MessageStatus(target)
     allowed = sources_of(target) if only_from is None else sources_of(target) & only_from
-    at = at or clock.now()
+    at, fields = at or clock.now(), fields or {}
+    if target is MessageStatus.PENDING:  # what was sent before is not what is sent next
+        fields = {"sent_at": None, "delivered_at": None, **fields}
     with transaction.atomic():
         rows = NotificationMessage.objects.filter(pk__in=message_ids, status__in=list(allowed))
-        moved = sorted(rows.values_list("pk", flat=True))
-        NotificationMessage.objects.filter(pk__in=moved, status__in=list(allowed)).update(
-            status=target, **(fields or {})
-        )
+        # Two receipts may come at once, when the batch is gone. Only one of them moves a message.
+        locked = rows.select_for_update().order_by("pk").values_list("pk", flat=True)
+        moved = list(locked)
+        before = stored_states(NotificationMessage.objects.filter(pk__in=moved))
+        NotificationMessage.objects.filter(pk__in=moved).update(status=target, **fields)
+        _write_delta(before, target, fields, at=at)
         MessageEvent.objects.bulk_create(
             MessageEvent(message_id=pk, kind=target, reason=reason, at=at) for pk in moved
         )

@@ -34,8 +34,12 @@ class InstallationStateManager(models.Manager["InstallationState"]):
             raise NotSettled
 
     def settle(self, *, at: datetime, backup_at: datetime | None) -> None:
-        """Lets the installation send. backup_at: the time of the backup that it was made from."""
-        self.update_or_create(pk=1, defaults={"settled_at": at, "backup_at": backup_at})
+        """Lets the restored installation send, and refuses the tokens from before the restore.
+
+        backup_at: the time of the backup that it was made from.
+        """
+        values = {"settled_at": at, "backup_at": backup_at, "tokens_not_before": at}
+        self.update_or_create(pk=1, defaults=values)
 
     def unsettle(self) -> None:
         """Lets no process start, until `settle`."""
@@ -49,6 +53,8 @@ class InstallationState(models.Model):
     settled_at = models.DateTimeField()
     #: The time of the backup from which the installation was restored last; null for none.
     backup_at = models.DateTimeField(null=True)
+    #: Tokens that were issued before are refused; null for none.
+    tokens_not_before = models.DateTimeField(null=True)
 
     objects: ClassVar[InstallationStateManager] = InstallationStateManager()
 

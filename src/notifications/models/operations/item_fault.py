@@ -44,6 +44,7 @@ class Work(models.TextChoices):
     ERASE = "erase", "A person's or an address's data is erased"
     EXPORT = "export", "A part of the export of a person's data is written"
     EXPIRE = "expire", "Messages past their expiry time expire"
+    SNOOZE = "snooze", "A person's snoozed notifications return to the inbox"
     CHECK = "broadcast_check", "A broadcast's counters are compared with its rows"
 
 

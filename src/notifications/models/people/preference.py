@@ -106,6 +106,8 @@ class UserNotificationPreference(Switches):
     data_processing_consent = models.BooleanField(default=default_consent)
     consent_given_at = models.DateTimeField(null=True, blank=True)
     consent_withdrawn_at = models.DateTimeField(null=True, blank=True)
+    #: Opens and clicks of their mails may be tracked, where the sender and the service do.
+    tracking_enabled = models.BooleanField(default=True, db_default=True)
 
     def __str__(self) -> str:
         return f"preferences of user {self.user_id}"
@@ -122,6 +124,7 @@ class UserNotificationPreference(Switches):
             dnd_until=self.dnd_until,
             digest=self.digest_frequency if self.has_chosen("digest_frequency") else "",
             zone=self.timezone,
+            tracked=self.tracking_enabled,
         )
 
 

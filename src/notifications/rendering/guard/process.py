@@ -21,9 +21,12 @@ from notifications.rendering.guard.board import ASLEEP, BUSY, SEQUENCE, THREAD, 
 CHECK_S = 0.2
 IDLE_CHECKS = 10
 """Checks of an idle worker after which the watchdog waits for a byte."""
-NOTE_S = (2.0, 5.0)
-"""How long the record may take before the worker is killed, and afterwards. On SQLite a thread that
-waits for the blocked interpreter may hold the lock of writers, until its process ends."""
+NOTE_BEFORE_S = 2.0
+"""How long the record may take before the worker is killed. On SQLite a thread that waits for the
+blocked interpreter may hold the lock of writers, until its process ends."""
+NOTE_AFTER_S = (10.0, 30.0, 90.0)
+"""How long each further try of the record may take. The worker is dead by then, so nothing waits
+for the record but the version, which would block the next worker on a machine that is too slow."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -93,11 +96,12 @@ class RenderWatchdog:
         os.kill(self._worker, signal.SIGSTOP)
         version, source = self._board.cells[VERSION], self._board.source
         sys.stderr.write(f"render.kill worker={self._worker} version={version}\n")
-        before_s, after_s = NOTE_S
-        error = self._record(version, source, before_s)
+        error = self._record(version, source, NOTE_BEFORE_S)
         os.kill(self._worker, signal.SIGKILL)
-        if error:
-            error = self._record(version, source, after_s)
+        for seconds in NOTE_AFTER_S:
+            if not error:
+                return
+            error = self._record(version, source, seconds)
         if error:
             sys.stderr.write(f"render.kill-unnoted error={error}\n")
 

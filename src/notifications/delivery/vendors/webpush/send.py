@@ -174,8 +174,9 @@ class WebPushProvider(NotificationChannelProvider):
             "Urgency": _URGENCY.get(message.get("priority", 3), "normal"),
             "Authorization": self._token(_origin(endpoint), now_s),
         }
-        if message.get("collapse_key"):
-            headers["Topic"] = topic_of(str(message["collapse_key"]))
+        topic = _topic(message)
+        if topic:
+            headers["Topic"] = topic
         return headers
 
     def _token(self, origin: str, now_s: float) -> str:
@@ -194,7 +195,14 @@ class WebPushProvider(NotificationChannelProvider):
 
 
 def payload_for(message: Mapping[str, Any]) -> bytes:
-    """Returns the payload for the service worker: `{title, body, icon, image, url, tag, data}`."""
+    """Returns the payload for the service worker: `{title, body, icon, image, url, tag, data}`.
+
+    That of a retraction is `{type: "retract", tag, reference}`.
+    """
+    retraction = message.get("retracts")
+    if retraction is not None:
+        named = {"tag": retraction.tag, "reference": retraction.reference}
+        return json.dumps({"type": "retract", **named}, separators=(",", ":")).encode()
     data = dict(message.get("data", {}))
     card = {
         "title": message.get("title", ""),
@@ -202,16 +210,38 @@ def payload_for(message: Mapping[str, Any]) -> bytes:
         "icon": data.get("icon"),
         "image": data.get("image"),
         "url": data.get("url"),
-        "tag": message.get("collapse_key") or None,
+        "tag": tag_of(message.get("reference", ""), message.get("collapse_key")) or None,
         "data": {**data, "reference": message.get("reference", "")},
     }
     payload = {name: value for name, value in card.items() if value is not None}
     return json.dumps(payload, default=str, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def topic_of(collapse_key: str) -> str:
+def tag_of(reference: str, collapse_key: str | None) -> str:
+    """Returns the tag of a push: its collapse key, else what its notification is called by us.
+
+    A browser shows one push for each tag.
+    """
+    return collapse_key or reference.partition(".")[0]
+
+
+def topic_of(tag: str) -> str:
     """Returns a Topic: at most 32 characters of base64url (RFC 8030 5.4)."""
-    return encoded(hashlib.sha256(collapse_key.encode()).digest()[:24])
+    return encoded(hashlib.sha256(tag.encode()).digest()[:24])
+
+
+def _topic(message: Mapping[str, Any]) -> str:
+    """Returns the Topic of a push; a push service keeps only the newest of each.
+
+    A retraction replaces the push that it takes back while that waits for its browser. It has none
+    where a collapse key names the push, because it could replace a newer push of the same key.
+    """
+    retraction = message.get("retracts")
+    if retraction is not None:
+        is_own = retraction.tag == tag_of(retraction.reference, None)
+        return topic_of(retraction.tag) if is_own else ""
+    tag = tag_of(str(message.get("reference", "")), message.get("collapse_key"))
+    return topic_of(tag) if tag else ""
 
 
 def _origin(endpoint: str) -> str:

@@ -10,23 +10,22 @@ from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from directory.models import ContactPoint, User
 from directory.models.contact import ContactKind, ContactState
 from notifications.domain.callers import SYSTEM
-from notifications.domain.errors import Conflict, NotFound
+from notifications.domain.errors import NotFound
 from notifications.features.privacy.export.service import download_export, request_export
 from notifications.features.sending.service import NotificationService
+from notifications.features.templates.system import ensure_system_template
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.links import LinkKind, address_mark, read_link, sign_link
 from notifications.models import (
     AuditLeaf,
     AuditQueued,
-    Category,
     DataExport,
-    NotificationTemplate,
 )
 from notifications.models.audit.actions import record_change
 from notifications.rendering.texts import export_texts
@@ -57,7 +56,7 @@ def send_link(user: User) -> LinkRequest:
             return LinkRequest.NO_ADDRESS
         if _sent_lately(user):
             return LinkRequest.TOO_MANY
-        _ensure_template()
+        ensure_system_template("security", export_texts.template_fields())
         token = sign_link(
             LinkKind.DATA,
             str(user.pk),
@@ -171,22 +170,3 @@ def _send(user: User, address: str, url: str) -> None:
         },
         caller=SYSTEM,
     )
-
-
-def _ensure_template() -> None:
-    """Creates and publishes the template of the mail when it is missing."""
-    rows = NotificationTemplate.objects.filter(path=export_texts.PATH)
-    if rows.filter(current_version__isnull=False).exists():
-        return
-    category = Category.objects.filter(key="security").first()
-    if category is None:
-        raise Conflict("the category security is missing: run `carillon migrate`")
-    try:
-        with transaction.atomic():
-            made = rows.first() or NotificationTemplate(
-                category=category, **export_texts.template_fields()
-            )
-            made.save()
-            made.publish()
-    except IntegrityError:  # another process created it at the same time
-        rows.get(current_version__isnull=False)

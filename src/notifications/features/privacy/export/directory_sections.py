@@ -25,8 +25,8 @@ from notifications.models import NotificationCategoryPreference, UserNotificatio
 
 _PROFILE = (
     "id uuid external_id username email first_name last_name phone_number telegram_id role locale"
-    " timezone avatar_url subscription_tier attributes attributes_private is_active is_staff"
-    " is_superuser email_verified_at date_joined last_login"
+    " timezone avatar_url subscription_tier attributes attributes_private is_active staff_role"
+    " is_staff is_superuser email_verified_at date_joined last_login"
 )
 _SWITCHES = (
     "push_enabled email_enabled sms_enabled websocket_enabled telegram_enabled in_app_enabled"
@@ -34,8 +34,8 @@ _SWITCHES = (
 )
 _GENERAL = (
     f"notifications_enabled marketing_enabled {_SWITCHES} quiet_hours_enabled quiet_hours_start"
-    " quiet_hours_end timezone dnd_until digest_frequency data_processing_consent consent_given_at"
-    " consent_withdrawn_at"
+    " quiet_hours_end timezone dnd_until digest_frequency tracking_enabled data_processing_consent"
+    " consent_given_at consent_withdrawn_at"
 )
 _SHOWN = 4
 

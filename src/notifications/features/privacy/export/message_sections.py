@@ -17,20 +17,27 @@ from notifications.features.privacy.export.paging import (
 from notifications.models import (
     Broadcast,
     BroadcastRecipient,
+    Conversion,
     DeadLetter,
     DeliveryAttempt,
     DigestBucket,
     DigestItem,
     FrequencyCount,
     InboundSms,
+    InboxArrival,
+    InboxChange,
+    LastSeen,
     LateOutcome,
     MessageEvent,
     Notification,
+    NotificationAnalytics,
     NotificationMessage,
+    PersonEvent,
     RefusedSend,
     SandboxMessage,
     ScheduleMember,
     ScheduleSeries,
+    TrackingEvent,
 )
 
 NOT_SHOWN = "(not shown)"
@@ -60,6 +67,11 @@ _OF_MESSAGES = (
         " resolved_at",
     ),
     ("sandbox", SandboxMessage, "channel content at"),
+    ("opens_and_clicks", TrackingEvent, "kind link at repeats method facts verdict reason"),
+)
+_ENGAGEMENT = (
+    "queued_at sent_at delivered_at opened_at clicked_at converted_at opened_from_device"
+    " opened_from_location user_agent source variant ab_test_group flags created_at"
 )
 
 
@@ -122,9 +134,12 @@ def _messages_of(keys: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
     rows = list(NotificationMessage.objects.filter(notification_id__in=keys).order_by("pk"))
     ids = [row.pk for row in rows]
     about = {name: _rows_about(model, names, ids) for name, model, names in _OF_MESSAGES}
+    engaged = NotificationAnalytics.objects.in_bulk(ids)
     found: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
-        parts = {name: by_message[row.pk] for name, by_message in about.items()}
+        parts: dict[str, Any] = {name: by_message[row.pk] for name, by_message in about.items()}
+        own = engaged.get(row.pk)
+        parts["engagement"] = columns(own, _ENGAGEMENT) if own else None
         found[row.notification_id].append({**columns(row, _MESSAGE), **parts})
     return found
 
@@ -134,6 +149,38 @@ def _rows_about(model: Any, names: str, ids: Sequence[int]) -> dict[int, list[di
     for row in model.objects.filter(message_id__in=ids).order_by("pk"):
         found[row.message_id].append(columns(row, names))
     return found
+
+
+def inbox(person: ExportedPerson, after: str) -> ExportPage:
+    rows = InboxArrival.objects.filter(user_id=person.user.pk)
+    states = "seen_at read_at archived_at snoozed_until retracted_at"
+    names = f"uuid seq priority arrived_at {states} content"
+    return by_key(rows, after, lambda row: columns(row, names))
+
+
+def inbox_changes(person: ExportedPerson, after: str) -> ExportPage:
+    rows = InboxChange.objects.filter(user_id=person.user.pk)
+    return by_key(rows, after, lambda row: columns(row, "seq kind terms at"))
+
+
+def last_seen(person: ExportedPerson, after: str) -> ExportPage:
+    rows = LastSeen.objects.filter(user_id=person.user.pk)
+    return by_key(rows, after, lambda row: columns(row, "at"))
+
+
+def events(person: ExportedPerson, after: str) -> ExportPage:
+    rows = PersonEvent.objects.filter(user_id=person.user.pk)
+    names = "name properties occurred_at source received_at"
+    return by_key(rows, after, lambda row: columns(row, names))
+
+
+def conversions(person: ExportedPerson, after: str) -> ExportPage:
+    rows = Conversion.objects.filter(user_id=person.user.pk).select_related("goal")
+
+    def item(row: Conversion) -> dict[str, Any]:
+        return {"goal": row.goal.name, **columns(row, "occurred_at message_id touched_at")}
+
+    return by_key(rows, after, item)
 
 
 def digests(person: ExportedPerson, after: str) -> ExportPage:

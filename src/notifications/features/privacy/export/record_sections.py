@@ -26,6 +26,7 @@ from notifications.models import (
     Erasure,
     IdempotencyKey,
     PersonToken,
+    SignIn,
 )
 
 _CONSENT = "id purpose granted wording source actor ip at"
@@ -62,9 +63,16 @@ def tokens(person: ExportedPerson, after: str) -> ExportPage:
     return by_key(rows, after, lambda row: columns(row, "id created_at"))
 
 
+def sign_ins(person: ExportedPerson, after: str) -> ExportPage:
+    """Sessions and families of tokens; their keys are left out."""
+    rows = SignIn.objects.filter(user=person.user)
+    names = "id kind method second_factor address agent created_at seen_at expires_at"
+    return by_key(rows, after, lambda row: columns(row, names))
+
+
 def api_keys(person: ExportedPerson, after: str) -> ExportPage:
     rows = ApiKey.objects.filter(owner=person.user)
-    names = "name prefix kind scopes created_at last_used_at revoked_at"
+    names = "name prefix previous_prefix kind scopes addresses created_at last_used_at revoked_at"
     return by_key(rows, after, lambda row: columns(row, names))
 
 

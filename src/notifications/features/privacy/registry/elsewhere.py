@@ -26,14 +26,21 @@ CACHES: Mapping[str, str] = {
     "vendors.read_key": _SETTINGS,
     "vendors.derived_key": _SETTINGS,
     "vendors.private_key": _SETTINGS,
+    "notifications.domain.experiments.prior.components": "weights, by the split and plan of a test",
     "notifications.domain.limits.caps_of": _SETTINGS,
+    "notifications.domain.tracking.networks._clouds": _CODE,
+    "notifications.domain.tracking.networks._scanners": _CODE,
+    "notifications.domain.tracking.networks.is_cloud": "networks, without their person",
+    "notifications.domain.tracking.networks.scanner_of": "networks, without their person",
     "notifications.domain.wall_clock.zone_named": _LOCALE,
     "notifications.domain.weights._order": _SETTINGS,
     "notifications.domain.weights.read_weights": _SETTINGS,
     "notifications.engine.admission._prices": _SETTINGS,
     "notifications.engine.shared_rows.job_context": f"{_UNTIL_REPLACED}: contexts of bulk calls",
-    "notifications.features.access.authentication._key_set": _SETTINGS,
+    "notifications.features.access.platform_keys.key_set": _SETTINGS,
     "notifications.features.access.callers.CACHE": "numbers, roles and hashes of callers",
+    "notifications.features.inbox.reading._question_marks": _CODE,
+    "notifications.features.inbox.reading._since": _CODE,
     "notifications.features.preferences.centre.zone_names": _LOCALE,
     "notifications.infra.audit_keys._keys": _SETTINGS,
     "notifications.infra.crypto._cipher": _SETTINGS,
@@ -45,6 +52,8 @@ CACHES: Mapping[str, str] = {
     "notifications.infra.links._mark": f"{_UNTIL_REPLACED}: addresses in links",
     "notifications.infra.phone_numbers.country_of": f"{_UNTIL_REPLACED}: phone numbers",
     "notifications.infra.process.identity._place": _CODE,
+    "notifications.infra.process.inbox_wakeups._mark_of": _CODE,
+    "notifications.infra.tracking.links._secret": _SETTINGS,
     "notifications.models.delivery.attachment.file_cache": f"{_UNTIL_REPLACED}: files",
     "notifications.models.delivery.hot.hot": _CODE,
     "notifications.models.delivery.hot_rows.changeable_from": _CODE,
@@ -63,6 +72,9 @@ CACHES: Mapping[str, str] = {
     "notifications.rendering.language.formats.parse_locale": _LOCALE,
     "notifications.rendering.language.formats.parse_zone": _LOCALE,
     "notifications.rendering.language.sandbox._reachable": _CODE,
+    "notifications.rendering.mail.tracked._tag_of": f"{_UNTIL_REPLACED}: links of mails",
+    "notifications.rendering.mail.tracked._target": f"{_UNTIL_REPLACED}: URLs in mails",
+    "notifications.rendering.mail.tracked._url_of_run": f"{_UNTIL_REPLACED}: URLs in mails",
     "notifications.rendering.mail_text.text_of_html": f"{_UNTIL_REPLACED}: texts of mails",
     "notifications.rendering.paths._candidates": _CODE,
     "notifications.rendering.pool.process._versions": _ROWS,
@@ -79,6 +91,8 @@ CACHES: Mapping[str, str] = {
     "notifications.features.sending.groups.sends._slow_until": "numbers of rows",
     "notifications.infra.telemetry._template_names": _ROWS,
     "notifications.rendering.versions._versions": _ROWS,
+    "notifications.realtime.center.process_center": "numbers of people who are connected, and"
+    " the frames that wait for them",
 }
 """What each cache in memory holds, by its place; `vendors` stands for the folder of a vendor. None
 outlives its process."""
@@ -86,6 +100,8 @@ outlives its process."""
 REDIS: Mapping[str, str] = {
     "carillon.celery": "names of tasks, with the numbers of rows",
     "notifications.features.operations.health": "nothing: it checks the connection",
+    "notifications.infra.process.inbox_listener": "nothing: it receives",
+    "notifications.infra.process.inbox_wakeups": "numbers of people; frames of rooms, never stored",
     "notifications.infra.process.wakeups": "names of lanes",
 }
 """What each module writes to Redis."""
@@ -97,7 +113,8 @@ LOG_FIELDS: Mapping[str, str] = {
     "codes and names of ours": "action at channel code error fate fix keyword loop loops method"
     " reason source status table task work zone place provider service",
     "counts and times": "after attempts batches before by committed count day deleted failures"
-    " leases limit looked_at messages ms of requests returncode seconds tries wall without_row",
+    " leases limit looked_at messages ms of records requests returncode seconds tries wall"
+    " without_row",
     "processes": "owner pid port stack with_whom settings",
     "the request, without its query": "client host path request_id",
     "an exception; addresses in its text are replaced": "detail exc_info trace trace_id",

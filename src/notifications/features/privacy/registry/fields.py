@@ -12,6 +12,7 @@ class Protection(StrEnum):
 
     PERSON_KEY = "sealed under the key of the person"
     ADDRESS_KEY = "sealed under the key of the address"
+    JOB_KEY = "sealed under the key of the bulk call"
     SERVICE_KEY = "sealed under the service's own key"
     KEYED_HASH = "a keyed hash"
     HASH = "a hash"

@@ -106,6 +106,34 @@ MESSAGES: tuple[PersonalField, ...] = (
         columns={"content": Column("what would have been sent", keys="*")},
     ),
     *table(
+        "notifications.TrackingEvent",
+        protection=_READ,
+        erasure=_DELETED,
+        section="notifications",
+        columns={
+            "user_id": _NUMBER,
+            "facts": Column(
+                "the browser and the network of an open or a click",
+                _SEALED,
+                keys="agent network headers",
+            ),
+        },
+    ),
+    *table(
+        "notifications.NotificationAnalytics",
+        protection=_READ,
+        erasure=_DELETED,
+        section="notifications",
+        columns={
+            "user_agent": "the kind of program that opened a mail",
+            "opened_from_device": "phone, tablet or computer",
+            "opened_from_location": Column("the country, where a proxy names it", keys="country"),
+            "source": "who sent it",
+            "variant": "the variant of an experiment",
+            "ab_test_group": "the group of an experiment",
+        },
+    ),
+    *table(
         "notifications.RefusedSend",
         protection=_READ,
         erasure=_DELETED,
@@ -116,6 +144,76 @@ MESSAGES: tuple[PersonalField, ...] = (
             "reasons": Column("why nothing was sent, by channel", keys="*"),
             "actor": Column("who requested it", left_out="it names another caller"),
         },
+    ),
+    *table(
+        "notifications.InboxArrival",
+        protection=_READ,
+        erasure=_DELETED,
+        section="inbox",
+        columns={
+            "user_id": _NUMBER,
+            "notification_id": "the notification that arrived",
+            "uuid": "its public id",
+            "content": Column("what the inbox shows", _SEALED, keys="title body data"),
+        },
+    ),
+    *table(
+        "notifications.InboxChange",
+        protection=_READ,
+        erasure=_DELETED,
+        section="inbox_changes",
+        columns={
+            "user_id": _NUMBER,
+            "terms": Column("what changed", keys="ids up_to category at until"),
+        },
+    ),
+    *table(
+        "notifications.PersonEvent",
+        protection=_READ,
+        erasure=_DELETED,
+        section="events",
+        columns={
+            "user_id": _NUMBER,
+            "name": "what they did, by the caller's name of it",
+            "properties": Column("what the caller stores with it", _SEALED, keys="*"),
+            "idempotency_key": Column(
+                "the caller's key of it", left_out="it names nothing of theirs"
+            ),
+        },
+    ),
+    *table(
+        "notifications.Conversion",
+        protection=_READ,
+        erasure=_DELETED,
+        section="conversions",
+        columns={
+            "user_id": _NUMBER,
+            "goal_id": "the goal that they reached",
+            "message_id": "the message to which it is attributed",
+        },
+    ),
+    *table(
+        "notifications.InboxCounter",
+        protection=_READ,
+        erasure=_DELETED,
+        section="",
+        reason="it counts what the export lists",
+        columns={"user_id": _NUMBER},
+    ),
+    *table(
+        "notifications.Presence",
+        protection=_READ,
+        erasure=_DELETED,
+        section="",
+        reason="it says who is connected now, and ends with the connection",
+        columns={"user_id": _NUMBER},
+    ),
+    *table(
+        "notifications.LastSeen",
+        protection=_READ,
+        erasure=_DELETED,
+        section="last_seen",
+        columns={"user_id": _NUMBER, "at": "when the person was connected last, to the minute"},
     ),
     *table(
         "notifications.DigestBucket",
@@ -236,7 +334,7 @@ MESSAGES: tuple[PersonalField, ...] = (
     ),
     *table(
         "notifications.Job",
-        protection=_SERVICE,
+        protection=Protection.JOB_KEY,
         erasure=OnErasure.EXPIRES,
         section="",
         reason=_SHARED,

@@ -41,6 +41,7 @@ DIRECTORY: tuple[PersonalField, ...] = (
             "uuid": "the public id of the person",
             "password": Column("the password of staff", Protection.HASH, left_out=_CREDENTIAL),
             "role": "the role on the platform",
+            "staff_role": "the role as a member of staff",
             "locale": "the language",
             "timezone": "the time zone",
             "avatar_url": "the picture's address",
@@ -160,6 +161,14 @@ DIRECTORY: tuple[PersonalField, ...] = (
         reason="a right of staff, which says nothing else about the person",
         columns={"user_id": _NUMBER},
     ),
+    *table(
+        "notifications.StaffGroupMember",
+        protection=_READ,
+        erasure=_DELETED,
+        section="",
+        reason="a right of staff, which says nothing else about the person",
+        columns={"user_id": _NUMBER},
+    ),
 )
 
 RECORDS: tuple[PersonalField, ...] = (
@@ -247,6 +256,11 @@ RECORDS: tuple[PersonalField, ...] = (
             "name": "the name of a key that the person issued",
             "prefix": "the visible part of the key",
             "key_hash": Column("the key", Protection.HASH, left_out=_CREDENTIAL),
+            "previous_prefix": "the visible part of the key before its rotation",
+            "previous_hash": Column(
+                "the key before its rotation", Protection.HASH, left_out=_CREDENTIAL
+            ),
+            "addresses": Column("the networks from which the key may be used", keys="[]"),
             "owner_id": Column(_NUMBER, erasure=OnErasure.EMPTIED),
             "holders": Column(
                 "the numbers of who saw the key", left_out="it names others", keys="[]"

@@ -17,7 +17,7 @@ from notifications.features.templates.service import serving_among
 from notifications.intake.accept import accept_jobs
 from notifications.intake.request import BulkRequest
 from notifications.intake.validate import parse_bulk
-from notifications.models import NotificationTemplate
+from notifications.models import Job, NotificationTemplate
 from notifications.models.delivery.hot_facts import load_for_bulks
 from notifications.rendering.paths import candidates
 from vault.cells import Key
@@ -40,10 +40,12 @@ class BulkWork:
         paths = {p for each in parsed.values() for p in candidates(each.terms.template_path)}
         heads, known = load_for_bulks(sorted(paths), sorted(set(keys.values())))
         people = {key: user_id for key, user_id in keys.items() if user_id in known}
-        return each_alone(
+        plans = each_alone(
             ((at, (requests[at], each)) for at, each in parsed.items()),
             lambda pair: _plan(*pair, heads, people, known, now=now),
         )
+        Job.objects.give_keys(plan.job for plan in plans.values())
+        return plans
 
     def write(
         self, items: Sequence[BulkPlan], *, now: datetime

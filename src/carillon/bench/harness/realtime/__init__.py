@@ -1,0 +1,1 @@
+"""Clients and senders of the benchmark and the chaos of live inboxes."""

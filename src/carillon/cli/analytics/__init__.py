@@ -1,0 +1,35 @@
+"""`carillon analytics`."""
+
+from __future__ import annotations
+
+import click
+
+from carillon.cli import setup_django
+
+
+@click.group(epilog="Example: carillon analytics rebuild")
+def command() -> None:
+    """Counts of messages; see docs/analytics.md."""
+    setup_django()
+
+
+@command.command("rebuild", epilog="Example: carillon analytics rebuild --everything")
+@click.option(
+    "--everything",
+    is_flag=True,
+    help="Delete all counts first. No worker may run, and deleted messages count no more.",
+)
+def rebuild(*, everything: bool) -> None:
+    """Count the messages that were sent before the upgrade to counts.
+
+    It may run beside workers, and continues where an earlier run ended.
+    """
+    from notifications.features.analytics.recount import WorkersRun, begin_again, recount
+
+    if everything:
+        try:
+            begin_again()
+        except WorkersRun as error:
+            raise click.ClickException("a worker runs: stop all workers first") from error
+    count = recount(report=lambda key: click.echo(f"counted up to message {key}", err=True))
+    click.echo(f"looked at {count:,} messages; all are counted")

@@ -1,0 +1,1 @@
+"""Pages that `carillon docs` makes from code, each in a file."""

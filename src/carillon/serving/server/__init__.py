@@ -1,0 +1,1 @@
+"""The server that accepts connections: its socket, its protocols and its end."""

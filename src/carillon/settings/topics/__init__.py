@@ -1,0 +1,1 @@
+"""Settings of one topic each, which `environment.py` joins."""

@@ -1,0 +1,9 @@
+"""Routes of metrics, reports, goals and events."""
+
+from __future__ import annotations
+
+from notifications.api.analytics.goals import ROUTES as GOAL_ROUTES
+from notifications.api.analytics.metrics import ROUTES as METRIC_ROUTES
+from notifications.api.route import Route
+
+ROUTES: tuple[Route, ...] = (*METRIC_ROUTES, *GOAL_ROUTES)

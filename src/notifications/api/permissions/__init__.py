@@ -1,0 +1,1 @@
+"""The permission table: each route and each page, and who may call it. See docs/reference."""

@@ -1,0 +1,86 @@
+"""The named reports: by what each groups, and which counts and rates it shows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_SENDING = ("sent", "delivered", "opened_human", "clicked_human", "converted")
+_ENGAGEMENT = (
+    "sent",
+    "opened_human",
+    "opened_machine",
+    "opened_unknown",
+    "clicked_human",
+    "clicked_machine",
+    "clicked_unknown",
+    "converted",
+)
+_FAILURES = ("failed", "bounced", "uncertain", "suppressed", "expired", "cancelled", "digested")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSpec:
+    """One report. All its rates are over the messages sent."""
+
+    about: str
+    #: What a row stands for; empty for the whole range.
+    by: tuple[str, ...]
+    counts: tuple[str, ...]
+    #: The counts that are shown as rates, too.
+    rates: tuple[str, ...]
+    #: Whether there is a row for each interval of a series.
+    in_series: bool = False
+
+
+REPORTS: Mapping[str, ReportSpec] = {
+    "funnel": ReportSpec(
+        about="What became of all messages: from sent to converted, and what was not sent.",
+        by=(),
+        counts=(*_SENDING, *_FAILURES),
+        rates=_SENDING,
+    ),
+    "channels": ReportSpec(
+        about="Counts and rates of each channel.",
+        by=("channel",),
+        counts=(*_SENDING, "failed", "suppressed"),
+        rates=_SENDING[1:],
+    ),
+    "templates": ReportSpec(
+        about="Counts and rates of each template on each channel.",
+        by=("template_id", "channel"),
+        counts=(*_SENDING, "failed", "suppressed"),
+        rates=_SENDING[1:],
+    ),
+    "providers": ReportSpec(
+        about="Counts and rates of each provider on each channel.",
+        by=("provider", "channel"),
+        counts=("sent", "delivered", "failed", "bounced", "uncertain"),
+        rates=("delivered", "bounced"),
+    ),
+    "failures": ReportSpec(
+        about="What was not sent, or failed, by provider, channel and template.",
+        by=("provider", "channel", "template_id"),
+        counts=("sent", *_FAILURES),
+        rates=("failed", "bounced"),
+    ),
+    "engagement": ReportSpec(
+        about="Opens and clicks of people, machines and unknown readers, by template and channel.",
+        by=("template_id", "channel"),
+        counts=_ENGAGEMENT,
+        rates=_ENGAGEMENT[1:],
+    ),
+    "reputation": ReportSpec(
+        about="Bounces, complaints and unsubscriptions, by provider and channel.",
+        by=("provider", "channel"),
+        counts=("sent", "delivered", "bounced", "complained", "unsubscribed"),
+        rates=("delivered", "bounced", "complained", "unsubscribed"),
+    ),
+    "cohort": ReportSpec(
+        about="For each day, week or hour of sending: what became of the messages sent then.",
+        by=("channel",),
+        counts=_SENDING,
+        rates=_SENDING[1:],
+        in_series=True,
+    ),
+}

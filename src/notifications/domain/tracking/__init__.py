@@ -1,0 +1,1 @@
+"""Who requested a pixel or a link: evidence, lists and rules. Pure."""

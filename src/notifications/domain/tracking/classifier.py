@@ -1,0 +1,273 @@
+"""Tells people from machines by the evidence of one mail's requests. Pure.
+
+Each request is judged by itself first, and then among the others: a scanner that looks like a
+browser is found by the hidden link, by its speed, or by what else it does. Where evidence is weak
+the answer is unknown, which no rate counts. A machine with a browser's headers and a person's
+timing is not found (docs/tracking.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from notifications.domain.engagement import Actor, EventKind
+from notifications.domain.tracking import agents
+from notifications.domain.tracking.evidence import TrackingEvidence
+from notifications.domain.tracking.networks import is_cloud, scanner_of
+
+VERSION = 2
+"""Raised with each change of the rules, so that old evidence can be judged again."""
+
+HONEYPOT_S = 10.0
+HONEYPOT_RUN_S = 60.0
+"""So long before and after a hit of the hidden link, requests of the same program are its."""
+RUN_GAP_S = 5.0
+"""Clicks on different links belong to one run while no more time is between them."""
+AT_ONCE_S = 0.3
+"""No hand clicks two links within this time."""
+TOO_QUICK_S = 1.0
+QUICK_S = 5.0
+SOON_S = 600.0
+UNREAD_S = 60.0
+"""A click so soon, with no pixel loaded before, may be a scan of the links alone."""
+SAME_ACTOR_S = 600.0
+CHECK_S = 8.0
+READING_S = (1.5, 300.0)
+"""So long after a person's mail program loaded the pixel, they click."""
+_PREFETCH = ("purpose", "sec-purpose", "x-moz", "x-purpose")
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Who made a request, and the rule that says so."""
+
+    actor: Actor
+    reason: str
+
+
+def classify(
+    events: Sequence[TrackingEvidence], *, sent_at: float | None, has_trap: bool = False
+) -> list[Judgement]:
+    """Returns the judgement of each request of one mail, in their order.
+
+    sent_at: when the mail was handed over, in epoch seconds; None where it is unknown.
+    has_trap: whether the mail has the hidden link.
+    """
+    avoids_trap = has_trap and all(event.kind is not EventKind.HONEYPOT for event in events)
+    found = [_machine_alone(event, sent_at) or _near_trap(event, events) for event in events]
+    for run in _runs(events):
+        reason = _machine_run([events[place] for place in run])
+        for place in run:
+            if reason == "at_once" or not _was_read(events[place], events):
+                found[place] = found[place] or reason
+    machines = [event for event, reason in zip(events, found, strict=True) if reason]
+    judged = []
+    for event, reason in zip(events, found, strict=True):
+        reason = reason or _same_as(event, machines, events)
+        if reason:
+            judged.append(Judgement(Actor.MACHINE, reason))
+        elif doubt := _doubt(event, events, sent_at, avoids_trap=avoids_trap):
+            judged.append(Judgement(Actor.UNKNOWN, doubt))
+        else:
+            judged.append(Judgement(Actor.HUMAN, "plausible"))
+    return judged
+
+
+def _machine_alone(event: TrackingEvidence, sent_at: float | None) -> str:
+    """Returns why a request is a machine's, whatever else was requested; empty for no reason."""
+    if event.kind is EventKind.HONEYPOT:
+        return "honeypot"
+    if event.method != "GET":
+        return "method"
+    if any(
+        word in event.headers.get(name, "")
+        for name in _PREFETCH
+        for word in ("prefetch", "preview")
+    ):
+        return "prefetch"
+    if agents.is_text_browser(event.agent):
+        return ""
+    if event.kind is EventKind.OPEN and agents.is_reading_proxy(event.agent):
+        return ""
+    return _known_machine(event) or _too_quick(event, sent_at) or _odd_click(event, sent_at)
+
+
+def _known_machine(event: TrackingEvidence) -> str:
+    if agents.is_program(event.agent):
+        return "program"
+    if agents.is_prefetching_proxy(event.agent):
+        return "mail_proxy"
+    return "network" if scanner_of(event.network) else ""
+
+
+def _too_quick(event: TrackingEvidence, sent_at: float | None) -> str:
+    quick = QUICK_S if _lacks(event) else TOO_QUICK_S
+    if sent_at is not None and event.at - sent_at < quick:
+        return "too_quick"
+    return ""
+
+
+def _odd_click(event: TrackingEvidence, sent_at: float | None) -> str:
+    """Returns why a click is no browser's, or one from a cloud soon after the mail was sent."""
+    if event.kind is EventKind.CLICK:
+        if not agents.is_browser(event.agent) and "accept-language" not in event.headers:
+            return "agent"
+        if "text/html" not in event.headers.get("accept", "text/html"):
+            return "accept"
+        if is_cloud(event.network) and (_lacks(event) or _is_soon(event, sent_at)):
+            return "cloud"
+    return ""
+
+
+def _is_soon(event: TrackingEvidence, sent_at: float | None) -> bool:
+    return sent_at is not None and event.at - sent_at < SOON_S
+
+
+def _lacks(event: TrackingEvidence) -> bool:
+    """Whether a click says to be a browser's and lacks what a browser sends with one."""
+    headers = event.headers
+    if event.kind is not EventKind.CLICK:
+        return False
+    if "accept-language" not in headers:
+        return True
+    expected = agents.sends_fetch_metadata(event.agent) or "sec-fetch-mode" in headers
+    return expected and (
+        headers.get("sec-fetch-mode") != "navigate" or headers.get("sec-fetch-user") != "?1"
+    )
+
+
+def _near_trap(event: TrackingEvidence, events: Sequence[TrackingEvidence]) -> str:
+    for other in events:
+        if other.kind is EventKind.HONEYPOT:
+            distance = abs(other.at - event.at)
+            if distance <= HONEYPOT_S:
+                return "honeypot_window"
+            if distance <= HONEYPOT_RUN_S and other.agent == event.agent:
+                return "honeypot_run"
+    return ""
+
+
+def _runs(events: Sequence[TrackingEvidence]) -> list[list[int]]:
+    """Returns the places of clicks that follow one another quickly, on at least two links."""
+    clicks = [place for place, event in enumerate(events) if event.kind is EventKind.CLICK]
+    clicks.sort(key=lambda place: events[place].at)
+    runs: list[list[int]] = []
+    for place in clicks:
+        if runs and events[place].at - events[runs[-1][-1]].at <= RUN_GAP_S:
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    return [run for run in runs if len({events[place].link for place in run}) > 1]
+
+
+def _machine_run(run: Sequence[TrackingEvidence]) -> str:
+    """Returns why a run of clicks on several links is a machine's; empty where it may be a hand's.
+
+    A person who opens many links in tabs needs some time for each, and has one browser.
+    """
+    for first, second in pairwise(run):
+        is_one = first.agent == second.agent and first.link != second.link
+        if is_one and second.at - first.at < AT_ONCE_S:
+            return "at_once"
+    if any(_lacks(event) or is_cloud(event.network) for event in run):
+        return "burst"
+    is_long = len({event.link for event in run}) > 2
+    return "many" if is_long and len({(each.network, each.agent) for each in run}) > 1 else ""
+
+
+def _was_read(click: TrackingEvidence, events: Sequence[TrackingEvidence]) -> bool:
+    """Whether the pixel was loaded from the click's network, as long before as reading takes."""
+    return any(
+        event.kind is EventKind.OPEN
+        and event.network == click.network
+        and READING_S[0] <= click.at - event.at <= READING_S[1]
+        for event in events
+    )
+
+
+def _same_as(
+    event: TrackingEvidence,
+    machines: Sequence[TrackingEvidence],
+    events: Sequence[TrackingEvidence],
+) -> str:
+    """Returns a reason where a machine asked with the same program, from there or at that time."""
+    for other in machines:
+        if other.agent != event.agent or other.method != "GET":
+            continue
+        distance = abs(other.at - event.at)
+        if event.network == other.network and event.network and distance <= SAME_ACTOR_S:
+            return "same_actor"
+        if distance <= RUN_GAP_S and other.link != event.link:
+            return "same_program"
+    is_check = _is_check(event, events, read=True) or _is_weak_copy(event, events)
+    return "check" if is_check else ""
+
+
+def _is_weak_copy(event: TrackingEvidence, events: Sequence[TrackingEvidence]) -> bool:
+    """Whether a browser's click on the same link follows one that lacks a browser's headers."""
+    return _lacks(event) and any(
+        other.kind is EventKind.CLICK
+        and other.link == event.link
+        and 0 < other.at - event.at <= CHECK_S
+        and not _lacks(other)
+        for other in events
+    )
+
+
+def _doubt(
+    event: TrackingEvidence,
+    events: Sequence[TrackingEvidence],
+    sent_at: float | None,
+    *,
+    avoids_trap: bool,
+) -> str:
+    """Returns why a request that no rule gives to a machine may still be one's."""
+    if sent_at is not None and event.at - sent_at < QUICK_S:
+        return "quick"
+    if event.kind is EventKind.OPEN or agents.is_text_browser(event.agent):
+        return ""
+    if not agents.is_browser(event.agent):
+        return "agent"
+    if _lacks(event):
+        return "headers"
+    if is_cloud(event.network):
+        return "cloud"
+    if _is_check(event, events, read=False):
+        return "checked"
+    if sent_at is not None and event.at - sent_at < UNREAD_S and not _has_open(event, events):
+        return "unread"
+    return "tabs" if not avoids_trap and _is_in_long_run(event, events) else ""
+
+
+def _has_open(event: TrackingEvidence, events: Sequence[TrackingEvidence]) -> bool:
+    """Whether the pixel was loaded before a click, by whomever."""
+    return any(each.kind is EventKind.OPEN and each.at <= event.at for each in events)
+
+
+def _is_in_long_run(event: TrackingEvidence, events: Sequence[TrackingEvidence]) -> bool:
+    """Whether many links were clicked in a row, and nothing says that the mail was read."""
+    for run in _runs(events):
+        clicks = [events[place] for place in run]
+        if event in clicks and len({click.link for click in clicks}) > 2:
+            return not any(_was_read(click, events) for click in clicks)
+    return False
+
+
+def _is_check(event: TrackingEvidence, events: Sequence[TrackingEvidence], *, read: bool) -> bool:
+    """Whether another network clicks the same link seconds later: a check let the person pass.
+
+    read: whether the later click must be from where the mail was read.
+    """
+    if event.kind is not EventKind.CLICK or _was_read(event, events):
+        return False
+    return any(
+        other.kind is EventKind.CLICK
+        and other.method == "GET"
+        and other.link == event.link
+        and 0 < other.at - event.at <= CHECK_S
+        and other.network != event.network
+        and (not read or _was_read(other, events))
+        for other in events
+    )

@@ -1,0 +1,1 @@
+"""Counts of messages and engagement: rollups, metrics, reports, goals and conversions."""

@@ -1,0 +1,86 @@
+"""Analytics, as the API calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from notifications.domain.analytics.periods import MetricInterval, Period, period_of
+from notifications.domain.analytics.reports import REPORTS
+from notifications.domain.callers import Caller
+from notifications.features.access.service import require_scope
+from notifications.features.analytics.metrics import metrics_of, period_response
+from notifications.features.analytics.reports import report_csv, report_rows
+from notifications.features.analytics.schemas import (
+    MetricsResponse,
+    PeriodResponse,
+    ReportRowResponse,
+)
+
+READ = "analytics:read"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricFilter:
+    """Which messages are counted: those of a range, and of what else is given."""
+
+    #: Dates, of which the last is included, or times (RFC 3339).
+    start: str
+    end: str
+    zone: str = "UTC"
+    channel: str = ""
+    #: 0 for all.
+    template_id: int = 0
+    #: The source of the notifications, e.g. `broadcast:12`.
+    source: str = ""
+
+    @property
+    def period(self) -> Period:
+        """The range. Raises InvalidRequest."""
+        return period_of(self.start, self.end, self.zone)
+
+    @property
+    def only(self) -> dict[str, Any]:
+        """The other conditions, by column."""
+        given = {"channel": self.channel, "template_id": self.template_id, "source": self.source}
+        return {name: value for name, value in given.items() if value}
+
+
+class AnalyticsService:
+    """Metrics and reports. They show counts, and no people."""
+
+    def metrics(
+        self, *, wanted: MetricFilter, interval: str = "", caller: Caller
+    ) -> MetricsResponse:
+        """Returns the metrics of a range.
+
+        Raises:
+            InvalidRequest: the range or the zone is invalid, or the series would be too long.
+            Refused: missing_scope.
+        """
+        require_scope(caller, READ)
+        length = MetricInterval(interval) if interval else None
+        return metrics_of(wanted.period, interval=length, only=wanted.only)
+
+    def report(
+        self, *, name: str, wanted: MetricFilter, interval: str = "day", caller: Caller
+    ) -> tuple[PeriodResponse, list[ReportRowResponse]]:
+        """Returns the range and all rows of a named report.
+
+        Raises:
+            InvalidRequest: as `metrics`. Refused: missing_scope.
+        """
+        require_scope(caller, READ)
+        period = wanted.period
+        rows = report_rows(
+            REPORTS[name], period, interval=MetricInterval(interval or "day"), only=wanted.only
+        )
+        return period_response(period), rows
+
+    def report_as_csv(
+        self, *, name: str, wanted: MetricFilter, interval: str = "day", caller: Caller
+    ) -> Iterator[bytes]:
+        """Returns the same as CSV."""
+        _, rows = self.report(name=name, wanted=wanted, interval=interval, caller=caller)
+        return report_csv(REPORTS[name], rows)

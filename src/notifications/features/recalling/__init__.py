@@ -1,0 +1,1 @@
+"""Retracts and amends what was sent, where it can still be reached."""

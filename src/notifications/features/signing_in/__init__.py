@@ -1,0 +1,1 @@
+"""Staff sign in: pages by django-allauth, single sign-on, invitations, sessions."""

@@ -1,0 +1,1 @@
+"""Opens and clicks of tracked mails: taken, stored as evidence, judged, and counted once."""

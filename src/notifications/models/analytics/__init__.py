@@ -1,0 +1,1 @@
+"""The counts of messages, goals, and the events of people."""

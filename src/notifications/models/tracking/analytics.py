@@ -1,0 +1,79 @@
+"""The engagement with a message: one row, written when it is opened or clicked first."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+
+from notifications.infra import clock
+from notifications.models.delivery.message import NotificationMessage
+
+
+class NotificationAnalytics(models.Model):
+    """The times of one message, what opened it, and its place in the counts.
+
+    The times of engagement are those of people; what machines do is in `flags` alone. The cohort
+    columns are copied when the row is written, so that rollups read no other table.
+    """
+
+    notification = models.OneToOneField(
+        NotificationMessage,
+        primary_key=True,
+        on_delete=models.CASCADE,
+        db_constraint=False,
+        related_name="analytics",
+    )
+    queued_at = models.DateTimeField(default=clock.now)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    delivered_at = models.DateTimeField(null=True, blank=True)
+    opened_at = models.DateTimeField(null=True, blank=True)
+    clicked_at = models.DateTimeField(null=True, blank=True)
+    converted_at = models.DateTimeField(null=True, blank=True)
+    #: phone, tablet, computer or empty.
+    opened_from_device = models.CharField(max_length=50, blank=True, default="")
+    #: `{"country": "DE"}`, from a header of a trusted proxy; else empty.
+    opened_from_location = models.JSONField(default=dict, blank=True)
+    #: The program and the system, without versions and models.
+    user_agent = models.TextField(blank=True, default="")
+    ab_test_group = models.CharField(max_length=50, blank=True, default="")
+    created_at = models.DateTimeField(default=clock.now)
+    #: The quarter of an hour, in UTC, of `sent_at`.
+    sent_quarter = models.DateTimeField(null=True, blank=True)
+    channel = models.CharField(max_length=10, blank=True, default="")
+    template_version_id = models.BigIntegerField(null=True, blank=True)
+    provider = models.CharField(max_length=30, blank=True, default="")
+    #: The source of its notification; a campaign is one.
+    source = models.CharField(max_length=60, blank=True, default="")
+    variant = models.CharField(max_length=50, blank=True, default="")
+    #: Bits of `domain.engagement`.
+    flags = models.SmallIntegerField(default=0)
+    #: The bits that the rollups include.
+    counted = models.SmallIntegerField(default=0)
+
+    objects: ClassVar[models.Manager[NotificationAnalytics]] = models.Manager()
+
+    class Meta:
+        verbose_name_plural = "notification analytics"
+        indexes = [
+            models.Index(fields=["sent_quarter"], name="analytics_quarter"),
+            # Only the rows that the rollups have still to count.
+            models.Index(
+                fields=["notification"],
+                condition=~Q(flags=F("counted")),
+                name="analytics_uncounted",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"engagement with message {self.pk}"
+
+    @property
+    def ab_test_variant(self) -> str:
+        """The documented name of `variant`."""
+        return self.variant
+
+    @ab_test_variant.setter
+    def ab_test_variant(self, name: str) -> None:
+        self.variant = name

@@ -1,0 +1,1 @@
+"""The pixel and the links of tracked mails."""

@@ -1,0 +1,1 @@
+"""What an attacker tries, by class of attack. docs/security/attacks.md lists the tests."""
