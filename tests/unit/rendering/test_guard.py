@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from notifications.domain.errors import LimitExceeded
+from notifications.rendering.guard import interrupt
 from notifications.rendering.guard.board import SEQUENCE, Board, new_file
 from notifications.rendering.guard.dispatch_gate import DispatchGate
 from notifications.rendering.guard.interrupt import Interrupter, RenderInterrupted
@@ -221,3 +223,44 @@ class TestDispatchGate:
 
         async with gate.dispatching(), gate.dispatching():
             await gate.wait_open()
+
+
+def test_a_second_interrupt_at_the_end_of_a_render_does_not_leave_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The render swallowed the first interrupt and ends while the second one is sent."""
+    made = Interrupter()
+    is_second, is_left = threading.Event(), threading.Event()
+    raise_in = interrupt._raise_in
+
+    def late(thread: int, kind: type[BaseException]) -> None:
+        is_second.set()
+        is_left.wait(0.2)  # the render must wait for this interrupt, and does not leave before
+        raise_in(thread, kind)
+
+    def send(how: Callable[[int, type[BaseException]], None]) -> threading.Thread:
+        monkeypatch.setattr(interrupt, "_raise_in", how)
+        thread = threading.Thread(target=made._interrupt, args=(made.sequence,))
+        thread.start()
+        return thread
+
+    def swallow() -> None:
+        with contextlib.suppress(RenderInterrupted):
+            send(raise_in).join(timeout=60)
+            while True:
+                pass
+        sent.append(send(late))
+        assert is_second.wait(60)
+
+    sent: list[threading.Thread] = []
+    strays = 0
+    try:
+        with made.slice(), contextlib.suppress(LimitExceeded):
+            made.run(swallow)
+        is_left.set()
+        sent[0].join(60)
+        for _ in range(1_000):  # an interrupt that is on its way is raised here
+            pass
+    except RenderInterrupted:
+        strays += 1
+    assert strays == 0

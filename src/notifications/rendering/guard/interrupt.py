@@ -96,24 +96,22 @@ class Interrupter:
             detail = _DETAIL.format(self._cpu_seconds)
             raise LimitExceeded(detail, is_overrun=True) from None
 
-    def _end(self) -> None:
-        """Forbids further interrupts, and waits for one that may already be on its way."""
-        mine = self.sequence | 1
-        self.sequence = mine + 1
-        self._wait_delivered(mine)
-
     def _wait_delivered(self, mine: int) -> None:
-        while self._intended == mine and self._sent != mine:
+        """Waits for an interrupt that may be on its way to this render, and absorbs it."""
+        # An earlier interrupt of this render may be sent already, so only the intention counts.
+        while self._intended == mine:
             time.sleep(0)
         if self._sent == mine:
             self._sent = 0
             _absorb_sent()
 
     def _end_safely(self) -> None:
+        """Ends a render that was interrupted, at whatever line that happened."""
         while True:
             try:
-                if self.sequence % 2:
-                    self._end()
+                mine = (self.sequence - 1) | 1
+                self.sequence = mine + 1
+                self._wait_delivered(mine)
                 _absorb_sent()
                 return
             except RenderInterrupted:
