@@ -159,9 +159,10 @@ def test_each_page_opens_to_the_roles_that_the_table_names() -> None:
 
 def test_a_page_that_asks_for_no_role_is_the_same_for_each() -> None:
     others = OTHER_URLS.keys() - STAFF_PAGES.keys() - ACCOUNT_URLS.keys()
+    clients = [client for _, client in sessions()]
     for path in others - {"admin/login/", "preferences"}:
         url = "/" + re.sub(r"<\w+:\w+>", "1", path)
-        found = {client.get(url, **ELSEWHERE).status_code for _, client in sessions()}
+        found = {client.get(url, **ELSEWHERE).status_code for client in clients}
         assert len(found) == 1, path
 
 
