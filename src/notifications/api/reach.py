@@ -224,7 +224,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
     ),
     "analytics:write": ScopeReach(
         "Write goals, report events and conversions of any user.",
-        "Control over which events count, and so over what a goal shows. No user is read.",
+        "Control over a goal's counts. It reads what a user engaged with last, and who is no user.",
         _named("create_goal report_events report_conversion"),
     ),
     "audit:read": ScopeReach(

@@ -12,6 +12,7 @@ from django.db.models import Value
 from django.db.models.functions import Coalesce, NullIf
 
 from directory.models import User
+from notifications.domain.analytics.counts import REPORT_COUNTS
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.receipts import CLOSES, SETTLES, STATUS_OF, Receipt, ReceiptKind
 from notifications.domain.redaction import Known, redacted
@@ -33,8 +34,6 @@ from notifications.queue import batches
 from notifications.recording.contacts import close_contact
 from notifications.recording.fallback import fall_back_from
 
-REPORT_COUNTS = {ReceiptKind.COMPLAINED: "complained", ReceiptKind.UNSUBSCRIBED: "unsubscribed"}
-"""The counts of receipts that say what a person did."""
 _OF_NO_STATUS = frozenset({ReceiptKind.OPENED, ReceiptKind.CLICKED})
 _TRIAL = "test"  # begins references of `send a test`, which have no row
 
@@ -72,7 +71,7 @@ def apply_to(key: int | None, receipt: Receipt, *, provider: str, now: datetime)
             _write_event(message, receipt, provider=provider, at=now)
         _write_status_event(message, receipt, provider=provider, at=now)
         if is_new:
-            count_report(message.pk, REPORT_COUNTS[receipt.kind])
+            count_report(message.pk, receipt.kind.value)
         if receipt.kind in CLOSES:
             _close_contact(message, receipt, provider=provider)
     return Applied.APPLIED

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
+from asgiref.sync import async_to_sync
 
 from notifications.domain.callers import Caller
 from notifications.domain.engagement import CLICK_HUMAN, CLICK_MACHINE, CONVERTED, OPEN_HUMAN
@@ -21,6 +22,7 @@ from notifications.models import (
     PersonEvent,
     TrackingEvent,
 )
+from notifications.services import NotificationAnalyticsService
 from tests.integration.factories import make_messages, make_user
 
 pytestmark = pytest.mark.django_db
@@ -30,6 +32,12 @@ CALLER = Caller(
     scopes=frozenset({"analytics:read", "analytics:write"}),
 )
 DAY = timedelta(days=1)
+EXTREMES = [
+    datetime.min.replace(tzinfo=timezone(timedelta(hours=14))),
+    datetime.min,
+    datetime.max,
+    datetime.max.replace(tzinfo=timezone(timedelta(hours=-14))),
+]
 
 
 @pytest.fixture
@@ -151,6 +159,43 @@ def test_an_event_is_stored_once_and_sealed(goal, person, frozen):
     assert "algebra" not in str(sealed.query)
 
 
+def test_an_event_without_a_time_is_another_one_a_month_later(person, frozen):
+    assert report(person).duplicates == 0
+    frozen.now += 30 * DAY
+    assert report(person).duplicates == 0
+    assert PersonEvent.objects.count() == 2
+
+
+@pytest.mark.parametrize("moment", EXTREMES)
+def test_extreme_times_are_refused_and_not_an_overflow(person, moment):
+    found = report(person, at=moment)
+    assert [each.code for each in found.rejected] == ["time_out_of_range"]
+    metrics = async_to_sync(NotificationAnalyticsService().get_notification_metrics)
+    assert metrics(EXTREMES[0], moment)["sent"] == 0
+
+
+def test_many_events_are_attributed_at_once(goal, person, frozen):
+    row = engaged(person, frozen, clicked=DAY)
+    events = [
+        EventBody(user_id=person.pk, name="bought", idempotency_key=f"{number}")
+        for number in range(1_200)
+    ]
+    assert GoalService().report(events=events, caller=CALLER).accepted == 1_200
+    assert Conversion.objects.filter(message_id=row.pk).count() == 1_200
+
+
+def test_an_open_and_a_click_of_one_message_both_change_attributions(person, frozen):
+    body = GoalBody(name="Read", event="read", counts_opens=True)
+    GoalService().create(body=body, caller=CALLER)
+    report(person, name="read", at=frozen.now - 2 * DAY)
+
+    row = engaged(person, frozen, opened=3 * DAY, clicked=DAY)
+    roll_up_due()
+
+    assert converted() == {row.pk: True}
+    assert Conversion.objects.get().touched_at == row.opened_at
+
+
 def test_faulty_events_are_listed_and_the_others_stored(person, frozen):
     events = [
         EventBody(user_id=10**9, name="x"),
@@ -173,6 +218,22 @@ def test_a_conversion_is_the_event_of_its_goal(goal, person, frozen):
     assert (found.channel, found.touched_at) == ("email", row.clicked_at)
     with pytest.raises(NotFound):
         GoalService().convert(body=ConversionBody(goal="No", user_id=person.pk), caller=CALLER)
+
+
+def test_a_key_of_another_event_or_user_is_no_conversion(goal, person, frozen):
+    report(person, key="1", name="read")
+    report(make_user(), key="2")
+    events = PersonEvent.objects.count()
+    for key in ("1", "2"):
+        body = ConversionBody(goal="Bought", user_id=person.pk, idempotency_key=key)
+        with pytest.raises(Conflict) as caught:
+            GoalService().convert(body=body, caller=CALLER)
+        assert caught.value.code == "idempotency_mismatch"
+    assert PersonEvent.objects.count() == events
+
+    body = ConversionBody(goal="Bought", user_id=person.pk, idempotency_key="3")
+    first = GoalService().convert(body=body, caller=CALLER)
+    assert GoalService().convert(body=body, caller=CALLER) == first
 
 
 def test_goals_have_names_of_their_own_and_need_scopes(goal):

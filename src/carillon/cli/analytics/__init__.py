@@ -17,7 +17,7 @@ def command() -> None:
 @click.option(
     "--everything",
     is_flag=True,
-    help="Delete all counts first. No worker may run, and deleted messages count no more.",
+    help="Delete all counts first. No process may run, and deleted messages count no more.",
 )
 def rebuild(*, everything: bool) -> None:
     """Count the messages that were sent before the upgrade to counts.

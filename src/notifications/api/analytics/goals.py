@@ -86,7 +86,7 @@ ROUTES: tuple[Route, ...] = (
         scope=WRITE,
         body=ConversionBody,
         responses={201: ConversionResponse},
-        errors=(404,),
+        errors=(404, 409),
         idempotent=True,
     ),
 )

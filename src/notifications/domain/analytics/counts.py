@@ -30,7 +30,7 @@ STATE_COUNTS = (
 """The counts that follow from the states of messages."""
 
 REPORT_COUNTS = ("complained", "unsubscribed")
-"""The counts of receipts that say what a person did."""
+"""The counts of receipts that say what a person did: the values of their kinds."""
 
 BIT_COUNTS = {
     "opened_human": engagement.OPEN_HUMAN,

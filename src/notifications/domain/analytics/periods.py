@@ -42,6 +42,9 @@ class Grain(StrEnum):
     DAY = "day"
 
 
+_LENGTHS = {Grain.QUARTER: QUARTER, Grain.HOUR: HOUR, Grain.DAY: DAY}
+
+
 class Span(NamedTuple):
     """An instant, and the one at which the span ends, which is not in it. Both are in UTC."""
 
@@ -152,7 +155,7 @@ def _split(bucket: Span) -> Iterator[tuple[Grain, datetime, datetime]]:
 
 def floor_to(moment: datetime, grain: Grain) -> datetime:
     """Returns the beginning, in UTC, of the span of a grain that has this moment."""
-    return _floor(moment, {Grain.QUARTER: QUARTER, Grain.HOUR: HOUR, Grain.DAY: DAY}[grain])
+    return _floor(moment, _LENGTHS[grain])
 
 
 def _floor(moment: datetime, length: timedelta) -> datetime:

@@ -2,6 +2,9 @@
 
 The attribution of a conversion depends only on what is stored: the event and the engagement of its
 person. So it is the same in whatever order both arrive, and it can be made again at any time.
+
+Neither of two transactions at once sees what the other writes. So each side looks again after its
+commit: an event by a hook of its transaction, engagement by the next round of the rollups.
 """
 
 from __future__ import annotations
@@ -10,9 +13,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import transaction
-from django.db.models import F, Min
+from django.db.models import F, Min, QuerySet
 
 from notifications.domain.engagement import (
     CLICK_HUMAN,
@@ -59,12 +63,13 @@ def last_touch(touches: Iterable[Touch], goal: Goal, occurred_at: datetime) -> T
 def attribute(events: Sequence[PersonEvent]) -> None:
     """Stores the conversions of events: one for each goal that names the event.
 
-    It runs in the caller's transaction and changes nothing when it is repeated.
+    It runs in the caller's transaction and changes nothing when it is repeated. After the commit
+    it looks once more for engagement that was stored meanwhile.
     """
     by_event: dict[str, list[Goal]] = defaultdict(list)
-    for goal in Goal.objects.filter(event__in={event.name for event in events}):
+    for goal in Goal.objects.filter(event__in={event.name for event in events}).order_by("pk"):
         by_event[goal.event].append(goal)
-    wanted = [event for event in events if event.name in by_event]
+    wanted = sorted((event for event in events if event.name in by_event), key=lambda e: e.pk)
     if not wanted:
         return
     made = [
@@ -76,14 +81,36 @@ def attribute(events: Sequence[PersonEvent]) -> None:
         if event.received_at >= goal.created_at
     ]
     Conversion.objects.bulk_create(made, ignore_conflicts=True, batch_size=_AT_ONCE)
+    goals = [goal.pk for each in by_event.values() for goal in each]
     ids = [event.pk for event in wanted]
-    for start in range(0, len(ids), _AT_ONCE):
-        part = ids[start : start + _AT_ONCE]
-        settle(list(Conversion.objects.filter(event_id__in=part).select_related("goal")))
+    _settle_events(goals, ids)
+    # A failure must not refuse an event that is stored.
+    transaction.on_commit(partial(_settle_events, goals, ids), robust=True)
 
 
-def settle(conversions: Sequence[Conversion]) -> None:
+def _settle_events(goals: Sequence[int], events: Sequence[int]) -> None:
+    settle(Conversion.objects.filter(goal_id__in=goals, event_id__in=events))
+
+
+def settle(rows: QuerySet[Conversion]) -> None:
     """Attributes conversions anew, and corrects the messages that gain or lose one."""
+    with transaction.atomic():
+        keys = list(rows.order_by("pk").values_list("pk", flat=True))
+        changed: set[int] = set()
+        for start in range(0, len(keys), _AT_ONCE):
+            changed |= _move(Conversion.objects.filter(pk__in=keys[start : start + _AT_ONCE]))
+        # Once, so that two calls lock the rows of engagement in one order.
+        mark_converted(changed)
+
+
+def _move(rows: QuerySet[Conversion]) -> set[int]:
+    """Sets the messages of conversions; returns the messages that gain or lose one.
+
+    The conversions are locked before engagement is read: of two calls at once, the later one sees
+    all that the earlier one saw.
+    """
+    locked = rows.select_related("goal").select_for_update(of=("self",))
+    conversions = list(locked.order_by("pk"))
     touches = touches_of(conversions)
     changed: set[int] = set()
     for each in conversions:
@@ -93,7 +120,7 @@ def settle(conversions: Sequence[Conversion]) -> None:
         values = {"message_id": message_id, "touched_at": found.at if found else None}
         if (each.message_id, each.touched_at) != (message_id, values["touched_at"]):
             Conversion.objects.filter(pk=each.pk).update(**values)
-    mark_converted(changed)
+    return changed
 
 
 def touches_of(conversions: Sequence[Conversion]) -> Mapping[int, list[Touch]]:
@@ -146,21 +173,28 @@ def mark_converted(keys: Collection[int]) -> None:
 
     The rows are locked before their conversions are read, so two calls at once end right.
     """
+    ordered = sorted(keys)
     with transaction.atomic():
-        rows = NotificationAnalytics.objects.select_for_update().filter(pk__in=list(keys))
-        held = list(rows.order_by("pk"))
-        firsts = dict(
-            Conversion.objects.filter(message_id__in=[row.pk for row in held])
-            .values_list("message_id")
-            .annotate(Min("occurred_at"))
-            .order_by()
-        )
-        for row in held:
-            at = firsts.get(row.pk)
-            flags = row.flags & ~CONVERTED | (CONVERTED if at else 0)
-            if (flags, at) != (row.flags, row.converted_at):
-                row.flags, row.converted_at = flags, at
-                row.save(update_fields=["flags", "converted_at"])
+        for start in range(0, len(ordered), _AT_ONCE):
+            _mark(ordered[start : start + _AT_ONCE])
+
+
+def _mark(keys: Sequence[int]) -> None:
+    held = list(
+        NotificationAnalytics.objects.select_for_update().filter(pk__in=keys).order_by("pk")
+    )
+    firsts = dict(
+        Conversion.objects.filter(message_id__in=[row.pk for row in held])
+        .values_list("message_id")
+        .annotate(Min("occurred_at"))
+        .order_by()
+    )
+    for row in held:
+        at = firsts.get(row.pk)
+        flags = row.flags & ~CONVERTED | (CONVERTED if at else 0)
+        if (flags, at) != (row.flags, row.converted_at):
+            row.flags, row.converted_at = flags, at
+            row.save(update_fields=["flags", "converted_at"])
 
 
 def attribute_again(rows: Sequence[NotificationAnalytics]) -> None:
@@ -169,12 +203,18 @@ def attribute_again(rows: Sequence[NotificationAnalytics]) -> None:
     It is called for rows whose bits changed: a click may be stored after the event that it led to.
     """
     human = OPEN_HUMAN | CLICK_HUMAN
-    keys = [row.pk for row in rows if (row.flags ^ row.counted) & human]
-    if not keys or not Goal.objects.exists():
+    touched = [row for row in rows if (row.flags ^ row.counted) & human]
+    if not touched or not Goal.objects.exists():
         return
+    keys = [row.pk for row in touched]
     people = NotificationMessage.objects.filter(pk__in=keys, user_id__isnull=False)
-    times = [row.clicked_at or row.opened_at or row.created_at for row in rows if row.pk in keys]
-    found = Conversion.objects.filter(
-        user_id__in=list(people.values_list("user_id", flat=True)), occurred_at__gte=min(times)
-    ) | Conversion.objects.filter(message_id__in=keys)
-    settle(list(found.select_related("goal").order_by("pk")))
+    of_people = Conversion.objects.filter(
+        user_id__in=list(people.values_list("user_id", flat=True)),
+        occurred_at__gte=min(_first_touch(row) for row in touched),
+    )
+    settle(of_people | Conversion.objects.filter(message_id__in=keys))
+
+
+def _first_touch(row: NotificationAnalytics) -> datetime:
+    times = [at for at in (row.opened_at, row.clicked_at) if at is not None]
+    return min(times, default=row.created_at)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
 
+from directory.moments import clamp_moment
 from notifications.domain.analytics.periods import days_of
 from notifications.domain.engagement import CLICK_HUMAN, OPEN_HUMAN, quarter_of
 from notifications.domain.lifecycle import MessageStatus
@@ -124,7 +125,7 @@ def _engaged(identifier: str, bit: int, info: Mapping[str, Any]) -> None:
 
 
 def _metrics(start: datetime, end: datetime, channel: str | None) -> dict[str, Any]:
-    first, last = _utc(start).date(), _utc(end).date()
+    first, last = _day(start), _day(end)
     found = metrics_of(
         days_of(first, max(first, last)),
         interval=None,
@@ -141,5 +142,5 @@ def _metrics(start: datetime, end: datetime, channel: str | None) -> dict[str, A
     }
 
 
-def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _day(moment: datetime) -> date:
+    return clamp_moment(moment).astimezone(UTC).date()

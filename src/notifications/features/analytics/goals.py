@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 
 from directory.keys import load_keys_of_people
 from directory.lookup import find_people
+from directory.moments import clamp_moment
 from directory.references import (
     PERSON_FORMS,
     InvalidPersonFields,
@@ -104,6 +105,7 @@ class GoalService:
         Raises:
             Refused: missing_scope. NotFound: unknown_goal, unknown_user, time_out_of_range.
             InvalidRequest: no user is named, or no single one.
+            Conflict: idempotency_mismatch, where the key is that of another event.
         """
         require_scope(caller, WRITE)
         goal = Goal.objects.filter(name=body.goal).first()
@@ -124,7 +126,13 @@ class GoalService:
         with transaction.atomic():
             stored, _ = _store(rows)
             attribute(stored)
-        return _conversion(Conversion.objects.get(goal=goal, event_id=stored[0].pk), goal)
+            found = Conversion.objects.filter(goal=goal, event_id=stored[0].pk).first()
+            if found is None or found.user_id != rows[0].user_id:
+                raise Conflict(
+                    "this idempotency_key is that of another event: use a new key",
+                    code="idempotency_mismatch",
+                )
+        return _conversion(found, goal)
 
 
 def _response(goal: Goal) -> GoalResponse:
@@ -161,7 +169,7 @@ def _rows(
     rows: list[PersonEvent] = []
     rejected: list[RejectedEvent] = []
     for index, (event, reference) in enumerate(zip(events, references, strict=True)):
-        at = _utc(event.occurred_at) if event.occurred_at else now
+        at = clamp_moment(event.occurred_at or now).astimezone(UTC)
         if isinstance(reference, InvalidPersonFields):
             code, detail = reference.code, f"{reference.field} {reference.detail}"
             rejected.append(RejectedEvent(index=index, code=code, detail=detail))
@@ -182,7 +190,7 @@ def _rows(
                     if event.properties
                     else None,
                     occurred_at=at,
-                    idempotency_key=event.idempotency_key or _key_of(event, user_id),
+                    idempotency_key=event.idempotency_key or _key_of(event, user_id, at),
                     source=caller.name,
                     received_at=now,
                 )
@@ -198,25 +206,24 @@ def _person_of(event: EventBody) -> PersonKey | InvalidPersonFields:
     return named
 
 
-def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _key_of(event: EventBody, user_id: int) -> str:
+def _key_of(event: EventBody, user_id: int, at: datetime) -> str:
     """Returns a key by which the same event without a key of its own is found again."""
-    at = _utc(event.occurred_at).isoformat() if event.occurred_at else ""
-    parts: list[Any] = [user_id, event.name, at, event.properties]
+    parts: list[Any] = [user_id, event.name, at.isoformat(), event.properties]
     text = json.dumps(parts, sort_keys=True, default=str)
     return f"auto:{blake2b(text.encode(), digest_size=20).hexdigest()}"
 
 
 def _store(rows: Sequence[PersonEvent]) -> tuple[list[PersonEvent], int]:
-    """Inserts the rows that are new; returns all as stored, and how many were not new."""
+    """Inserts the rows that are new; returns all as stored, and how many were not new.
+
+    The order of the rows keeps two calls with the same keys from a deadlock.
+    """
     if not rows:
         return [], 0
     source, keys = rows[0].source, sorted({row.idempotency_key for row in rows})
     known = len(_stored(source, keys))
-    PersonEvent.objects.bulk_create(rows, ignore_conflicts=True, batch_size=_AT_ONCE)
+    ordered = sorted(rows, key=lambda row: row.idempotency_key)
+    PersonEvent.objects.bulk_create(ordered, ignore_conflicts=True, batch_size=_AT_ONCE)
     return _stored(source, keys), len(rows) - len(keys) + known
 
 

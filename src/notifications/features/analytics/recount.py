@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from django.db import connection, transaction
 
-from notifications.domain.analytics.counts import CountedState
+from notifications.domain.analytics.counts import REPORT_COUNTS, CountedState
 from notifications.domain.lifecycle import REACHED, MessageStatus
 from notifications.features.analytics.rollup import add_changes
 from notifications.infra import clock
@@ -38,7 +38,6 @@ from notifications.models.analytics.states import (
 
 _AT_ONCE = {"postgresql": 2_000, "sqlite": 100}
 _STATUSES = frozenset(str(status) for status in MessageStatus)
-_REPORTS = {":complained": "complained", ":unsubscribed": "unsubscribed"}
 
 
 class WorkersRun(Exception):
@@ -56,13 +55,16 @@ class Past(NamedTuple):
 def begin_again() -> None:
     """Deletes all rollups, so that `recount` counts everything from the messages.
 
-    Counts of messages that retention has deleted are lost.
+    Counts of messages that retention has deleted are lost. No process that changes messages may run
+    meanwhile: its change may have an older time than its delta, and would be counted twice.
 
     Raises:
-        WorkersRun: a worker runs; it would change messages between both.
+        WorkersRun: a worker runs.
     """
-    now = database_now()
     with transaction.atomic():
+        _stop_deltas()
+        # Read now: a delta that was written before the lock belongs to an older time.
+        now = database_now()
         if WorkerProcess.objects.filter(lease_until__gt=now, ended_at=None).exists():
             raise WorkersRun
         state = _locked_state()
@@ -71,6 +73,13 @@ def begin_again() -> None:
         NotificationAnalytics.objects.exclude(counted=0).update(counted=0)
         state.counts_since, state.recounted_to, state.recounted_at = now, 0, None
         state.save()
+
+
+def _stop_deltas() -> None:
+    """Waits for those who write deltas, and makes others wait. SQLite has one writer anyway."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE notifications_metricdelta IN EXCLUSIVE MODE")
 
 
 def recount(*, report: Callable[[int], object] = lambda key: None) -> int:
@@ -134,10 +143,10 @@ def state_at(row: StoredState, events: Iterable[Past], until_ms: int) -> list[Co
     state = then.counted((each.ms, each.event) for each in past)
     if state is None:
         return []
-    reported = {
-        name for each in past for end, name in _REPORTS.items() if each.reason.endswith(end)
-    }
-    return [state, state._replace(names=tuple(sorted(reported)))]
+    reported = (
+        name for name in REPORT_COUNTS if any(each.reason.endswith(f":{name}") for each in past)
+    )
+    return [state, state._replace(names=tuple(reported))]
 
 
 def _row_at(row: StoredState, past: Sequence[Past], until_ms: int) -> StoredState | None:

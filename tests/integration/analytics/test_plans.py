@@ -1,0 +1,59 @@
+"""Requests read by an index what is not counted yet."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from notifications.domain.analytics.periods import Span
+from notifications.domain.engagement import quarter_of
+from notifications.features.analytics.reading import Selection, read_counts
+from notifications.models import NotificationAnalytics
+
+pytestmark = pytest.mark.django_db
+MANY = 5_000
+MINUTE = timedelta(minutes=1)
+
+
+def watched(work, mark):
+    """Runs work; returns its result, and the plan of its statement that has this mark."""
+    statements = []
+
+    def watch(execute, sql, params, many, context):
+        statements.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(watch):
+        result = work()
+    (found,) = [each for each in statements if mark in each[0]]
+    return result, plan_of(*found)
+
+
+def plan_of(sql: str, params: object) -> str:
+    explain = {"postgresql": "EXPLAIN", "sqlite": "EXPLAIN QUERY PLAN"}[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(f"{explain} {sql}", params)
+        return "\n".join(str(row[-1]) for row in cursor.fetchall())
+
+
+def test_only_rows_that_are_not_counted_are_read(frozen):
+    quarter = quarter_of(frozen.now)
+    NotificationAnalytics.objects.bulk_create(
+        NotificationAnalytics(
+            notification_id=key, sent_quarter=quarter, channel="email", flags=1, counted=1
+        )
+        for key in range(1, MANY)
+    )
+    NotificationAnalytics.objects.filter(pk__lte=3).update(flags=9)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE notifications_notificationanalytics")
+    span = Span(quarter, quarter + 15 * MINUTE)
+
+    found, plan = watched(lambda: read_counts(Selection(buckets=[span])), "UNION ALL")
+
+    assert found == {0: {("email",): {"clicked_human": 3}}}
+    assert "analytics_uncounted" in plan
+    assert "analytics_quarter" not in plan
+    assert "Seq Scan on notifications_notificationanalytics" not in plan
