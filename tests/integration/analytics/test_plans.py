@@ -1,4 +1,4 @@
-"""Requests read by an index what is not counted yet."""
+"""Requests read by an index what is not counted yet, and the dead letters of a range."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from django.db import connection
 
 from notifications.domain.analytics.periods import Span
 from notifications.domain.engagement import quarter_of
+from notifications.features.analytics.failure_codes import read_failure_codes
 from notifications.features.analytics.reading import Selection, read_counts
-from notifications.models import NotificationAnalytics
+from notifications.models import DeadLetter, NotificationAnalytics
 
 pytestmark = pytest.mark.django_db
 MANY = 5_000
@@ -57,3 +58,24 @@ def test_only_rows_that_are_not_counted_are_read(frozen):
     assert "analytics_uncounted" in plan
     assert "analytics_quarter" not in plan
     assert "Seq Scan on notifications_notificationanalytics" not in plan
+
+
+def test_the_dead_letters_of_a_range_are_read_by_their_time(frozen):
+    DeadLetter.objects.bulk_create(
+        DeadLetter(
+            message_id=key,
+            notification_id=key,
+            channel="email",
+            code="550",
+            failed_at=frozen.now - key * MINUTE,
+        )
+        for key in range(MANY)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE notifications_deadletter")
+    span = Span(frozen.now - 15 * MINUTE, frozen.now)
+
+    _, plan = watched(lambda: read_failure_codes(span, {}), "notifications_deadletter")
+
+    assert "dead_letter_failed" in plan
+    assert "Seq Scan on notifications_deadletter" not in plan

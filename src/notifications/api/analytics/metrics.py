@@ -23,18 +23,19 @@ def metrics(request: ApiRequest) -> MetricsResponse:
 
 def report(request: ApiRequest, *, name: str) -> ReportResponse:
     page = page_of(request)
-    period, rows = AnalyticsService().report(
+    period, found = AnalyticsService().report(
         name=name,
         wanted=_filter(request),
         interval=request.query.get("interval", ""),
         caller=request.caller,
     )
     end = page.after + page.limit
-    following, previous = links_to(request, page, end if end < len(rows) else None)
+    following, previous = links_to(request, page, end if end < len(found.rows) else None)
     return ReportResponse(
         report=name,
         period=period,
-        results=rows[page.after : end],
+        results=list(found.rows[page.after : end]),
+        codes_since=found.codes_since,
         next=following,
         previous=previous,
     )

@@ -31,6 +31,8 @@ class ReportSpec:
     rates: tuple[str, ...]
     #: Whether there is a row for each interval of a series.
     in_series: bool = False
+    #: Whether a row has the error codes of its failures. They are by provider, channel, template.
+    has_codes: bool = False
 
 
 REPORTS: Mapping[str, ReportSpec] = {
@@ -59,10 +61,11 @@ REPORTS: Mapping[str, ReportSpec] = {
         rates=("delivered", "bounced"),
     ),
     "failures": ReportSpec(
-        about="What was not sent, or failed, by provider, channel and template.",
+        about="What was not sent, or failed, by provider, channel and template; with error codes.",
         by=("provider", "channel", "template_id"),
         counts=("sent", *_FAILURES),
         rates=("failed", "bounced"),
+        has_codes=True,
     ),
     "engagement": ReportSpec(
         about="Opens and clicks of people, machines and unknown readers, by template and channel.",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from notifications.domain.analytics.periods import MetricInterval, Period
 from notifications.domain.analytics.reports import ReportSpec
+from notifications.features.analytics.failure_codes import FailureCodes, read_failure_codes
 from notifications.features.analytics.metrics import rate
 from notifications.features.analytics.reading import Counts, Selection, read_counts
 from notifications.features.analytics.schemas import ReportRowResponse
@@ -16,12 +19,24 @@ from notifications.models import NotificationTemplate
 _LINES = 500
 
 
-def report_rows(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRows:
+    """All rows of a report."""
+
+    rows: Sequence[ReportRowResponse]
+    #: From when on error codes are counted; None for the whole range.
+    codes_since: datetime | None
+
+
+def read_report(
     spec: ReportSpec, period: Period, *, interval: MetricInterval, only: Mapping[str, Any]
-) -> list[ReportRowResponse]:
+) -> ReportRows:
     """Returns all rows: by the most messages sent, or by time in a series."""
     buckets = period.buckets(interval if spec.in_series else None)
     found = read_counts(Selection(buckets=buckets, by=spec.by, counts=spec.counts, only=only))
+    codes = read_failure_codes(period.span, only) if spec.has_codes else FailureCodes()
+    for key in codes.by_group:
+        found.setdefault(0, {}).setdefault(key, {})
     keys = [(number, key) for number, groups in found.items() for key in groups]
     if spec.in_series:
         keys.sort(key=lambda each: (each[0], _shown(each[1])))
@@ -36,10 +51,13 @@ def report_rows(
             group = {"start": start.isoformat(), **group}
         if "template_id" in group:
             group["template"] = paths.get(group["template_id"], "")
-        rows.append(_row(spec, group, found[number][key]))
+        row = _row(spec, group, found[number][key])
+        if spec.has_codes:
+            row.codes = dict(codes.by_group.get(key, {}))
+        rows.append(row)
     if not spec.by and not rows:
         rows.append(_row(spec, {}, {}))
-    return rows
+    return ReportRows(rows=rows, codes_since=codes.since)
 
 
 def _row(spec: ReportSpec, group: dict[str, str], counts: Counts) -> ReportRowResponse:
@@ -69,7 +87,8 @@ def report_csv(spec: ReportSpec, rows: Sequence[ReportRowResponse]) -> Iterator[
     groups = ["start"] if spec.in_series else []
     groups += [*spec.by, *(["template"] if "template_id" in spec.by else [])]
     rates = [f"{name}_rate" for name in spec.rates]
-    yield csv_lines([[*groups, *spec.counts, *rates]])
+    codes = ["codes"] if spec.has_codes else []
+    yield csv_lines([[*groups, *spec.counts, *rates, *codes]])
     for start in range(0, len(rows), _LINES):
         yield csv_lines(
             [
@@ -77,7 +96,12 @@ def report_csv(spec: ReportSpec, rows: Sequence[ReportRowResponse]) -> Iterator[
                     *(row.group[name] for name in groups),
                     *(str(row.counts[name]) for name in spec.counts),
                     *(f"{row.rates[name]:.6f}" for name in spec.rates),
+                    *([_codes_text(row)] if spec.has_codes else []),
                 ]
                 for row in rows[start : start + _LINES]
             ]
         )
+
+
+def _codes_text(row: ReportRowResponse) -> str:
+    return ", ".join(f"{code}: {number}" for code, number in (row.codes or {}).items())

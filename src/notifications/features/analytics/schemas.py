@@ -135,6 +135,11 @@ class ReportRowResponse(msgspec.Struct, kw_only=True):
     rates: dict[str, float]
     """Some of the counts over the messages sent; 0 without one. Example: `{"delivered": 0.98}`"""
 
+    codes: dict[str, int] | None = None
+    """In the report `failures`: the messages that failed in the range, by error code, the most
+    frequent first; those of more than 20 codes as `other`. Null in other reports.
+    Example: `{"uncertain": 3}`"""
+
 
 class ReportResponse(msgspec.Struct, kw_only=True):
     """A page of a report."""
@@ -147,6 +152,10 @@ class ReportResponse(msgspec.Struct, kw_only=True):
 
     results: list[ReportRowResponse]
     """The rows: those with the most messages sent first, or by time."""
+
+    codes_since: datetime | None = None
+    """From when on `codes` are counted, where more than 50,000 messages failed in the range; else
+    null. Example: `2026-11-21T08:15:00Z`"""
 
     next: NextPage = None
     previous: PreviousPage = None

@@ -11,12 +11,8 @@ from notifications.domain.analytics.reports import REPORTS
 from notifications.domain.callers import Caller
 from notifications.features.access.service import require_scope
 from notifications.features.analytics.metrics import metrics_of, period_response
-from notifications.features.analytics.reports import report_csv, report_rows
-from notifications.features.analytics.schemas import (
-    MetricsResponse,
-    PeriodResponse,
-    ReportRowResponse,
-)
+from notifications.features.analytics.reports import ReportRows, read_report, report_csv
+from notifications.features.analytics.schemas import MetricsResponse, PeriodResponse
 
 READ = "analytics:read"
 
@@ -65,7 +61,7 @@ class AnalyticsService:
 
     def report(
         self, *, name: str, wanted: MetricFilter, interval: str = "day", caller: Caller
-    ) -> tuple[PeriodResponse, list[ReportRowResponse]]:
+    ) -> tuple[PeriodResponse, ReportRows]:
         """Returns the range and all rows of a named report.
 
         Raises:
@@ -73,14 +69,14 @@ class AnalyticsService:
         """
         require_scope(caller, READ)
         period = wanted.period
-        rows = report_rows(
+        found = read_report(
             REPORTS[name], period, interval=MetricInterval(interval or "day"), only=wanted.only
         )
-        return period_response(period), rows
+        return period_response(period), found
 
     def report_as_csv(
         self, *, name: str, wanted: MetricFilter, interval: str = "day", caller: Caller
     ) -> Iterator[bytes]:
         """Returns the same as CSV."""
-        _, rows = self.report(name=name, wanted=wanted, interval=interval, caller=caller)
-        return report_csv(REPORTS[name], rows)
+        _, found = self.report(name=name, wanted=wanted, interval=interval, caller=caller)
+        return report_csv(REPORTS[name], found.rows)

@@ -38,6 +38,7 @@ class DeadLetter(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["message_id"]),
+            models.Index(fields=["failed_at"], name="dead_letter_failed"),
             models.Index(
                 fields=["failed_at", "id"],
                 condition=Q(resolved_at__isnull=True),
