@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from copy import deepcopy
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
+from notifications.api.document.mail_links import LINK_OPERATIONS
 from notifications.api.document.schemas import REF, schemas_of
 from notifications.api.errors import (
     STATUS_OF,
@@ -196,7 +198,7 @@ def _query_parameter(query: Query) -> OpenApiParameter:
 def add_components(
     result: dict[str, Any], generator: Any, request: Any, public: bool
 ) -> dict[str, Any]:
-    """drf-spectacular's POSTPROCESSING_HOOK: adds the schemas, the errors and the version."""
+    """drf-spectacular's POSTPROCESSING_HOOK: adds schemas, errors, links of mails, the version."""
     with suppress(PackageNotFoundError):  # run from its source, uninstalled
         result["info"]["version"] = version("carillon")
     components = result.setdefault("components", {})
@@ -207,6 +209,8 @@ def add_components(
             _correct(operation)
             _share_errors(operation["responses"], errors)
     components["responses"] = dict(sorted(errors.items()))
+    links = deepcopy(LINK_OPERATIONS)  # the caller may change the document
+    result["paths"] |= {path: {"get": operation} for path, operation in links.items()}
     return result
 
 

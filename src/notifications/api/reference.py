@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
+from notifications.api.document.mail_links import LINK_OPERATIONS
 from notifications.api.errors import STATUS_OF, STATUS_OF_CODE, title_of
 from notifications.api.route import Auth, Route
 from notifications.api.routes import ROUTES
@@ -48,6 +49,8 @@ def api_markdown() -> str:
     for tag, routes in by_tag.items():
         parts.append(f"## {tag}\n")
         parts += [_route(route) for route in routes]
+    parts.append("## track\n")
+    parts += [_link(path, operation) for path, operation in LINK_OPERATIONS.items()]
     return "\n".join(parts)
 
 
@@ -85,6 +88,20 @@ def _route(route: Route) -> str:
     if route.idempotent:
         lines.append("- Accepts `Idempotency-Key`.")
     lines.append(f"- Problems: {', '.join(map(str, route.all_errors))}")
+    return "\n".join([*lines, ""])
+
+
+def _link(path: str, operation: Mapping[str, Any]) -> str:
+    lines = [f"### GET {path}", "", operation["summary"], "", "- Who: anyone."]
+    lines += [
+        f"- Query `{given['name']}` string: {given['description']}"
+        for given in operation["parameters"]
+        if given["in"] == "query"
+    ]
+    lines += [
+        f"- {status}: {response['description']}"
+        for status, response in operation["responses"].items()
+    ]
     return "\n".join([*lines, ""])
 
 

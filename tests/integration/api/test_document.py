@@ -14,6 +14,7 @@ from django.contrib.staticfiles import finders
 from openapi_spec_validator import validate
 from rest_framework.test import APIClient
 
+from notifications.api.document.mail_links import LINK_OPERATIONS
 from notifications.api.openapi import openapi_document, openapi_yaml
 from notifications.api.reference import api_markdown
 from notifications.api.routes import ROUTES
@@ -33,7 +34,20 @@ def test_every_route_is_in_the_document_and_nothing_else() -> None:
         for method in operations
     }
 
-    assert documented == {(route.method, route.path) for route in ROUTES}
+    links = {("GET", path) for path in LINK_OPERATIONS}
+    assert documented == {(route.method, route.path) for route in ROUTES} | links
+
+
+def test_the_links_of_mails_are_in_the_document_and_need_no_authentication() -> None:
+    paths = openapi_document()["paths"]
+    pixel = paths["/api/v1/track/open/{id}"]["get"]
+    click = paths["/api/v1/track/click"]["get"]
+
+    assert list(pixel["responses"]["200"]["content"]) == ["image/gif"]
+    assert click["responses"].keys() == {"302", "400"}
+    assert "security" not in pixel | click
+    pixel.clear()
+    assert openapi_document()["paths"]["/api/v1/track/open/{id}"]["get"]
 
 
 def test_the_committed_document_is_the_one_that_is_served() -> None:
