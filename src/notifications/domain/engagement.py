@@ -16,6 +16,9 @@ CLICK_HUMAN = 8
 CLICK_MACHINE = 16
 CLICK_UNKNOWN = 32
 CONVERTED = 64
+REPORTED_OPEN = 128
+REPORTED_CLICK = 256
+"""A caller of the documented service vouches for the open or the click of a person."""
 
 QUARTER_S = 900
 """The seconds of a quarter of an hour, the unit of the rollups."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import connection, transaction
 
 from notifications.domain.engagement import EventKind
@@ -11,6 +12,7 @@ from notifications.features.tracking.collector import Hit
 from notifications.features.tracking.recording import write_hits
 from notifications.infra import clock
 from notifications.models import NotificationAnalytics, NotificationMessage, TrackingEvent
+from notifications.services import NotificationAnalyticsService
 from tests.integration.factories import make_messages, make_user
 from tests.integration.races import PATIENCE_S, Other, other, wait_until_blocked_or_done
 
@@ -55,4 +57,16 @@ def test_hits_that_are_being_written_go_with_their_message(
         wait_until_blocked_or_done(work)
     assert work.result(PATIENCE_S)["notifications_trackingevent"] == 1
     assert not TrackingEvent.objects.exists()
+    assert not NotificationAnalytics.objects.exists()
+
+
+def test_what_is_reported_of_a_message_that_is_being_deleted_is_dropped(
+    message: NotificationMessage, other: Other
+) -> None:
+    opened = async_to_sync(NotificationAnalyticsService().track_notification_opened)
+    with transaction.atomic():
+        delete_notifications([message.notification_id])
+        work = other.start(lambda: opened(str(message.pk), {}))
+        wait_until_blocked_or_done(work)
+    assert work.result(PATIENCE_S) is None
     assert not NotificationAnalytics.objects.exists()

@@ -16,11 +16,13 @@ import pytest
 from notifications.domain.errors import TemplateFault
 from notifications.domain.references import references
 from notifications.features.templates.review import locale_gaps
+from notifications.infra.tracking.links import LinkSigner
 from notifications.rendering import mail_text, titles
 from notifications.rendering.engine import CompiledText
 from notifications.rendering.lengths import push, sms
 from notifications.rendering.mail import html as mail_html
 from notifications.rendering.mail import pages, tags
+from notifications.rendering.mail.tracked import MailTracker
 from notifications.rendering.render import CompiledVersion, text_content
 from tests.pace import within
 
@@ -43,6 +45,7 @@ PLAIN = {
     "tabs": repeated(" \t", before="<p>"),
     "an unfinished tag": repeated("a", before=f"{STYLE}<"),
     "unfinished tags": repeated("<a", before=STYLE),
+    "unfinished links": repeated("<a ", before=STYLE),
     "tag beginnings": repeated("<", before=STYLE),
     "stylesheets without end": repeated("<style>"),
     "comments without end": repeated("<!--", before=STYLE),
@@ -96,11 +99,16 @@ READERS: dict[str, Callable[[str], object]] = {
     "mail_html.inlined": lambda text: mail_html._inlined(text, retain_all=False),
     "mail_html.moving": mail_html._has_moving_classes,
     "mail_html.mjml": lambda text: mail_html._from_mjml(text, "x"),
+    "tracked.clicks": lambda text: _tracker().clicks(text, text),
     "mail_text.tidied": mail_text.tidied,
     "sms.sms_length": sms.sms_length,
     "push.push_fitted": lambda text: push.push_fitted(text, text),
     "push.push_length": lambda text: push.push_length(text, text),
 }
+
+
+def _tracker() -> MailTracker:
+    return MailTracker(LinkSigner(1, "https://links.example"))
 
 
 def seconds(read: Callable[[str], object], text: str) -> float:

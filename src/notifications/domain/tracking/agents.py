@@ -58,9 +58,3 @@ def sends_fetch_metadata(agent: str) -> bool:
     if found is None:
         return False
     return int(found[2]) >= _SENDS_FETCH_METADATA.get(found[1], 10_000)
-
-
-def system_of(agent: str) -> str:
-    """Returns the operating system that an agent names; empty for none."""
-    names = ("iPhone", "iPad", "Android", "Windows", "Macintosh", "CrOS", "Linux")
-    return next((name for name in names if name in agent), "")

@@ -57,18 +57,20 @@ def classify(
     """
     avoids_trap = has_trap and all(event.kind is not EventKind.HONEYPOT for event in events)
     found = [_machine_alone(event, sent_at) or _near_trap(event, events) for event in events]
-    for run in _runs(events):
+    runs = _runs(events)
+    for run in runs:
         reason = _machine_run([events[place] for place in run])
         for place in run:
             if reason == "at_once" or not _was_read(events[place], events):
                 found[place] = found[place] or reason
     machines = [event for event, reason in zip(events, found, strict=True) if reason]
+    in_tabs: set[int] = set() if avoids_trap else _unread_runs(runs, events)
     judged = []
-    for event, reason in zip(events, found, strict=True):
+    for place, (event, reason) in enumerate(zip(events, found, strict=True)):
         reason = reason or _same_as(event, machines, events)
         if reason:
             judged.append(Judgement(Actor.MACHINE, reason))
-        elif doubt := _doubt(event, events, sent_at, avoids_trap=avoids_trap):
+        elif doubt := _doubt(event, events, sent_at, in_tabs=place in in_tabs):
             judged.append(Judgement(Actor.UNKNOWN, doubt))
         else:
             judged.append(Judgement(Actor.HUMAN, "plausible"))
@@ -221,9 +223,12 @@ def _doubt(
     events: Sequence[TrackingEvidence],
     sent_at: float | None,
     *,
-    avoids_trap: bool,
+    in_tabs: bool,
 ) -> str:
-    """Returns why a request that no rule gives to a machine may still be one's."""
+    """Returns why a request that no rule gives to a machine may still be one's.
+
+    in_tabs: it is one of many clicks in a row, and nothing says that the mail was read.
+    """
     if sent_at is not None and event.at - sent_at < QUICK_S:
         return "quick"
     if event.kind is EventKind.OPEN or agents.is_text_browser(event.agent):
@@ -238,7 +243,7 @@ def _doubt(
         return "checked"
     if sent_at is not None and event.at - sent_at < UNREAD_S and not _has_open(event, events):
         return "unread"
-    return "tabs" if not avoids_trap and _is_in_long_run(event, events) else ""
+    return "tabs" if in_tabs else ""
 
 
 def _has_open(event: TrackingEvidence, events: Sequence[TrackingEvidence]) -> bool:
@@ -246,13 +251,15 @@ def _has_open(event: TrackingEvidence, events: Sequence[TrackingEvidence]) -> bo
     return any(each.kind is EventKind.OPEN and each.at <= event.at for each in events)
 
 
-def _is_in_long_run(event: TrackingEvidence, events: Sequence[TrackingEvidence]) -> bool:
-    """Whether many links were clicked in a row, and nothing says that the mail was read."""
-    for run in _runs(events):
+def _unread_runs(runs: Sequence[Sequence[int]], events: Sequence[TrackingEvidence]) -> set[int]:
+    """Returns the places of runs on many links for which nothing says that the mail was read."""
+    found: set[int] = set()
+    for run in runs:
         clicks = [events[place] for place in run]
-        if event in clicks and len({click.link for click in clicks}) > 2:
-            return not any(_was_read(click, events) for click in clicks)
-    return False
+        is_long = len({click.link for click in clicks}) > 2
+        if is_long and not any(_was_read(click, events) for click in clicks):
+            found.update(run)
+    return found
 
 
 def _is_check(event: TrackingEvidence, events: Sequence[TrackingEvidence], *, read: bool) -> bool:

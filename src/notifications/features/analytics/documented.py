@@ -9,17 +9,25 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
+from django.db.models import QuerySet
 
 from directory.moments import clamp_moment
 from notifications.domain.analytics.periods import days_of
-from notifications.domain.engagement import CLICK_HUMAN, OPEN_HUMAN, quarter_of
+from notifications.domain.engagement import (
+    CLICK_HUMAN,
+    OPEN_HUMAN,
+    REPORTED_CLICK,
+    REPORTED_OPEN,
+)
 from notifications.domain.lifecycle import MessageStatus
 from notifications.features.analytics.metrics import metrics_of
 from notifications.infra import clock
 from notifications.models import NotificationAnalytics, NotificationMessage, change_status
+from notifications.models.tracking.analytics import cohort_of, complete
 
 _VERSIONS = re.compile(r"/[\w.+-]+|\b\d[\w.]*")
 _LONGEST_AGENT = 200
+_REPORTED = {OPEN_HUMAN: REPORTED_OPEN, CLICK_HUMAN: REPORTED_CLICK}
 
 
 class NotificationAnalyticsService:
@@ -67,7 +75,7 @@ class NotificationAnalyticsService:
 def _sent(key: int) -> None:
     now = clock.now()
     with transaction.atomic():
-        message = NotificationMessage.objects.select_for_update().filter(pk=key).first()
+        message = _locked().filter(pk=key).first()
         if message is None:
             return
         if message.status == MessageStatus.PENDING and message.batch_id is None:
@@ -78,26 +86,28 @@ def _sent(key: int) -> None:
         _row_of(message)
 
 
+def _locked() -> QuerySet[NotificationMessage]:
+    """Returns messages, locked: one that is deleted meanwhile takes its row with it."""
+    rows = NotificationMessage.objects.select_related("notification")
+    return rows.select_for_update(no_key=True, of=("self",))
+
+
 def _row_of(message: NotificationMessage) -> NotificationAnalytics:
     """Returns the row of a message, locked; it is made where there is none."""
     notification = message.notification
-    sent_at = message.sent_at
-    cohort = {
-        "queued_at": notification.created_at,
-        "sent_at": sent_at,
-        "delivered_at": message.delivered_at,
-        "sent_quarter": quarter_of(sent_at) if sent_at else None,
-        "channel": message.channel,
-        "template_version_id": notification.template_version_id,
-        "provider": message.provider or "",
-        "source": notification.source,
-        "variant": notification.variant or "",
-    }
+    cohort = cohort_of(
+        queued_at=notification.created_at,
+        sent_at=message.sent_at,
+        delivered_at=message.delivered_at,
+        channel=message.channel,
+        template_version_id=notification.template_version_id,
+        provider=message.provider,
+        source=notification.source,
+        variant=notification.variant,
+    )
     rows = NotificationAnalytics.objects.select_for_update()
     row, created = rows.get_or_create(pk=message.pk, defaults=cohort)
-    if not created and row.sent_quarter is None and sent_at is not None:
-        for name, value in cohort.items():
-            setattr(row, name, value)
+    if not created and complete(row, cohort):
         row.save(update_fields=list(cohort))
     return row
 
@@ -106,12 +116,12 @@ def _engaged(identifier: str, bit: int, info: Mapping[str, Any]) -> None:
     now = clock.now()
     with transaction.atomic():
         try:
-            message = NotificationMessage.objects.select_related("notification").get(pk=identifier)
+            message = _locked().get(pk=identifier)
         except (NotificationMessage.DoesNotExist, ValueError):
             return
         row = _row_of(message)
         fields = ["flags"]
-        row.flags |= bit
+        row.flags |= bit | _REPORTED[bit]
         if bit == OPEN_HUMAN and row.opened_at is None:
             row.opened_at = now
             row.opened_from_device = str(info.get("device", ""))[:50]

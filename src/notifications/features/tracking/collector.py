@@ -66,6 +66,8 @@ class HitCollector:
     def __init__(self, write: Write) -> None:
         self._write = write
         self._lock = threading.Lock()
+        #: Held while parts are written, so that the end of the process waits for a running write.
+        self._writing = threading.Lock()
         self._waiting: OrderedDict[tuple[Any, ...], Hit] = OrderedDict()
         self._recent: OrderedDict[tuple[Any, ...], float] = OrderedDict()
         self._of_message: Counter[int] = Counter()
@@ -86,11 +88,12 @@ class HitCollector:
     def _take(self, hit: Hit) -> str:
         now = hit.at.timestamp()
         key = hit.key
+        waiting = self._waiting.get(key)
+        if waiting is not None:  # also after REPEAT_S, while the database is away
+            waiting.repeats = min(waiting.repeats + 1, 32_767)
+            return "repeated"
         seen = self._recent.get(key)
         if seen is not None and now - seen < REPEAT_S:
-            waiting = self._waiting.get(key)
-            if waiting is not None:
-                waiting.repeats = min(waiting.repeats + 1, 32_767)
             return "repeated"
         of_message = self._of_message[hit.message_id]
         if len(self._waiting) >= MOST_WAITING or of_message >= MOST_OF_MESSAGE:
@@ -111,6 +114,10 @@ class HitCollector:
         Raises:
             DatabaseError, InterfaceError: the database is away; the hits of this part wait on.
         """
+        with self._writing:
+            return self._write_parts()
+
+    def _write_parts(self) -> int:
         written = 0
         later: list[Hit] = []
         while part := self._next_part():
@@ -159,7 +166,12 @@ class HitCollector:
 
     def _begin(self) -> None:
         """Starts the thread that writes. It ends when nothing waits."""
-        ports.Thread(target=self._run, name="tracking", daemon=True).start()
+        try:
+            ports.Thread(target=self._run, name="tracking", daemon=True).start()
+        except RuntimeError as error:  # the interpreter ends, or no thread is left
+            with self._lock:
+                self._is_running = False
+            log.warning("tracking.no_thread", error=str(error))
 
     def close(self, seconds: float) -> None:
         """Writes what waits, for the end of the process. It takes so many seconds at most."""

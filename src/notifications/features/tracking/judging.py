@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from notifications.domain.engagement import CONVERTED, Actor, EventKind, bit_of
+from notifications.domain.engagement import (
+    CLICK_HUMAN,
+    CONVERTED,
+    OPEN_HUMAN,
+    REPORTED_CLICK,
+    REPORTED_OPEN,
+    Actor,
+    EventKind,
+    bit_of,
+)
 from notifications.domain.tracking.classifier import VERSION, Judgement, classify
 from notifications.domain.tracking.evidence import TrackingEvidence
+from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.models import NotificationAnalytics, TrackingEvent
 
 _FIELDS = ["flags", "opened_at", "clicked_at"]
@@ -25,11 +36,19 @@ class Judged(Protocol):
     def has_trap(self) -> bool: ...
 
 
+def whole_since() -> datetime:
+    """Returns the time from which on retention has deleted no evidence, a day before it would."""
+    days = environment().tracking_event_retention_days
+    return clock.now() - timedelta(days=days - 1)
+
+
 def judge(rows: Mapping[int, NotificationAnalytics], messages: Mapping[int, Judged]) -> int:
     """Judges the evidence of these messages again; returns how many rows changed.
 
+    Engagement stays where its evidence may be deleted already, and where a caller reported it.
     The caller has locked the rows, and has loaded the keys of their people in a scope.
     """
+    oldest = whole_since()
     evidence: dict[int, list[TrackingEvent]] = defaultdict(list)
     for event in TrackingEvent.objects.filter(message_id__in=rows).order_by("message_id", "id"):
         evidence[event.message_id].append(event)
@@ -43,8 +62,9 @@ def judge(rows: Mapping[int, NotificationAnalytics], messages: Mapping[int, Judg
             has_trap=message.has_trap,
         )
         changed_events += _apply(events, found)
-        if _settle(rows[message_id], events):
-            changed_rows.append(rows[message_id])
+        row = rows[message_id]
+        if _settle(row, events, is_partial=row.created_at < oldest):
+            changed_rows.append(row)
     if changed_events:
         TrackingEvent.objects.bulk_update(changed_events, ["verdict", "reason", "classifier"])
     if changed_rows:
@@ -79,10 +99,19 @@ def _apply(events: Iterable[TrackingEvent], judgements: Iterable[Judgement]) -> 
     return changed
 
 
-def _settle(row: NotificationAnalytics, events: list[TrackingEvent]) -> bool:
-    """Sets a row's flags and times by its events; returns whether anything changed."""
-    flags = row.flags & CONVERTED
+def _settle(row: NotificationAnalytics, events: list[TrackingEvent], *, is_partial: bool) -> bool:
+    """Sets a row's flags and times by its events; returns whether anything changed.
+
+    is_partial: retention may have deleted earlier events, so what the row says stays.
+    """
+    is_opened = is_partial or bool(row.flags & REPORTED_OPEN)
+    is_clicked = is_partial or bool(row.flags & REPORTED_CLICK)
+    flags = row.flags & _lasting(row.flags, is_partial=is_partial)
     first: dict[str, datetime] = {}
+    if is_opened and row.opened_at:
+        first[EventKind.OPEN] = row.opened_at
+    if is_clicked and row.clicked_at:
+        first[EventKind.CLICK] = row.clicked_at
     for event in events:
         flags |= bit_of(event.kind, event.verdict)
         if event.verdict == Actor.HUMAN:
@@ -91,3 +120,12 @@ def _settle(row: NotificationAnalytics, events: list[TrackingEvent]) -> bool:
     before = (row.flags, row.opened_at, row.clicked_at)
     row.flags, row.opened_at, row.clicked_at = flags, opened, clicked
     return before != (flags, opened, clicked)
+
+
+def _lasting(flags: int, *, is_partial: bool) -> int:
+    """Returns the bits that no judgement takes away."""
+    if is_partial:
+        return flags
+    lasting = CONVERTED | REPORTED_OPEN | REPORTED_CLICK
+    lasting |= OPEN_HUMAN if flags & REPORTED_OPEN else 0
+    return lasting | (CLICK_HUMAN if flags & REPORTED_CLICK else 0)

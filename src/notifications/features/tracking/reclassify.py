@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 
 from django.db import transaction
 
 from directory.keys import load_keys_of_people
 from notifications.domain.tracking.classifier import VERSION
-from notifications.features.tracking.judging import judge
+from notifications.features.tracking.judging import judge, whole_since
 from notifications.features.tracking.recording import tracked_messages
-from notifications.infra import clock
-from notifications.infra.conf import environment
 from notifications.models import NotificationAnalytics, TrackingEvent
 from vault.store import scope
 
@@ -37,8 +34,7 @@ def classify_old(progress: Callable[[int], object] = lambda _: None) -> tuple[in
     Returns:
         how many messages were judged, and how many rows of engagement changed.
     """
-    days = environment().tracking_event_retention_days
-    oldest = clock.now() - timedelta(days=days - 1)
+    oldest = whole_since()
     last, judged, changed = 0, 0, 0
     while True:
         ids = _next(last)

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Count
 
 from directory.keys import load_keys_of_people
-from notifications.domain.engagement import quarter_of
 from notifications.features.tracking.agents import device_of, family_of
 from notifications.features.tracking.collector import Hit
 from notifications.features.tracking.judging import judge
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.crypto import seal_json
-from notifications.models import NotificationAnalytics, NotificationMessage, TrackingEvent
+from notifications.models import (
+    NotificationAnalytics,
+    NotificationMessage,
+    TrackingEvent,
+    UserNotificationPreference,
+)
+from notifications.models.tracking.analytics import cohort_of, complete
 from vault.cells import Key
 from vault.store import scope
 
@@ -58,22 +64,27 @@ class TrackedMessage:
     #: Whether its category is marketing: its mail has the hidden link then.
     has_trap: bool
 
+    def cohort(self) -> dict[str, Any]:
+        """Returns the columns that the row copies, by name."""
+        return cohort_of(
+            queued_at=self.created_at,
+            sent_at=self.sent_at,
+            delivered_at=self.delivered_at,
+            channel=self.channel,
+            template_version_id=self.template_version_id,
+            provider=self.provider,
+            source=self.source,
+            variant=self.variant,
+        )
+
     def row(self, hit: Hit) -> NotificationAnalytics:
         """Returns the row of engagement, as its first hit writes it."""
         return NotificationAnalytics(
             notification_id=self.id,
-            queued_at=self.created_at,
-            sent_at=self.sent_at,
-            delivered_at=self.delivered_at,
             opened_from_device=device_of(hit.agent),
             opened_from_location={"country": hit.country} if hit.country else {},
             user_agent=family_of(hit.agent),
-            sent_quarter=quarter_of(self.sent_at) if self.sent_at else None,
-            channel=self.channel,
-            template_version_id=self.template_version_id,
-            provider=self.provider or "",
-            source=self.source,
-            variant=self.variant or "",
+            **self.cohort(),
         )
 
 
@@ -86,25 +97,32 @@ def tracked_messages(ids: Iterable[int]) -> dict[int, TrackedMessage]:
 def write_hits(hits: Sequence[Hit]) -> list[Hit]:
     """Writes hits and judges their messages; returns those that must wait for their message.
 
-    Hits of messages and people that no longer exist are dropped.
+    Hits of messages and people that no longer exist are dropped, and those of people who refuse.
     """
     with scope():
         messages = tracked_messages(hit.message_id for hit in hits)
         early = [hit for hit in hits if _is_early(hit, messages.get(hit.message_id))]
         waits = {hit.message_id for hit in early}
-        keys = load_keys_of_people(
-            each.user_id for each in messages.values() if each.user_id is not None
-        )
+        people = {each.user_id for each in messages.values() if each.user_id is not None}
+        keys = load_keys_of_people(people)
+        refused = _refused(people)
         known = [
             hit
             for hit in hits
             if hit.message_id not in waits
             and (message := messages.get(hit.message_id)) is not None
             and message.user_id in keys
+            and message.user_id not in refused
         ]
         if known:
             _write(known, messages, keys)
         return [hit for hit in hits if hit.message_id in waits]
+
+
+def _refused(people: Iterable[int]) -> set[int]:
+    """Returns who of these people refuses tracking now, also of mails that they already have."""
+    rows = UserNotificationPreference.objects.filter(user_id__in=people, tracking_enabled=False)
+    return set(rows.values_list("user_id", flat=True))
 
 
 def _is_early(hit: Hit, message: TrackedMessage | None) -> bool:
@@ -119,13 +137,14 @@ def _write(hits: Sequence[Hit], messages: dict[int, TrackedMessage], keys: dict[
         # Locked: a message that is deleted meanwhile takes all of its hits with it.
         found = NotificationMessage.objects.select_for_update(no_key=True).filter(pk__in=first)
         ids = list(found.order_by("pk").values_list("pk", flat=True))
-        hits = [hit for hit in hits if hit.message_id in ids]
+        left = _room(ids)
+        hits = [hit for hit in hits if hit.message_id in left]
         rows = [messages[each].row(first[each]) for each in ids]
         NotificationAnalytics.objects.bulk_create(rows, ignore_conflicts=True)
         # Two processes that judge one message take turns, so that each sees all evidence.
         locked = NotificationAnalytics.objects.select_for_update().filter(pk__in=ids)
         of_rows = {row.pk: row for row in locked.order_by("pk")}
-        left = _room(ids)
+        _complete(of_rows.values(), messages)
         events = []
         for hit in hits:
             if left[hit.message_id] > 0:
@@ -134,6 +153,16 @@ def _write(hits: Sequence[Hit], messages: dict[int, TrackedMessage], keys: dict[
         TrackingEvent.objects.bulk_create(events)
         new = {event.message_id for event in events}
         judge({each: row for each, row in of_rows.items() if each in new}, messages)
+
+
+def _complete(
+    rows: Iterable[NotificationAnalytics], messages: Mapping[int, TrackedMessage]
+) -> None:
+    """Completes the rows that were written before their messages were recorded as sent."""
+    cohorts = [(row, messages[row.pk].cohort()) for row in rows]
+    completed = [row for row, cohort in cohorts if complete(row, cohort)]
+    if completed:
+        NotificationAnalytics.objects.bulk_update(completed, list(cohorts[0][1]))
 
 
 def _room(ids: Sequence[int]) -> Counter[int]:

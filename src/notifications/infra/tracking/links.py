@@ -17,10 +17,10 @@ from urllib.parse import quote
 from django.conf import settings
 
 from notifications.domain.engagement import EventKind
-from notifications.domain.redaction import LINK_PAGES
+from notifications.domain.redaction import LINK_PAGES, PIXEL_PATH
 from notifications.infra.conf import environment
 
-OPEN_PATH = "/api/v1/track/open/"
+OPEN_PATH = f"/{PIXEL_PATH}/"
 CLICK_PATH = "/api/v1/track/click"
 MAX_URL = 2_000
 """Characters of a URL. A longer one stays as it is: some mail programs cut longer links."""
@@ -37,7 +37,7 @@ _PLACE = re.compile(r"0|[1-9][0-9]{0,2}")
 _TARGET = re.compile(
     r"https?://(?:[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?\.?|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?"
     r"(?:[/?#][^\x00-\x20\x7f-\xa0\\<>\"\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ud800-\udfff]*)?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,  # else letters beyond ASCII match [a-z]: a long s, the Kelvin sign
 )
 _OWN_PAGES = (*LINK_PAGES, "account", "admin", "api", "console")
 
@@ -88,9 +88,7 @@ class LinkSigner:
 
     def sign(self, place: int, content: bytes) -> str:
         """Returns the tag of the link at a place. content: its URL."""
-        return hashlib.blake2b(
-            b"c%d %b" % (place, content), digest_size=_TAG_BYTES, key=self._key
-        ).hexdigest()
+        return _tag(self._key, b"%b%d %b" % (_CLICK, place, content))
 
     def click(self, place: int, url: str) -> str:
         """Returns the link at a place of the mail."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import F, Q
 
+from notifications.domain.engagement import quarter_of
 from notifications.infra import clock
 from notifications.models.delivery.message import NotificationMessage
 
@@ -77,3 +80,43 @@ class NotificationAnalytics(models.Model):
     @ab_test_variant.setter
     def ab_test_variant(self, name: str) -> None:
         self.variant = name
+
+
+def cohort_of(
+    *,
+    queued_at: datetime,
+    sent_at: datetime | None,
+    delivered_at: datetime | None,
+    channel: str,
+    template_version_id: int | None,
+    provider: str | None,
+    source: str,
+    variant: str | None,
+) -> dict[str, Any]:
+    """Returns what a row of engagement copies of its message, by the names of its columns."""
+    return {
+        "queued_at": queued_at,
+        "sent_at": sent_at,
+        "delivered_at": delivered_at,
+        "sent_quarter": quarter_of(sent_at) if sent_at else None,
+        "channel": channel,
+        "template_version_id": template_version_id,
+        "provider": provider or "",
+        "source": source,
+        "variant": variant or "",
+    }
+
+
+def complete(row: NotificationAnalytics, cohort: Mapping[str, Any]) -> bool:
+    """Sets the cohort of a row that was written before its message was recorded as sent.
+
+    cohort: what `cohort_of` returns. Rollups leave out a row without it.
+
+    Returns:
+        whether the row changed; the caller saves it.
+    """
+    if row.sent_quarter is not None or cohort["sent_quarter"] is None:
+        return False
+    for name, value in cohort.items():
+        setattr(row, name, value)
+    return True

@@ -21,7 +21,8 @@ from notifications.infra.tracking.links import (
     quoted_url,
 )
 
-_TAG = r"<a(?:rea)?(?=[\s/])((?:[^>\"']++|\"[^\"]*+\"|'[^']*+')*+)>"
+# A tag without its end matches, too, and ends the search in it: else it is read once for each `<a`.
+_TAG = r"<a(?:rea)?(?=[\s/])((?:[^>\"']++|\"[^\"]*+\"|'[^']*+')*+)(>?)"
 _LOWER_TAG = re.compile(_TAG)  # has a literal prefix, so it skips all other text quickly
 _ANY_TAG = re.compile(_TAG, re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"([^\s\"'>/=]++)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'>]++)))?")
@@ -104,7 +105,7 @@ class MailTracker:
             start = found.start()
             while start >= beyond:
                 until, beyond = next(skipped)
-            tag = _tag_of(found[1]) if start < until else None
+            tag = _tag_of(found[1]) if found[2] and start < until else None
             if tag is None:
                 continue
             target = tag.target
@@ -138,12 +139,8 @@ class MailTracker:
             url = _url_of_run(found[0])
             start = found.start()
             end = links.get(url) or self._new_in_text(url)
-            if end:
-                parts += (text[at:start], start_of_links, end)
-                at = start + len(url)
-            else:
-                parts.append(text[at : start + len(url)])
-                at = start + len(url)
+            parts += (text[at:start], start_of_links + end if end else url)
+            at = start + len(url)
         parts.append(text[at:])
         return "".join(parts)
 
