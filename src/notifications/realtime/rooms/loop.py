@@ -90,31 +90,35 @@ class RoomLoop:
         if plan.has_work:
             try:
                 found = await self._threads.run(partial(self._rows.run, plan))
+                self._keep_written(plan, found, now)
+                self._keep_read(plan, found)
+                self._keep_checked(plan, found, now)
             except Exception:
                 self._dirty.update(plan.states)
                 self._changed.update(plan.changed)
+                self._reconciled_at = _NEVER
                 raise
-            self._keep_written(plan, found, now)
-            self._keep_read(plan, found, now)
-            self._keep_checked(plan, found, now)
         self._table.catch_up()
 
     def _plan(self, now: float) -> RoomPlan:
         states = self._states()
         renews = bool(self._written) and now - self._renewed_at >= RENEW_S
-        active = {user_id for user_id, is_active in self._written.items() if is_active}
         changed, self._changed = self._changed, set()
         rooms = self._table.rooms
         if rooms:
             changed |= states.keys()
         is_due = now - self._reconciled_at >= RECONCILE_S or len(changed) > MOST_CHANGED
+        if is_due:  # before it is read: what asks for it meanwhile must be read once more
+            self._reconciled_at = now
         whole = {room for room, joined in rooms.items() if is_due or joined.is_fresh}
         left = sum(state is None for state in states.values())
         came = sum(user_id not in self._written for user_id in states)
+        seen = {user_id for user_id, state in states.items() if self._is_seen(user_id, state)}
+        if renews:
+            seen.update(user_id for user_id, is_active in self._written.items() if is_active)
         return RoomPlan(
             states=states,
-            seen={each for each in states if self._is_seen(each, states[each])}
-            | (active if renews else set()),
+            seen=seen,
             is_occupied=len(self._written) + came > left,
             renews=renews,
             whole=whole,
@@ -159,15 +163,15 @@ class RoomLoop:
             if plan.renews:
                 self._renewed_at = now
 
-    def _keep_read(self, plan: RoomPlan, found: RoomFindings, now: float) -> None:
+    def _keep_read(self, plan: RoomPlan, found: RoomFindings) -> None:
         if found.whole is None or found.partly is None or found.processes is None:
             self._changed.update(plan.changed)
+            if plan.whole:
+                self._reconciled_at = _NEVER
             return
         self._processes = found.processes
         self._table.apply(found.whole, None, is_whole=True)
         self._table.apply(found.partly, plan.changed)
-        if now - self._reconciled_at >= RECONCILE_S:
-            self._reconciled_at = now
 
     def _keep_checked(self, plan: RoomPlan, found: RoomFindings, now: float) -> None:
         """Removes sockets from rooms that their people may not be in any more."""

@@ -126,6 +126,7 @@ def _read(plan: RoomPlan, found: RoomFindings) -> None:
         found.processes = live_processes()
         whole = set(plan.whole) if found.processes == plan.processes else rooms
         found.whole = online_in(whole, processes=found.processes)
-        found.partly = online_in(rooms - whole, processes=found.processes, user_ids=plan.changed)
+        partly = rooms - whole if plan.changed else ()
+        found.partly = online_in(partly, processes=found.processes, user_ids=plan.changed)
     if plan.pairs:
         found.good = allowed(plan.pairs)

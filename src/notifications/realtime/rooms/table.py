@@ -113,40 +113,34 @@ class RoomTable:
                 del joined.online[user_id]
             joined.is_fresh = joined.is_fresh and not is_whole
             if came or left:
-                self._tell(room, joined, _change_frame(room, joined.online, came, left))
+                frame = _change_frame(room, joined.online, came, left)
+                joined.behind |= send_to(joined.members, frame)
 
     def catch_up(self) -> None:
         """Tells those who missed frames of presence who is connected."""
         for room, joined in self.rooms.items():
             if joined.behind:
                 behind, joined.behind = joined.behind, set()
-                frame = _complete_frame(room, joined.online)
-                joined.behind = {each for each in behind if not _offer(each, frame)}
-
-    def _tell(self, room: Room, joined: JoinedRoom, frame: Frame) -> None:
-        for member in joined.members:
-            if not _offer(member, frame):
-                joined.behind.add(member)
+                joined.behind |= send_to(behind, _complete_frame(room, joined.online))
 
 
-def send_to(members: Iterable[Member], frame: Frame, excluded: Collection[int]) -> None:
-    """Gives a frame that may be lost to connections, except those of some people."""
-    given = dropped = 0
+def send_to(members: Iterable[Member], frame: Frame, excluded: Collection[int] = ()) -> set[Member]:
+    """Gives a frame that may be lost to connections, except those of some people and polls.
+
+    Returns those that missed it.
+    """
+    given = 0
+    missed: set[Member] = set()
     for member in members:
         if member.user_id in excluded or member.transport == "poll":
             continue
         if member.offer((frame,)):
             given += 1
         else:
-            dropped += 1
+            missed.add(member)
     metrics.EPHEMERAL.labels("given").inc(given)
-    metrics.EPHEMERAL.labels("dropped").inc(dropped)
-
-
-def _offer(member: Member, frame: Frame) -> bool:
-    is_given = member.offer((frame,))
-    metrics.EPHEMERAL.labels("given" if is_given else "dropped").inc()
-    return is_given
+    metrics.EPHEMERAL.labels("dropped").inc(len(missed))
+    return missed
 
 
 def _complete_frame(room: Room, online: Mapping[int, bool]) -> Frame:

@@ -125,5 +125,5 @@ def test_an_ephemeral_frame_skips_polls_slow_clients_and_excluded_people():
     got: list[int] = []
     for each in sockets:
         each.put = lambda frames, user_id=each.user_id: got.append(user_id)
-    send_to(sockets, Frame("notification", {}), {3})
-    assert got == [0]
+    missed = send_to(sockets, Frame("notification", {}), {3})
+    assert (got, missed) == ([0], {sockets[1]})
