@@ -135,3 +135,21 @@ def test_people_are_one_payload_and_frames_keep_their_order() -> None:
     payloads = list(inbox_wakeups._payloads_of(["f{b}", 3, "f{a}", 1]))
     assert payloads == [inbox_wakeups.encode_people([1, 3]), "f{b}", "f{a}"]
     assert list(inbox_wakeups._payloads_of(["f{a}"])) == ["f{a}"]
+
+
+def test_a_listener_that_fails_stops_no_other(heard: list[str]) -> None:
+    def broken(_payload: str) -> None:
+        raise RuntimeError("the loop is closed")
+
+    for listener in (broken, heard.append):
+        inbox_wakeups.add_listener(listener)
+    try:
+        with capture_logs() as logged:
+            inbox_wakeups._tell_listeners(dict.fromkeys(["p1", "p2"]).keys())
+    finally:
+        for listener in (broken, heard.append):
+            inbox_wakeups.remove_listener(listener)
+    assert heard == ["p1", "p2"]
+    assert [(line["event"], line["error"]) for line in logged] == [
+        ("inbox.listener_failed", "RuntimeError")
+    ] * 2

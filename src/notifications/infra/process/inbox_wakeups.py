@@ -21,6 +21,7 @@ from typing import Any
 
 import psycopg
 import redis
+import structlog
 from django.db import connection, transaction
 
 from notifications.infra import ports
@@ -54,6 +55,7 @@ _MOST_WAITING = 10_000
 _QUIET_S = 1.0
 _TIMEOUT_S = 2.0
 _listeners: list[Callable[[str], None]] = []
+log = structlog.get_logger("carillon.inbox")
 _numbers = itertools.count()
 
 
@@ -154,7 +156,10 @@ def _tell_listeners(payloads: AbstractSet[str]) -> None:
     for payload in payloads:
         text = HERE + payload[_HEAD_LENGTH:] if payload.startswith(FRAME) else payload
         for listener in tuple(_listeners):
-            listener(text)
+            try:
+                listener(text)
+            except Exception as error:  # it may have ended meanwhile; the others hear it
+                log.warning("inbox.listener_failed", error=type(error).__name__)
 
 
 @functools.cache
