@@ -42,9 +42,11 @@ def load_push_contacts(
         by_kind = carriers[vendors[message.id]]
         options = options_of(message.options) if message.options else {}
         if RETRACTS in options:
-            # An app would show an empty push: only a service worker knows how to take one back.
             wanted = retracting_devices(options)
-            own, by_kind = [row for row in own if row.id in wanted], _BROWSERS
+            own = [row for row in own if row.id in wanted]
+            if vendors[message.id] != "sandbox":
+                # An app would show an empty push: only a service worker knows how to take one back.
+                by_kind = _BROWSERS
         contact = _contact(own, tried.get(message.id, {}), by_kind, stopped)
         if contact is not None:
             found[message.id] = contact

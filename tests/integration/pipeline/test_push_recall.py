@@ -249,3 +249,17 @@ def test_a_push_in_the_sandbox_went_nowhere(plan, override_environment):
 
     assert retract(message) == ([], ["push"])
     assert retractions().count() == 0
+
+
+def test_a_retraction_that_goes_to_the_sandbox_reaches_no_browser(plan, override_environment):
+    """As in a copy of an installation that must not reach anyone."""
+    message = pushed(make_browser_user())
+    assert retract(message) == (["push"], [])
+    Fake.calls.clear()
+    override_environment(push_provider="sandbox")
+
+    work()
+
+    sent = retractions().get()
+    assert (sent.status, sent.provider) == ("sent", "sandbox")
+    assert [name for name, _ in Fake.calls] == ["sandbox"]
