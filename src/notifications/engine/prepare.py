@@ -34,6 +34,7 @@ from notifications.infra.database.clock_bridge import database_now
 from notifications.infra.database.errors import is_unavailable
 from notifications.models.delivery.hot import hot
 from notifications.models.delivery.hot_rows import PendingMessage
+from notifications.policy.bursts import CHANNELS as BURST_CHANNELS
 from notifications.policy.bursts import load_bursts
 from notifications.policy.decide import (
     STOP_RECHECK,
@@ -111,7 +112,7 @@ def _load(work: Slice) -> None:
 def _gather_facts(work: Slice) -> None:
     if work.messages:
         work.facts = load_facts(work.messages, work.channel, terms_of)
-        digest = category_by_key(DIGEST_CATEGORY)
+        digest = category_by_key(DIGEST_CATEGORY) if work.channel in BURST_CHANNELS else None
         if digest is not None:
             work.facts.bursts = load_bursts(
                 work.messages, work.channel, work.facts, digest.terms, now=work.at

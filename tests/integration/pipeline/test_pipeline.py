@@ -11,6 +11,7 @@ from directory.models import ContactPoint, Suppression
 from notifications.domain.callers import SYSTEM
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import SendResult, Verdict
+from notifications.engine import prepare as steps
 from notifications.engine.journal import journal
 from notifications.engine.prepare import prepare
 from notifications.engine.runs import deliver_rows, keys_of
@@ -494,3 +495,12 @@ def test_a_test_key_never_reaches_a_real_provider(settings):
 
     assert message(answer).provider == "sandbox"
     assert Category.objects.filter(key="payment").exists()
+
+
+@pytest.mark.parametrize(("channel", "looks"), [("email", True), ("push", True), ("sms", False)])
+def test_the_category_of_digests_is_read_only_for_channels_with_bursts(monkeypatch, channel, looks):
+    read = []
+    monkeypatch.setattr(steps, "category_by_key", read.append)
+    make_messages(1, channel=channel)
+    prepare(channel, keys_of(lease()))
+    assert bool(read) is looks
