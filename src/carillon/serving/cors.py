@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
 
 from notifications.infra.conf import environment
 
@@ -49,8 +50,7 @@ def allow(response: HttpResponseBase, path: str, origin: str) -> None:
     """Lets a page of an allowed origin read a response to one of the inbox's routes."""
     if not is_shared(path) or not environment().inbox_origins:
         return
-    vary = [each for each in (response.headers.get("Vary", ""), "Origin") if each]
-    response["Vary"] = ", ".join(vary)
+    patch_vary_headers(response, ["Origin"])
     if is_allowed(origin):
         response["Access-Control-Allow-Origin"] = origin
         response["Access-Control-Expose-Headers"] = _EXPOSED
