@@ -66,10 +66,11 @@ class Realtime:
 
 def complete(scope: Scope, response: HttpResponse) -> Response:
     """Adds the headers of every response; returns it in ASGI's form."""
-    given = dict(scope["headers"]).get(REQUEST_ID.lower().encode(), b"")
+    sent = dict(scope["headers"])
+    given = sent.get(REQUEST_ID.lower().encode(), b"")
     response[REQUEST_ID] = request_id_of(given.decode("latin-1"))
     harden(response, scope["path"])
-    origin = dict(scope["headers"]).get(b"origin", b"").decode("latin-1")
+    origin = sent.get(b"origin", b"").decode("latin-1")
     cors.allow(response, scope["path"].removesuffix("/"), origin)
     if response.status_code in REFUSALS:
         code = getattr(response, "error_code", "")
