@@ -16,7 +16,7 @@ class TokenOrigin:
     """How a token of a person was issued, by which it ends."""
 
     user_id: int
-    #: `iat`, in seconds since 1970; None where the platform left it out.
+    #: `iat`, in seconds since 1970; None where the platform left it out, and for a stored token.
     issued: float | None
     #: The sign-in that it belongs to; None for a token of the platform.
     family: int | None

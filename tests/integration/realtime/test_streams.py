@@ -182,6 +182,15 @@ def api_ticket(header: str) -> str:
     return str(client.post("/api/v1/inbox/ticket").json()["ticket"])
 
 
+def test_a_ticket_of_a_stored_token_has_its_own_issue_time(live: Live, person: User):
+    header = f"Token {new_drf_token(person)}"
+    earlier = api_ticket(header)
+    User.objects.filter(pk=person.pk).update(tokens_not_before=clock.now())
+    assert problem(live.get(f"{STREAM}?ticket={earlier}"))[0] == 401
+
+    assert Events(live.get(f"{STREAM}?ticket={api_ticket(header)}")).group()
+
+
 @pytest.mark.parametrize("how", ["signed out", "blocked", "password", "token revoked"])
 def test_a_stream_ends_with_the_sign_in_of_its_ticket(live: Live, person: User, how: str):
     if how == "token revoked":

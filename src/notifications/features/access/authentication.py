@@ -143,7 +143,7 @@ def authenticate_text(scheme: str, text: str, *, now: datetime, records_use: boo
     if scheme in ("token", "bearer"):  # a token without dots is no JWT, whatever its scheme
         user = user_of_drf_token(text)
         key_hash = secret_hash(text)
-        caller = replace(caller_of_user(user), origin=stored_origin(user.pk, key_hash, now=now))
+        caller = replace(caller_of_user(user), origin=stored_origin(user.pk, key_hash))
         return Authenticated("token", key_hash, None, user, caller)
     raise Unauthenticated(
         "the scheme must be Bearer or Token, not what was sent", code="invalid_token"
@@ -198,9 +198,9 @@ def read_origin(claims: dict[str, Any], user_id: int) -> TokenOrigin:
     return TokenOrigin(user_id, _time_of(claims.get("iat")), family)
 
 
-def stored_origin(user_id: int, key_hash: str, *, now: datetime) -> TokenOrigin:
-    """Returns the origin of what a stored token issues now: it ends with the row of the token."""
-    return TokenOrigin(user_id, now.timestamp(), None, key_hash)
+def stored_origin(user_id: int, key_hash: str) -> TokenOrigin:
+    """Returns the origin of a stored token. What it issues ends with its row."""
+    return TokenOrigin(user_id, None, None, key_hash)
 
 
 def token_ended() -> Unauthenticated:

