@@ -10,10 +10,11 @@ from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 
 from directory.models import User
-from notifications.domain.errors import NotFound
+from directory.references import read_person
 from notifications.features.access.persons import keys_of
 from notifications.features.rooms import presence
-from notifications.features.rooms.names import Room, RoomRef, find_rooms, read_room
+from notifications.features.rooms.access import existing_room
+from notifications.features.rooms.names import Room, read_room
 from notifications.features.rooms.service import online_now, room_message
 
 
@@ -81,20 +82,12 @@ class WebSocketNotificationService:
 
 
 async def _user_id(user: User | int | str | UUID) -> int | None:
-    """Returns the id of a user; None where there is no such user."""
+    """Returns the id of a user, whom an id may name as a text; None where there is no such user."""
     if isinstance(user, User):
         return user.pk
-    if isinstance(user, int):
-        return user
-    if isinstance(user, str) and user.isdecimal():
-        return int(user)
-    key = user if isinstance(user, UUID) else UUID(user)
-    return (await sync_to_async(keys_of)([key])).get(key)
+    key = read_person(user, written=True)
+    return None if key is None else (await sync_to_async(keys_of)([key])).get(key)
 
 
 async def _room(name: str) -> Room:
-    ref: RoomRef = read_room(name)
-    room = (await sync_to_async(find_rooms)([ref])).get(ref)
-    if room is None:
-        raise NotFound("there is no such room", code="unknown_room")
-    return room
+    return await sync_to_async(existing_room)(read_room(name))

@@ -93,6 +93,8 @@ class TestWebSocketNotifications:
             for each in (user, user.pk, user.uuid, str(user.uuid), str(user.pk), 1 << 40):
                 assert await service.send_realtime_notification(each, {"n": 1}) is False
             assert await service.is_user_online(str(uuid.uuid4())) is False
+            for unreadable in ("nonsense", "\N{SUPERSCRIPT TWO}", "ext:", 0):
+                assert await service.is_user_online(unreadable) is False
         configured.return_value.group_send.assert_not_called()
 
     async def test_a_room_is_sent_to_and_asked_who_is_online(self):

@@ -66,14 +66,24 @@ def room_for(caller: Caller, ref: RoomRef, *, scope: str, for_members: bool = Fa
     Raises:
         Refused: room_forbidden. NotFound: unknown_room, where the caller has the scope.
     """
-    room = find_rooms([ref]).get(ref)
     if caller.may(scope):
-        if room is None:
-            raise NotFound("there is no such room", code="unknown_room")
-        return room
+        return existing_room(ref)
+    room = find_rooms([ref]).get(ref)
     user_id = None if caller.is_service or not for_members else caller.user_id
     if room is None or user_id is None or (user_id, room) not in allowed([(user_id, room)]):
         raise forbidden()
+    return room
+
+
+def existing_room(ref: RoomRef) -> Room:
+    """Returns the room that a name means.
+
+    Raises:
+        NotFound: unknown_room.
+    """
+    room = find_rooms([ref]).get(ref)
+    if room is None:
+        raise NotFound("there is no such room", code="unknown_room")
     return room
 
 
