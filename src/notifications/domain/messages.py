@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,22 @@ class Retraction:
 
     tag: str
     reference: str
+
+
+def reference_to(uuid: UUID | str, channel: str) -> str:
+    """Returns our id inside a provider's message: `<32 hexadecimal digits>.<channel>`.
+
+    It is the same on every attempt, and names the message without a lookup.
+    """
+    return f"{uuid if isinstance(uuid, str) else uuid.hex}.{channel}"
+
+
+def tag_of(reference: str, collapse_key: str | None) -> str:
+    """Returns the tag of a push: its collapse key, else what its notification is called by us.
+
+    A browser shows one push for each tag.
+    """
+    return collapse_key or reference.partition(".")[0]
 
 
 TYPE_PARAMETER = r"[a-z]{1,20}=(?:[A-Za-z0-9!#$&^_.+-]{1,60}|\"[A-Za-z0-9 !#$&^_.+-]{1,60}\")"

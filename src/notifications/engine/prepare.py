@@ -15,7 +15,13 @@ from notifications.delivery.routing import provider_for
 from notifications.domain.channels import Channel
 from notifications.domain.errors import TemplateFault
 from notifications.domain.lifecycle import MessageStatus
-from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
+from notifications.domain.messages import (
+    Content,
+    OutboundMessage,
+    SendResult,
+    Verdict,
+    reference_to,
+)
 from notifications.domain.redaction import Known, redacted
 from notifications.engine.admission import afford
 from notifications.engine.content import (
@@ -293,7 +299,7 @@ def _outbound(
     category = category_facts(message.category_id)
     return OutboundMessage(
         message_id=message.id,
-        reference=reference_of(message),
+        reference=reference_to(message.uuid, message.channel),
         channel=message.channel,
         recipient=recipient,
         content=content,
@@ -316,12 +322,6 @@ def _outbound(
 
 Step = Callable[[Slice], None]
 STEPS: tuple[Step, ...] = (_load, _gather_facts, _decide, _render, afford, _count_uses)
-
-
-def reference_of(message: PendingMessage) -> str:
-    """Returns our id inside a provider's message. It is the same on every attempt, and names the
-    message without a lookup."""
-    return f"{getattr(message.uuid, 'hex', message.uuid)}.{message.channel}"
 
 
 def route(message: PendingMessage, contact: Contact | None = None) -> str:

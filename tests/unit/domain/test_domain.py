@@ -21,6 +21,7 @@ from notifications.domain.lifecycle import (
     sources_of,
     state_diagram,
 )
+from notifications.domain.messages import reference_to, tag_of
 from notifications.models.delivery.batch import pack_keys, unpack_keys
 from notifications.queue.lanes import LaneRotation
 
@@ -129,3 +130,10 @@ def test_the_row_channels_are_those_that_a_row_provider_carries():
         for channel in vendor.channels
     }
     assert carried == ROW_CHANNELS
+
+
+def test_a_push_is_shown_under_its_collapse_key_or_the_name_of_its_notification():
+    uuid = uuid4()
+    assert reference_to(uuid, "push") == reference_to(uuid.hex, "push") == f"{uuid.hex}.push"
+    assert tag_of(reference_to(uuid, "push"), None) == uuid.hex
+    assert tag_of(reference_to(uuid, "push"), "order-5") == "order-5"

@@ -10,10 +10,9 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from directory.models import Device
-from notifications.delivery.vendors.webpush.send import tag_of
 from notifications.domain.channels import Channel, Priority
 from notifications.domain.lifecycle import REACHED, MessageStatus
-from notifications.domain.messages import Verdict
+from notifications.domain.messages import Verdict, reference_to, tag_of
 from notifications.infra.conf import environment
 from notifications.intake.accept import Intent, SendTarget, accept
 from notifications.intake.request import Terms
@@ -97,7 +96,7 @@ def _was_sent(push: NotificationMessage) -> bool:
 
 def _send(found: Notification, browsers: set[int], *, now: datetime) -> str:
     """Accepts the retraction. Returns its UUID."""
-    reference = f"{found.uuid.hex}.{Channel.PUSH}"
+    reference = reference_to(found.uuid, Channel.PUSH)
     options = {
         "bypass_preferences": True,
         RETRACTS: {

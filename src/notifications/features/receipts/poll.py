@@ -26,7 +26,7 @@ from notifications.delivery.registry import (
 )
 from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.domain.lifecycle import MessageStatus
-from notifications.domain.messages import Verdict
+from notifications.domain.messages import Verdict, reference_to
 from notifications.domain.receipts import Receipt
 from notifications.engine.shared_rows import refresh_accounts
 from notifications.features.background.items import Items
@@ -256,8 +256,8 @@ def _resolve(case: _Case, found: list[Receipt] | None, now: datetime) -> bool:
             return False
     if not found:
         return False
-    uuid = case.message.notification.uuid
-    receipt = replace(found[0], reference=f"{uuid.hex}.{case.message.channel}")
+    reference = reference_to(case.message.notification.uuid, case.message.channel)
+    receipt = replace(found[0], reference=reference)
     if case.dead_letter:
         _note(case, "found", now)
     apply_receipt(receipt, provider=case.provider, now=now)

@@ -28,6 +28,7 @@ from notifications.delivery.vendors.webpush.crypto import (
 )
 from notifications.delivery.vendors.webpush.faults import dead, outcome_of
 from notifications.delivery.vendors.webpush.settings import Settings
+from notifications.domain.messages import tag_of
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.http.client import (
@@ -215,14 +216,6 @@ def payload_for(message: Mapping[str, Any]) -> bytes:
     }
     payload = {name: value for name, value in card.items() if value is not None}
     return json.dumps(payload, default=str, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def tag_of(reference: str, collapse_key: str | None) -> str:
-    """Returns the tag of a push: its collapse key, else what its notification is called by us.
-
-    A browser shows one push for each tag.
-    """
-    return collapse_key or reference.partition(".")[0]
 
 
 def topic_of(tag: str) -> str:
