@@ -17,9 +17,10 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from notifications.domain.lifecycle import UNSETTLED, MessageStatus
 from notifications.features.retention.holds import held_users
-from notifications.features.retention.statements import among, changed, fetched, key_list
+from notifications.features.retention.statements import changed, fetched, key_list
 from notifications.features.retention.walks import Aged, RoundPlan, RowsChanged, StepOutcome
 from notifications.infra.conf import environment
+from notifications.infra.database.lists import among
 from notifications.models import (
     DeadLetter,
     Notification,

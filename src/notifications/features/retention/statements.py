@@ -11,15 +11,8 @@ from django.db import connection
 from notifications.models.delivery.hot_postgres import array
 
 
-def among(column: str) -> str:
-    """Returns the condition that a column is in a list, which is passed as `key_list` makes it."""
-    if connection.vendor == "postgresql":
-        return f"{column} = ANY(%s::bigint[])"
-    return f"{column} IN (SELECT value FROM json_each(%s))"  # noqa: S608 -- a column of ours
-
-
 def key_list(keys: Sequence[int]) -> str:
-    """Returns a list of keys as one value of a statement."""
+    """Returns a list of keys as one value of a statement, as `among` needs it."""
     return array(keys) if connection.vendor == "postgresql" else json.dumps(list(keys))
 
 

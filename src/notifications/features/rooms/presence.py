@@ -18,6 +18,7 @@ from directory.models import User
 from notifications.features.inbox.reading import fetch
 from notifications.features.rooms.names import Room
 from notifications.infra import clock
+from notifications.infra.database.lists import among
 from notifications.infra.database.time import database_time
 from notifications.models import LastSeen, Presence, WebProcess
 
@@ -166,13 +167,9 @@ _ROOMS = {
     "postgresql": "WITH v AS (SELECT * FROM unnest(%s::text[], %s::bigint[]) AS v(kind, id))",
     "sqlite": "WITH v AS (SELECT value ->> 0 AS kind, value ->> 1 AS id FROM json_each(%s))",
 }
-_AMONG = {
-    "postgresql": "= ANY(%s::bigint[])",
-    "sqlite": "IN (SELECT value FROM json_each(%s))",
-}
 _LIVE = (
     ", l AS (SELECT p.user_id, MAX(CASE WHEN p.is_active THEN 1 ELSE 0 END) AS active"
-    " FROM notifications_presence p WHERE p.process_id"
+    " FROM notifications_presence p WHERE "
 )
 _ONLINE = (
     " SELECT t.kind, t.id, t.user_id, MAX(t.active) FROM ("
@@ -201,6 +198,6 @@ def _statement(
         values = [json.dumps(rooms)]
     lists = [processes] if user_ids is None else [processes, user_ids]
     values += [list(each) if is_postgres else json.dumps(list(each)) for each in lists]
-    people = "" if user_ids is None else f" AND p.user_id {_AMONG[vendor]}"
-    live = f"{_LIVE} {_AMONG[vendor]}{people} GROUP BY p.user_id)"
+    people = "" if user_ids is None else f" AND {among('p.user_id')}"
+    live = f"{_LIVE}{among('p.process_id')}{people} GROUP BY p.user_id)"
     return _ROOMS[vendor] + live + _ONLINE, values
