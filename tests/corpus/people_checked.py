@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.corpus.clients import (
     BROWSERS,
     CHROME_WINDOWS_UA,
@@ -43,6 +45,20 @@ READ = Visit(
 )
 """How a person opens the mail, in all families here that do not say otherwise. An assumption."""
 
+CLICK = Visit(
+    "click",
+    "human",
+    COMPUTERS,
+    (OFFICE, HOME),
+    starts_s=(3.0, 600.0),
+    spread="log",
+    after="open",
+    links=Count((1, 2)),
+    gap_s=(5.0, 300.0),
+    same_address=True,
+)
+"""How a person clicks after they opened the mail, in families here that do not say otherwise."""
+
 SAFELINKS_CLICK = Family(
     "safelinks_at_click",
     "A click that Safe Links checks first, often with HEAD",
@@ -68,17 +84,8 @@ SAFELINKS_CLICK = Family(
     ),
     (
         READ,
-        Visit(
-            "click",
-            "human",
-            COMPUTERS,
-            (OFFICE, HOME),
-            starts_s=(3.0, 600.0),
-            spread="log",
-            after="open",
-            links=Count((1, 2)),
-            gap_s=(5.0, 300.0),
-            same_address=True,
+        replace(
+            CLICK,
             companions=(
                 Companion(
                     "check",
@@ -109,17 +116,9 @@ NEW_OUTLOOK = Family(
     ),
     (
         READ,
-        Visit(
-            "click",
-            "human",
-            (EDGE, *COMPUTERS),
-            (OFFICE, HOME),
-            starts_s=(3.0, 600.0),
-            spread="log",
-            after="open",
-            links=Count((1, 2)),
-            gap_s=(5.0, 300.0),
-            same_address=True,
+        replace(
+            CLICK,
+            clients=(EDGE, *COMPUTERS),
             companions=(
                 Companion(
                     "check",
@@ -213,17 +212,8 @@ PROOFPOINT_CLICK = Family(
     ),
     (
         READ,
-        Visit(
-            "click",
-            "human",
-            COMPUTERS,
-            (OFFICE, HOME),
-            starts_s=(3.0, 600.0),
-            spread="log",
-            after="open",
-            links=Count((1, 2)),
-            gap_s=(5.0, 300.0),
-            same_address=True,
+        replace(
+            CLICK,
             companions=(
                 Companion(
                     "check",
@@ -254,17 +244,10 @@ RESCAN = Family(
     ),
     (
         READ,
-        Visit(
-            "click",
-            "human",
-            BROWSERS,
-            (HOME,),
-            starts_s=(3.0, 600.0),
-            spread="log",
-            after="open",
-            links=Count((1, 2)),
-            gap_s=(5.0, 300.0),
-            same_address=True,
+        replace(
+            CLICK,
+            clients=BROWSERS,
+            networks=(HOME,),
             companions=(
                 Companion(
                     "again",
@@ -302,17 +285,8 @@ REPUTATION = Family(
     ),
     (
         READ,
-        Visit(
-            "click",
-            "human",
-            COMPUTERS,
-            (OFFICE, HOME),
-            starts_s=(3.0, 600.0),
-            spread="log",
-            after="open",
-            links=Count((1, 2)),
-            gap_s=(5.0, 300.0),
-            same_address=True,
+        replace(
+            CLICK,
             companions=(
                 Companion(
                     "rate",
@@ -351,17 +325,8 @@ OFFICE_PROBE = Family(
     ),
     (
         READ,
-        Visit(
-            "click",
-            "human",
-            COMPUTERS,
-            (OFFICE, HOME),
-            starts_s=(3.0, 600.0),
-            spread="log",
-            after="open",
-            links=Count((1, 2)),
-            gap_s=(5.0, 300.0),
-            same_address=True,
+        replace(
+            CLICK,
             companions=(
                 Companion(
                     "probe",
