@@ -91,10 +91,13 @@ class _KnownPeople:
         tokens = [each.token for line in lines for each in line.related.get("devices", ())]
         self._staff_tokens = tokens_of_staff(tokens) if tokens and not include_staff else set()
         self._by: dict[str, dict[object, User]] = {"uuid": {}, "external_id": {}, "username": {}}
+        found: list[User] = []
         for name, index in self._by.items():
-            wanted = [value for line in lines for key, value in line.keys if key == name]
-            for user in _users_with(name, wanted):
-                index[getattr(user, name)] = user
+            wanted = {value for line in lines for key, value in line.keys if key == name}
+            if wanted:  # people whom another key found are not read twice
+                index.update((getattr(user, name), user) for user in found)
+                found += (more := list(_users_with(name, list(wanted - index.keys()))))
+                index.update((getattr(user, name), user) for user in more)
         self._find_by_email(lines)
         same: dict[int, User] = {}  # one object for each person, for all keys
         for index in self._by.values():
@@ -362,7 +365,7 @@ def _points_of(user: User) -> list[ContactPoint]:
             address, spelling = columns_of(kind, given)
             found.append(
                 ContactPoint(
-                    user=user,
+                    user_id=user.pk,
                     kind=kind,
                     address=address,
                     spelling=spelling,

@@ -6,6 +6,7 @@ import.
 
 from __future__ import annotations
 
+import functools
 import json
 import operator
 from collections.abc import Callable, Iterable, Sequence
@@ -50,12 +51,26 @@ def insert_rows(made: Sequence[models.Model]) -> None:
         return
     options = made[0]._meta
     fields = [f for f in options.concrete_fields if not f.primary_key or made[0].pk is not None]
-    readers = [_reader(field) for field in fields]
-    rows = [[read(each) for read in readers] for each in made]
-    names = ", ".join(f'"{field.column}"' for field in fields)
+    columns = [_reader(field)(made) for field in fields]
+    rows = list(zip(*columns, strict=True))
+    insert_values(type(made[0]), [field.column or "" for field in fields], rows)
+
+
+def insert_values(
+    model: type[models.Model], columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Inserts rows of these columns. Their values are as the database's driver takes them.
+
+    Raises:
+        IntegrityError: as for an INSERT.
+    """
+    if not rows:
+        return
+    table = model._meta.db_table
+    names = ", ".join(f'"{column}"' for column in columns)
     connection.ensure_connection()
     if connection.vendor == "postgresql":
-        copy_in = f'COPY "{options.db_table}" ({names}) FROM STDIN'
+        copy_in = f'COPY "{table}" ({names}) FROM STDIN'
         with (
             connection.wrap_database_errors,
             connection.connection.cursor() as cursor,
@@ -63,10 +78,10 @@ def insert_rows(made: Sequence[models.Model]) -> None:
         ):
             copy.write(copy_text(rows))
         return
-    marks = ", ".join(["%s"] * len(fields))
+    marks = ", ".join(["%s"] * len(columns))
     with connection.cursor() as cursor:
         cursor.executemany(
-            f'INSERT INTO "{options.db_table}" ({names}) VALUES ({marks})',  # noqa: S608 -- names of a model
+            f'INSERT INTO "{table}" ({names}) VALUES ({marks})',  # noqa: S608 -- names of a model
             rows,
         )
 
@@ -117,14 +132,18 @@ def _copy_value(value: Any) -> str:
     raise TypeError(f"no column value: {kind.__name__}")
 
 
-def _reader(field: models.Field[Any, Any]) -> Callable[[Any], Any]:
-    """Returns the function that reads the column of a field from an object."""
-    if isinstance(field, SealedText | SealedColumn):
-        return lambda row: field.get_prep_value(field.pre_save(row, True))
-    name, convert = field.attname, _converter(field)
+def _reader(field: models.Field[Any, Any]) -> Callable[[Sequence[Any]], Iterable[Any]]:
+    """Returns the function that reads the column of a field from objects."""
+    if isinstance(field, SealedText):
+        return field.columns_of_rows
+    if isinstance(field, SealedColumn):
+        return lambda made: [field.get_prep_value(field.pre_save(row, True)) for row in made]
+    get, convert = operator.attrgetter(field.attname), _converter(field)
     if convert is None:
-        return operator.attrgetter(name)
-    return lambda row: convert(getattr(row, name))
+        return lambda made: map(get, made)
+    if isinstance(field, models.DateTimeField):  # most rows of a batch have the same time
+        convert = functools.lru_cache(maxsize=64)(convert)
+    return lambda made: map(convert, map(get, made))
 
 
 def _converter(field: models.Field[Any, Any]) -> Callable[[Any], Any] | None:

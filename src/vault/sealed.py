@@ -96,6 +96,17 @@ class SealedText(CharBase):
         held = model_instance.__dict__.get(self.attname)
         return held if isinstance(held, StoredValue) else super().pre_save(model_instance, add)
 
+    def columns_of_rows(self, rows: Sequence[Any]) -> list[Any]:
+        """Returns the columns of rows that are inserted."""
+        name, index_of, columns = self.attname, self.index_of, []
+        for row in rows:
+            text = row.__dict__.get(name)
+            is_text = type(text) is str  # the usual case, which needs none of Django's steps
+            columns.append(
+                index_of(text) if is_text else self.get_prep_value(self.pre_save(row, True))
+            )
+        return columns
+
     def from_db_value(self, value: str | None, *_: Any) -> StoredValue | str | None:
         return StoredValue(value) if value else value
 
@@ -328,7 +339,13 @@ class SealedModel(models.Model):
             names = (*self.sealed_names(), *self.sealed_objects)
             if not any(_is_read(held, name) for name in names):
                 return bytes(held["sealed"])
-        texts = {name: text for name in self.sealed_names() if (text := getattr(self, name))}
+        texts = {}
+        for name in self.sealed_names():
+            text = held.get(name)
+            if type(text) is not str:  # it was not read yet, or it is missing
+                text = getattr(self, name)
+            if text:
+                texts[name] = text
         texts |= {name: value for name in self.sealed_objects if (value := getattr(self, name))}
         key = self.data_key()
         # Of an erased person only the indexes remain: no cell at all means readable columns.

@@ -58,12 +58,12 @@ def scope() -> Iterator[None]:
 def create_keys(count: int, kind: str = DataKey.Kind.PERSON) -> list[Key]:
     """Creates data keys and commits them at once. Their ids follow one another."""
     for _ in range(_DRAWS):
-        found, rows = draw_keys(count, kind)
+        drawn = _draw(count)
         try:
-            with transaction.atomic(using=settings.KEYS_ALIAS):
-                DataKey.objects.bulk_create(rows, batch_size=_AT_ONCE)
+            _insert(drawn, kind)
         except IntegrityError:
             continue  # another process drew the same ids in the same millisecond
+        found = [key for key, _ in drawn]
         if _scope.depth:
             _scope.keys.update((key.id, key) for key in found)
         return found
@@ -72,13 +72,28 @@ def create_keys(count: int, kind: str = DataKey.Kind.PERSON) -> list[Key]:
 
 def draw_keys(count: int, kind: str) -> tuple[list[Key], list[DataKey]]:
     """Returns new data keys, and their rows, which are not written yet."""
+    drawn = _draw(count)
+    rows = [DataKey(id=key.id, kind=kind, wrapped=wrapped) for key, wrapped in drawn]
+    return [key for key, _ in drawn], rows
+
+
+def _draw(count: int) -> list[tuple[Key, bytes]]:
+    """Returns new data keys, each with its wrapped form."""
     masters, first = master_keys(), _first_id()
     made = [(first + n, os.urandom(KEY_BYTES)) for n in range(count)]
-    rows = [
-        DataKey(id=key_id, kind=kind, wrapped=masters.wrap(secret, key_id))
-        for key_id, secret in made
-    ]
-    return [Key(key_id, secret) for key_id, secret in made], rows
+    return [(Key(key_id, secret), masters.wrap(secret, key_id)) for key_id, secret in made]
+
+
+def _insert(drawn: Sequence[tuple[Key, bytes]], kind: str) -> None:
+    """Inserts keys by one statement that the driver prepares once."""
+    store = connections[settings.KEYS_ALIAS]
+    at = store.ops.adapt_datetimefield_value(timezone.now())
+    rows = [(key.id, str(kind), wrapped, at) for key, wrapped in drawn]
+    with transaction.atomic(using=settings.KEYS_ALIAS), store.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO vault_datakey (id, kind, wrapped, created_at) VALUES (%s, %s, %s, %s)",
+            rows,
+        )
 
 
 def _first_id() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -86,6 +87,7 @@ def _import(what: str, file: Path, kind: Literal["csv", "ndjson"]) -> ImportRepo
     from directory.imports.records import ImportFault
     from notifications.features.people.imports import import_file
 
+    gc.freeze()  # all that the start made stays: the collector need not visit it again and again
     total = _count_lines(file)
     with (
         # Bytes that are not UTF-8 make only their own line a bad one.

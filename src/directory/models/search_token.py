@@ -6,8 +6,6 @@ from three letters on. Equal tokens reveal that two people share a word, and not
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -18,7 +16,8 @@ from django.db import models
 
 from directory.addresses import AddressFault, normalise_address, read_phone
 from directory.models.contact import ContactKind
-from directory.rows import insert_rows
+from directory.rows import insert_values
+from vault.indexes import hasher
 
 if TYPE_CHECKING:
     from directory.models.user import User
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 SHORTEST = 3
 """The fewest letters of a beginning of a word."""
 _WORD = re.compile(r"\w+")
+_PREFIX = "search:{}:"
 _MOST_WORDS = 8
 _LONGEST = 40
 
@@ -48,9 +48,9 @@ def save_tokens(people: Sequence[User], *, fresh: bool = False) -> None:
     """Writes the tokens of people. fresh: they have none yet."""
     if not fresh:
         SearchToken.objects.filter(user_id__in=[user.pk for user in people]).delete()
-    insert_rows(
-        [SearchToken(user_id=user.pk, token=token) for user in people for token in _tokens_of(user)]
-    )
+    known: dict[str, list[int]] = {}
+    rows = [(user.pk, token) for user in people for token in _tokens_of(user, known)]
+    insert_values(SearchToken, ("user_id", "token"), rows)
 
 
 def people_matching(text: str) -> models.Q | None:
@@ -105,12 +105,13 @@ NORMAL_FIELDS = ("username", "email", "phone_number", "telegram_id", "first_name
 
 def refresh_tokens(people: Sequence[User]) -> int:
     """Writes the tokens of people whose stored ones differ; returns how many they are."""
+    known: dict[str, list[int]] = {}
     stored: dict[int, set[int]] = {user.pk: set() for user in people}
     for key, token in SearchToken.objects.filter(user_id__in=stored).values_list(
         "user_id", "token"
     ):
         stored[key].add(token)
-    stale = [user for user in people if stored[user.pk] != _tokens_of(user)]
+    stale = [user for user in people if stored[user.pk] != _tokens_of(user, known)]
     if stale:
         save_tokens(stale)
     return len(stale)
@@ -130,14 +131,23 @@ def _address_tokens(text: str) -> list[int]:
         return []
 
 
-def _tokens_of(user: User) -> set[int]:
+def _tokens_of(user: User, known: dict[str, list[int]]) -> set[int]:
+    """Returns the tokens of a person. known: those of words, for all people of one call."""
     normal = [_normal_token(name, getattr(user, name)) for name in NORMAL_FIELDS]
     found = {token for token in normal if token is not None}
     for word in _words(f"{user.first_name} {user.last_name}")[:_MOST_WORDS]:
-        word = word[:_LONGEST]
-        found.update(_token("word", word[:end]) for end in range(SHORTEST, len(word) + 1))
-        found.add(_token("word", word))
+        tokens = known.get(word)
+        if tokens is None:
+            tokens = known[word] = _tokens_of_word(word[:_LONGEST])
+        found.update(tokens)
     return found
+
+
+def _tokens_of_word(word: str) -> list[int]:
+    """Returns the tokens of a word and of its beginnings."""
+    ends = range(min(SHORTEST, len(word)), len(word) + 1)
+    hash_of, start = hasher(), _PREFIX.format("word")
+    return [_number(hash_of(start + word[:end])) for end in ends]
 
 
 def _words(text: str) -> list[str]:
@@ -145,9 +155,14 @@ def _words(text: str) -> list[str]:
 
 
 def _folded(text: str) -> str:
+    if text.isascii():
+        return text.lower()  # the same, without three passes
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", text).casefold())
 
 
 def _token(kind: str, text: str) -> int:
-    digest = hmac.new(settings.PEPPER.encode(), f"search:{kind}:{text}".encode(), hashlib.sha256)
-    return int.from_bytes(digest.digest()[:8], "big", signed=True)
+    return _number(hasher()(_PREFIX.format(kind) + text))
+
+
+def _number(digest: bytes) -> int:
+    return int.from_bytes(digest[:8], "big", signed=True)

@@ -80,6 +80,7 @@ CACHES: Mapping[str, str] = {
     "notifications.rendering.pool.process._versions": _ROWS,
     "notifications.rendering.release.release": _CODE,
     "vault.master._keys_of": _SETTINGS,
+    "vault.indexes._hasher": _SETTINGS,
     "directory.addresses._normal_phones": f"{_UNTIL_REPLACED}: phone numbers",
     "notifications.delivery.accounts._reported": "names of providers",
     "notifications.delivery.accounts._stored": _SETTINGS,
