@@ -22,6 +22,7 @@ from carillon.serving import settled
 from notifications.delivery.services import use_troubled
 from notifications.engine import shared_rows
 from notifications.features.access.callers import CACHE as callers
+from notifications.features.experiments.catalog import forget_tests
 from notifications.features.operations import health_probes
 from notifications.features.tracking.service import COLLECTOR
 from notifications.infra import clock
@@ -110,6 +111,7 @@ def _forgotten_caches() -> Iterator[None]:
     """Clears caches after each test: a rolled-back database assigns the same keys again."""
     yield
     shared_rows.forget()
+    forget_tests()
     versions.forget_versions()
     usage.forget_usage()
     database_clock.forget()  # it may have read a stopped clock, years ahead

@@ -115,11 +115,12 @@ SCOPE_REACH: dict[str, ScopeReach] = {
             """
             validate_new_template preview_template validate_template list_templates
             get_template list_template_versions diff_template get_template_usage
+            list_ab_tests get_ab_test
             """
         ),
     ),
     "templates:write": ScopeReach(
-        "Write and publish templates, except those of the service's own mails (`system.`).",
+        "Write, publish and test templates, except those of the service's own mails (`system.`).",
         (
             "Control over the texts of all other messages, and over what they show their readers "
             "about themselves. Priority 1 as a default needs `priority:critical`."
@@ -127,7 +128,8 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         _named(
             """
             create_template change_template delete_template publish_template
-            roll_back_template
+            roll_back_template create_ab_test change_ab_test delete_ab_test start_ab_test
+            pause_ab_test stop_ab_test declare_ab_test
             """
         ),
     ),
@@ -219,7 +221,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
     "analytics:read": ScopeReach(
         "Read metrics, reports and goals.",
         "How many messages were sent, opened and clicked, by template and provider. Never by whom.",
-        _named("get_metrics list_goals")
+        _named("get_metrics list_goals get_ab_test_results plan_ab_test")
         | {f"{kind}report_{name}" for name in REPORTS for kind in ("get_", "export_")},
     ),
     "analytics:write": ScopeReach(

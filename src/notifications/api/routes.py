@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from notifications.api import (
+    ab_tests,
     access,
     analytics,
     audiences,
@@ -57,6 +58,7 @@ ROUTES: tuple[Route, ...] = (
     *dead_letters.ROUTES,
     *audit.ROUTES,
     *analytics.ROUTES,
+    *ab_tests.ROUTES,
     *privacy.ROUTES,
     *health.ROUTES,
 )

@@ -45,6 +45,7 @@ STUCK = LoopSpec("stuck notifications", every_s=1, period_s=300)
 CANCELLED = LoopSpec("cancelled notifications", every_s=1, period_s=86_400)
 AUDIT = LoopSpec("audit sealer", every_s=0.5, period_s=10)
 METRICS = LoopSpec("metric rollups", every_s=2, period_s=60, by_beat=False)
+AB_TESTS = LoopSpec("A/B tests", every_s=60, period_s=60, by_beat=False)
 TASKS = LoopSpec("queued tasks", every_s=1, period_s=10, by_beat=False)
 
 LOOPS = (
@@ -67,5 +68,6 @@ LOOPS = (
     AUDIT,
     TASKS,
     METRICS,
+    AB_TESTS,
 )
 BY_NAME = {spec.name: spec for spec in LOOPS}

@@ -26,6 +26,11 @@ from notifications.infra.crypto import seal_json
 from notifications.infra.database import commits
 from notifications.infra.process import wakeups
 from notifications.intake.attachments import key_for_files
+from notifications.intake.columns import (
+    EXPERIMENT_COLUMNS,
+    MESSAGE_COLUMNS,
+    NOTIFICATION_COLUMNS,
+)
 from notifications.intake.request import Terms
 from notifications.models import Job, StoredAttachment, reserve_keys
 from notifications.models.delivery.hot import MESSAGES, NOTIFICATIONS, hot
@@ -33,44 +38,16 @@ from notifications.queue import batches
 from notifications.queue.leases import NewBatch
 from vault.cells import Key
 
-NOTIFICATION_COLUMNS = (
-    "id",
-    "uuid",
-    "user_id",
-    "address",
-    "category_id",
-    "template_version_id",
-    "job_id",
-    "type",
-    "priority",
-    "source",
-    "locale",
-    "text",
-    "context",
-    "options",
-    "scheduled_at",
-    "scheduled_status",
-    "expires_at",
-    "collapse_key",
-    "ordering_key",
-    "idempotency_key",
-    "correlation_id",
-    "is_test",
-    "created_at",
-)
-MESSAGE_COLUMNS = (
-    "id",
-    "notification_id",
-    "user_id",
-    "channel",
-    "priority",
-    "status",
-    "batch_id",
-    "scheduled_at",
-    "attempts",
-    "max_attempts",
-)
 MAX_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class AssignedVariant:
+    """The place of a recipient in a test, and what they get: None for the intent's version."""
+
+    test_id: int
+    label: str
+    template_version_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +63,8 @@ class SendTarget:
     key: int | None = None
     #: The data key of the person or address; `accept` loads it where it is missing.
     data_key: Key | None = None
+    #: Where a test of the template is in force.
+    assigned: AssignedVariant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,9 +260,15 @@ def _insert(
         for key in batch.keys
     }
     placed = [(*row[:6], batch_of[row[0]], *row[7:]) for row in messages]
+    columns: tuple[str, ...] = NOTIFICATION_COLUMNS
+    widest = max(map(len, notifications), default=0)
+    if widest > len(columns):
+        columns += EXPERIMENT_COLUMNS
+        blank = (None,) * len(EXPERIMENT_COLUMNS)
+        notifications = [row if len(row) == widest else row + blank for row in notifications]
     with hot().inserts_together(max(len(notifications), len(placed))):
         Job.objects.insert(jobs)
-        hot().insert_rows(NOTIFICATIONS, NOTIFICATION_COLUMNS, notifications)
+        hot().insert_rows(NOTIFICATIONS, columns, notifications)
         hot().insert_rows(MESSAGES, MESSAGE_COLUMNS, placed)
     return placed
 
@@ -339,16 +324,24 @@ class _Rows:
         text, context = self.intent.text, target.context or self._context
         if data_key is None:  # the person was erased: nothing of theirs may be stored
             text = context = None
+        head: tuple[Any, ...] = self._head
+        place: tuple[Any, ...] = ()
+        assigned = target.assigned
+        if assigned is not None:
+            place = (assigned.test_id, assigned.label)
+            version = assigned.template_version_id or head[1]
+            head = (head[0], version, *head[2:])
         self.notifications.append(
             (
                 key,
                 public_id(key, self._at_ms, ports.bits(12)).hex,
                 target.user_id,
                 seal_json(target.address, data_key) if target.address and data_key else None,
-                *self._head,
+                *head,
                 seal_json(text, data_key) if text else None,
                 seal_json(context, data_key) if context else None,
                 *self._tail,
+                *place,
             )
         )
         for message_key, channel in zip(own, target.channels, strict=True):

@@ -54,6 +54,12 @@ from notifications.models.delivery.notification import (
     ScheduledStatus,
     change_scheduled,
 )
+from notifications.models.experiments.ab_test import (
+    ABTestEnd,
+    ABTestMetric,
+    ABTestStatus,
+    NotificationABTest,
+)
 from notifications.models.inbox.arrival import UNREAD, InboxArrival
 from notifications.models.inbox.change import ChangeKind, InboxChange
 from notifications.models.inbox.counter import InboxCounter
@@ -122,6 +128,9 @@ __all__ = [
     "MARKETING",
     "SCOPES",
     "UNREAD",
+    "ABTestEnd",
+    "ABTestMetric",
+    "ABTestStatus",
     "ApiKey",
     "AuditCheckpoint",
     "AuditHead",
@@ -175,6 +184,7 @@ __all__ = [
     "MetricSpan",
     "MetricState",
     "Notification",
+    "NotificationABTest",
     "NotificationAnalytics",
     "NotificationCategoryPreference",
     "NotificationMessage",

@@ -140,6 +140,8 @@ class MessageFacts(NamedTuple):
     already_read: bool = False
     #: It follows an unread message, as others of its person do.
     burst: Burst | None = None
+    #: The person is in the holdout of an A/B test, and gets nothing.
+    held_out: bool = False
     #: The country of the address, where the service sends nothing to it.
     barred_country: str = ""
     #: Names of time zones; the first that exists counts.
@@ -232,6 +234,10 @@ def _check_marketing(facts: MessageFacts) -> Decision | None:
     return None
 
 
+def _check_holdout(facts: MessageFacts) -> Decision | None:
+    return Suppress("held_out") if facts.held_out else None
+
+
 def _check_digest(facts: MessageFacts) -> Decision | None:
     applicable = facts.applicable
     if applicable is None or applicable.digest == DigestFrequency.IMMEDIATE:
@@ -300,6 +306,7 @@ CHECKS: tuple[tuple[str, Callable[[MessageFacts], Decision | None]], ...] = (
     ("channel", _check_channel),
     ("category", _check_category),
     ("marketing", _check_marketing),
+    ("holdout", _check_holdout),
     ("digest", _check_digest),
     ("frequency", _check_limit),
     ("quiet_hours", _check_quiet_hours),
@@ -359,6 +366,7 @@ _STEP_OF_REASON = {
     "channel_off": "channel",
     "category_channel_off": "category",
     "marketing_off": "marketing",
+    "held_out": "holdout",
     "digest_never": "digest",
     "digest_hourly": "digest",
     "digest_daily": "digest",

@@ -17,6 +17,7 @@ from notifications.domain.channels import (
     PERSON_CHANNELS,
     Channel,
 )
+from notifications.domain.experiments.labels import is_held_out
 from notifications.domain.limits import Limit, caps_of, is_spent, limits_of_options, unpack_entries
 from notifications.infra.clock import epoch_ms
 from notifications.infra.conf import environment
@@ -275,6 +276,7 @@ def message_facts(
         is_digest=message.source == DIGEST_SOURCE,
         already_read=bool(message.is_read) and channel in options.get("fallback", ()),
         burst=facts.bursts.get(message.id),
+        held_out=is_held_out(message.variant),
         spent_limit=facts.spent_limit(message, epoch_ms(at)) if facts.limits else "",
         barred_country=_barred(facts.contacts.get(message.id)) if channel == Channel.SMS else "",
         zones=facts.zones(user_id),

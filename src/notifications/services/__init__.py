@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from notifications.delivery.vendors.twilio.send import TwilioSMSProvider
     from notifications.domain.messages import DeliveryResult
     from notifications.features.analytics.documented import NotificationAnalyticsService
+    from notifications.features.experiments.documented import ABTestingService
     from notifications.features.operations.service import OperationsService
     from notifications.features.preferences.documented import UserPreferenceService
     from notifications.features.preferences.service import PreferenceService
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from notifications.services.websocket import WebSocketNotificationService
 
 _MODULES = {
+    "ABTestingService": "notifications.features.experiments.documented",
     "AWSSESEmailProvider": "notifications.delivery.vendors.ses.send",
     "DeliveryResult": "notifications.domain.messages",
     "FCMPushProvider": "notifications.delivery.vendors.fcm.send",
@@ -39,6 +41,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "ABTestingService",
     "AWSSESEmailProvider",
     "DeliveryResult",
     "FCMPushProvider",

@@ -16,7 +16,7 @@ from django.utils import timezone
 from notifications.domain.channels import Lane
 from notifications.domain.identifiers import public_id
 from notifications.infra.crypto import seal_json
-from notifications.intake.accept import MESSAGE_COLUMNS, NOTIFICATION_COLUMNS
+from notifications.intake.columns import MESSAGE_COLUMNS, NOTIFICATION_COLUMNS
 from notifications.models import reserve_keys
 from notifications.models.delivery.hot import MESSAGES, NOTIFICATIONS, hot
 from notifications.models.delivery.hot_rows import Change

@@ -70,6 +70,7 @@ STAYS: Mapping[str, str] = {
     "notifications.MetricDelta": _LIVE,
     "notifications.MetricState": _STATE,
     "notifications.Goal": _CONFIGURATION,
+    "notifications.NotificationABTest": "configuration: a test says which texts were sent",
     "notifications.PeriodicLoop": _STATE,
     "notifications.RetentionProgress": _STATE,
     "notifications.SealingProgress": _STATE,

@@ -18,6 +18,7 @@ from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.access.persons import keys_of
 from notifications.features.access.service import missing_scope
 from notifications.features.audiences.service import read_audience
+from notifications.features.experiments.placing import Placings, load_placings
 from notifications.features.sending.intents import (
     check_channels,
     check_scopes,
@@ -28,7 +29,7 @@ from notifications.features.sending.intents import (
 from notifications.features.sending.schemas import BulkResponse, RejectionResponse
 from notifications.infra import clock
 from notifications.infra.database import commits
-from notifications.intake.accept import Intent, SendTarget, accept
+from notifications.intake.accept import AssignedVariant, Intent, SendTarget, accept
 from notifications.intake.request import MAX_RECIPIENTS, BulkRequest, Recipient, Rejection
 from notifications.intake.validate import parse_bulk
 from notifications.models import Job
@@ -57,7 +58,8 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkResponse:
     if request.audience is not None:
         request = _with_audience(request, request.audience, caller, now)
         people = User.objects.ids_of(each.user for each in request.recipients)
-    plan = plan_bulk(request, intent, people, caller, now=now, keys=known)
+    places = RecipientPlaces(load_placings([template], people.values()), intent, template.pk)
+    plan = plan_bulk(request, intent, people, caller, now=now, keys=known, places=places)
     Job.objects.give_keys([plan.job])
     with transaction.atomic():
         commits.name_created(job_id=plan.job.uuid)
@@ -67,6 +69,24 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkResponse:
         else:
             plan.job.save()
     return plan.response()
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientPlaces:
+    """The places of the recipients of a call in the test of its template, if there is one."""
+
+    placings: Placings
+    intent: Intent
+    template_id: int
+
+    def of(self, user_id: int, recipient: Recipient) -> AssignedVariant | None:
+        """Returns the place of one recipient."""
+        if not self.placings.tests:
+            return None
+        context = {**self.intent.terms.context, **recipient.context}
+        return self.placings.assigned(
+            self.intent, self.template_id, user_id, recipient.channels, context
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +116,7 @@ def plan_bulk(
     *,
     now: datetime,
     keys: Mapping[int, Key],
+    places: RecipientPlaces,
 ) -> BulkPlan:
     """Returns what a bulk call makes.
 
@@ -104,7 +125,7 @@ def plan_bulk(
         keys: data keys of users; `accept` loads those that are missing.
     """
     version = version_of(intent.template_version_id)
-    check = _RecipientCheck(version, request.terms.context, people, caller, keys)
+    check = _RecipientCheck(version, request.terms.context, people, caller, keys, places)
     targets = [target for target in map(check.target_of, request.recipients) if target]
     rejected = sorted([*request.rejected, *check.rejected], key=lambda each: each.index)
     job = Job(
@@ -167,8 +188,10 @@ class _RecipientCheck:
         people: Mapping[PersonKey, int],
         caller: Caller,
         keys: Mapping[int, Key],
+        places: RecipientPlaces,
     ) -> None:
         self._keys = keys
+        self._places = places
         self.rejected: list[Rejection] = []
         self._version = version
         self._people = people
@@ -201,6 +224,7 @@ class _RecipientCheck:
             recipient.channels,
             recipient.context or None,
             data_key=self._keys.get(user_id),
+            assigned=self._places.of(user_id, recipient),
         )
 
     def _reject(self, recipient: Recipient, code: str, detail: str) -> SendTarget | None:

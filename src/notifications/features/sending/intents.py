@@ -193,7 +193,7 @@ def trial_tasks(
     Raises:
         InvalidRequest: the context lacks a variable, or holds what cannot be rendered.
     """
-    version = version_of(template.current_version_id)
+    version = version_of(intent.template_version_id)
     context = {
         **intent.terms.context,
         "user": user_context(user) if user else {},

@@ -184,4 +184,5 @@ def draft_of(intent: Intent, target: SendTarget, channel: str) -> PendingMessage
         ordering_key=terms.ordering_key,
         is_test=intent.is_test,
         scheduled_status=None,
+        variant=target.assigned.label if target.assigned else None,
     )

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from notifications.features.experiments.schemas import ABTestPlaceResponse
 from notifications.infra.field_types import (
     AcceptedAt,
     CategoryKey,
@@ -380,6 +381,9 @@ class ExplainResponse(msgspec.Struct, kw_only=True):
 
     messages: list[MessageExplanation]
     """What was decided and done, message by message."""
+
+    ab_test: ABTestPlaceResponse | None = None
+    """Its place in the A/B test of its template; null without a test."""
 
 
 class CancelResponse(msgspec.Struct, kw_only=True):

@@ -19,6 +19,7 @@ from notifications.features.access.principals import OPERATIONS
 from notifications.features.access.service import check_test_key
 from notifications.features.audit.receipts import decision_receipts
 from notifications.features.audit.schemas import ReceiptResponse
+from notifications.features.experiments.placing import load_placings, showing
 from notifications.features.sending.bulk import send_bulk
 from notifications.features.sending.cancel import cancel_waiting, is_in_flight
 from notifications.features.sending.explain import (
@@ -276,12 +277,17 @@ class NotificationService:
             user = _user(request.user, facts.users.get(keys.get(request.user, 0)), caller)
         intent = make_intent(request.terms, template, caller)
         check_channels(template, request.terms.channels)
+        terms, user_id = request.terms, user.id if user else None
+        placings = load_placings([template], [user_id] if user_id else [])
+        assigned = placings.assigned(intent, template.pk, user_id, terms.channels, terms.context)
+        intent = showing(intent, assigned)
         _trial_render(intent, template, user, now=now)
         target = SendTarget(
-            user_id=user.id if user else None,
-            channels=request.terms.channels,
+            user_id=user_id,
+            channels=terms.channels,
             address=request.address,
             data_key=facts.keys.get(user.id) if user else None,
+            assigned=assigned,
         )
         here = facts.here if user else None
         addresses = facts.addresses.get(user.id, {}) if user else {}

@@ -18,6 +18,7 @@ from notifications.features.broadcasts.delivery.upkeep import (
     maintain_broadcasts,
     scheduled_due,
 )
+from notifications.features.experiments.winners import decide_due
 from notifications.features.inbox.actions import end_snoozes, snoozes_to_end
 from notifications.features.privacy.export.building import build_due
 from notifications.features.privacy.steps import erase_due
@@ -146,6 +147,7 @@ def loop_calls(rounds: ScheduleRounds | None = None) -> Mapping[str, Callable[[]
         loops.ERASURES.name: lambda: erase_due(now=database_now()),
         loops.EXPORTS.name: lambda: build_due(now=database_now()),
         loops.METRICS.name: roll_up_due,
+        loops.AB_TESTS.name: lambda: decide_due(now=database_now()),
         loops.UPKEEP.name: maintain,
         loops.RETENTION.name: RetentionService().run,
         loops.SCHEDULED.name: lambda: rounds.process.run_if_due(database_now()),

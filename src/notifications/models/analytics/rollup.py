@@ -71,6 +71,14 @@ class MetricRollup(MetricCounts):
                 name="metric_rollup_once",
             )
         ]
+        indexes = [
+            # Only what belongs to A/B tests, whose results read no other row.
+            models.Index(
+                fields=["variant", "quarter"],
+                condition=~models.Q(variant=""),
+                name="metric_rollup_variant",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.channel} at {self.quarter:%Y-%m-%d %H:%M}"

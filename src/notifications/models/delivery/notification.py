@@ -117,8 +117,8 @@ class Notification(models.Model):
     ordering_key = models.CharField(max_length=100, null=True)
     idempotency_key = models.CharField(max_length=200, null=True)
     correlation_id = models.CharField(max_length=64, null=True)
-    ab_test_id = models.BigIntegerField(null=True)
-    variant = models.CharField(max_length=50, null=True)
+    ab_test_id = models.BigIntegerField(null=True)  # the test of its template, if one was in force
+    variant = models.CharField(max_length=50, null=True)  # see domain/experiments/labels.py
     is_test = models.BooleanField(default=False)
     read_at = models.DateTimeField(null=True)
     archived_at = models.DateTimeField(null=True)
@@ -158,6 +158,12 @@ class Notification(models.Model):
                 fields=["cancelled_at"],
                 condition=Q(cancelled_at__isnull=False),
                 name="notification_cancelled",
+            ),
+            # Finds out who was in a test before.
+            models.Index(
+                fields=["ab_test_id", "user"],
+                condition=Q(ab_test_id__isnull=False),
+                name="notification_ab_test",
             ),
             # Finds what was sent to an address without a user by the key of the address.
             models.Index(

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from notifications.domain.engagement import quarter_of
+from notifications.domain.experiments.labels import place_of
 from notifications.infra import clock
 from notifications.models.delivery.message import NotificationMessage
 
@@ -40,7 +41,6 @@ class NotificationAnalytics(models.Model):
     opened_from_location = models.JSONField(default=dict, blank=True)
     #: The program and the system, without versions and models.
     user_agent = models.TextField(blank=True, default="")
-    ab_test_group = models.CharField(max_length=50, blank=True, default="")
     created_at = models.DateTimeField(default=clock.now)
     #: The quarter of an hour, in UTC, of `sent_at`.
     sent_quarter = models.DateTimeField(null=True, blank=True)
@@ -61,6 +61,8 @@ class NotificationAnalytics(models.Model):
         verbose_name_plural = "notification analytics"
         indexes = [
             models.Index(fields=["sent_quarter"], name="analytics_quarter"),
+            # Only what belongs to A/B tests.
+            models.Index(fields=["variant"], condition=~Q(variant=""), name="analytics_variant"),
             # Only the rows that the rollups have still to count.
             models.Index(
                 fields=["notification"],
@@ -73,9 +75,20 @@ class NotificationAnalytics(models.Model):
         return f"engagement with message {self.pk}"
 
     @property
+    def ab_test_group(self) -> str:
+        """The id of the test, as a text, a documented field; empty without a test."""
+        place = place_of(self.variant)
+        return str(place.test_id) if place else ""
+
+    @ab_test_group.setter
+    def ab_test_group(self, group: str) -> None:
+        self.variant = f"{group}:{self.ab_test_variant}"
+
+    @property
     def ab_test_variant(self) -> str:
-        """The documented name of `variant`."""
-        return self.variant
+        """The name of the variant, a documented field; `variant` has its test, too."""
+        place = place_of(self.variant)
+        return place.variant if place else self.variant
 
     @ab_test_variant.setter
     def ab_test_variant(self, name: str) -> None:

@@ -24,7 +24,7 @@ from notifications.features.sending.service import NotificationService
 from notifications.features.upkeep.service import BackgroundWork
 from notifications.infra import clock
 from notifications.infra.crypto import seal_json
-from notifications.intake.accept import MESSAGE_COLUMNS, NOTIFICATION_COLUMNS
+from notifications.intake.columns import MESSAGE_COLUMNS, NOTIFICATION_COLUMNS
 from notifications.models import (
     Category,
     Notification,

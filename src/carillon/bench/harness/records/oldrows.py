@@ -23,7 +23,7 @@ from directory.models import ContactPoint, Device, User  # noqa: E402
 from notifications.domain.identifiers import public_id  # noqa: E402
 from notifications.infra import clock  # noqa: E402
 from notifications.infra.crypto import seal_json  # noqa: E402
-from notifications.intake.accept import MESSAGE_COLUMNS, NOTIFICATION_COLUMNS  # noqa: E402
+from notifications.intake.columns import MESSAGE_COLUMNS, NOTIFICATION_COLUMNS  # noqa: E402
 from notifications.models import Category, DeadLetter, reserve_keys  # noqa: E402
 from notifications.models.delivery.hot import MESSAGES, NOTIFICATIONS, hot  # noqa: E402
 

@@ -43,7 +43,7 @@ MESSAGES: tuple[PersonalField, ...] = (
             "ordering_key": "the caller's key of an order",
             "idempotency_key": "the caller's key of the request",
             "correlation_id": "the caller's id",
-            "variant": "the variant of an experiment",
+            "variant": "the place in an A/B test",
             "source": "who sent it",
         },
     ),
@@ -129,8 +129,7 @@ MESSAGES: tuple[PersonalField, ...] = (
             "opened_from_device": "phone, tablet or computer",
             "opened_from_location": Column("the country, where a proxy names it", keys="country"),
             "source": "who sent it",
-            "variant": "the variant of an experiment",
-            "ab_test_group": "the group of an experiment",
+            "variant": "the place in an A/B test",
         },
     ),
     *table(

@@ -39,6 +39,7 @@ NOT_PERSONAL: Mapping[str, str] = {
     "notifications.MetricSpan": "counts",
     "notifications.MetricState": "times and a key of a row",
     "notifications.Goal": _SETTINGS,
+    "notifications.NotificationABTest": _SETTINGS,
     "notifications.KillSwitch": _SETTINGS,
     "notifications.StaffGroup": _SETTINGS,
     "notifications.StaffGroupCategory": _SETTINGS,

@@ -10,7 +10,8 @@ import structlog
 
 from directory.references import PersonKey
 from notifications.features.access.persons import keys_of
-from notifications.features.sending.bulk import BulkPlan, plan_bulk
+from notifications.features.experiments.placing import Placings, load_placings
+from notifications.features.sending.bulk import BulkPlan, RecipientPlaces, plan_bulk
 from notifications.features.sending.groups.accept import GroupRequest, each_alone
 from notifications.features.sending.intents import check_channels, check_scopes, make_intent
 from notifications.features.templates.service import serving_among
@@ -40,9 +41,10 @@ class BulkWork:
         paths = {p for each in parsed.values() for p in candidates(each.terms.template_path)}
         heads, known = load_for_bulks(sorted(paths), sorted(set(keys.values())))
         people = {key: user_id for key, user_id in keys.items() if user_id in known}
+        placings = load_placings(heads.values(), sorted(set(people.values())))
         plans = each_alone(
             ((at, (requests[at], each)) for at, each in parsed.items()),
-            lambda pair: _plan(*pair, heads, people, known, now=now),
+            lambda pair: _plan(*pair, heads, people, known, placings, now=now),
         )
         Job.objects.give_keys(plan.job for plan in plans.values())
         return plans
@@ -74,6 +76,7 @@ def _plan(
     heads: Mapping[str, NotificationTemplate],
     people: Mapping[PersonKey, int],
     data_keys: Mapping[int, Key],
+    placings: Placings,
     *,
     now: datetime,
 ) -> BulkPlan | None:
@@ -86,5 +89,6 @@ def _plan(
     channels = {channel for each in request.recipients for channel in each.channels}
     with structlog.contextvars.bound_contextvars(request_id=bulk.request_id):
         intent = make_intent(terms, template, bulk.caller, channels=sorted(channels))
-    plan = plan_bulk(request, intent, people, bulk.caller, now=now, keys=data_keys)
+    places = RecipientPlaces(placings, intent, template.pk)
+    plan = plan_bulk(request, intent, people, bulk.caller, now=now, keys=data_keys, places=places)
     return plan if plan.targets else None

@@ -14,6 +14,7 @@ import structlog
 from directory.references import PersonKey
 from notifications.domain.errors import TemplateFault
 from notifications.features.access.persons import keys_of
+from notifications.features.experiments.placing import Placings, load_placings, showing
 from notifications.features.sending.groups.accept import GroupRequest, each_alone
 from notifications.features.sending.intents import (
     accepted_response,
@@ -79,9 +80,10 @@ class SendWork:
         people = keys_of(each.user for each in parsed.values() if each.user is not None)
         paths = {p for each in parsed.values() for p in candidates(each.terms.template_path)}
         facts = load_for_sends(sorted(paths), sorted(set(people.values())))
+        placings = load_placings(facts.templates.values(), sorted(set(people.values())))
         items = each_alone(
             ((at, (requests[at], each)) for at, each in parsed.items()),
-            lambda pair: _item(*pair, people, facts, now=now),
+            lambda pair: _item(*pair, people, facts, placings, now=now),
         )
         if items:
             _render(items)
@@ -114,6 +116,7 @@ def _item(
     request: SendRequest,
     people: Mapping[PersonKey, int],
     facts: SendFacts,
+    placings: Placings,
     *,
     now: datetime,
 ) -> _Item | None:
@@ -125,12 +128,18 @@ def _item(
     check_recipient(send.caller, row[0])
     with structlog.contextvars.bound_contextvars(request_id=send.request_id):
         intent = make_intent(request.terms, template, send.caller)
-    check_channels(template, request.terms.channels)
-    if not _renders_quickly(template.current_version_id):
+    terms = request.terms
+    check_channels(template, terms.channels)
+    assigned = placings.assigned(intent, template.pk, row[0], terms.channels, terms.context)
+    intent = showing(intent, assigned)
+    if not _renders_quickly(intent.template_version_id):
         return None
     tasks = trial_tasks(intent, template, UserFacts._make(row[:_FACTS]), now=now)
     target = SendTarget(
-        user_id=row[0], channels=request.terms.channels, data_key=facts.keys[row[0]]
+        user_id=row[0],
+        channels=terms.channels,
+        data_key=facts.keys[row[0]],
+        assigned=assigned,
     )
     return _Item(intent, target, tasks)
 

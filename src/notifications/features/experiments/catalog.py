@@ -1,0 +1,150 @@
+"""The tests that are in force, cached in the process, so that a send makes no query for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from notifications.domain.experiments.assignment import Inclusion, Split, assign_variant
+from notifications.domain.experiments.labels import ExperimentPlace, PlaceNote
+from notifications.infra import clock
+from notifications.intake.accept import AssignedVariant
+from notifications.models import ABTestStatus, NotificationABTest, NotificationTemplate
+from notifications.rendering.versions import versions_of
+
+log = structlog.get_logger("carillon.experiments")
+_FRESH_S = 2.0
+_MOST = 1_000
+"""The most tests that are read. There is one for each template at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTest:
+    """A test that is in force, as sends need it.
+
+    served: the variant that everybody gets, while the test is paused and after it ended; else
+    empty. versions: the template version of each variant.
+    """
+
+    id: int
+    channel: str
+    split: Split
+    versions: Mapping[str, int]
+    served: str = ""
+    note: PlaceNote = PlaceNote.COUNTED
+
+    def shows(self, channels: Iterable[str], context: Mapping[str, Any]) -> bool:
+        """Returns whether each of its variants can be rendered on these channels.
+
+        A notification that one variant cannot show is in no variant: dropping it from one alone
+        would falsify the comparison.
+        """
+        found = versions_of(self.versions.values())
+        return len(found) == len(set(self.versions.values())) and not any(
+            version.missing_variables(context)
+            or not all(version.supports(channel) for channel in channels)
+            for version in found.values()
+        )
+
+    def assign(self, user_id: int, *, is_new: bool, may_hold_out: bool) -> AssignedVariant:
+        """Returns what a person gets: always the same variant, without a query.
+
+        is_new: whether this notification may be an exposure. may_hold_out: whether it may be
+        withheld from people of the holdout.
+        """
+        if self.served:
+            return self._assigned(self.served, self.note)
+        found = assign_variant(self.split, str(user_id))
+        if found.standing is Inclusion.HELD_OUT and may_hold_out:
+            return self._assigned("", PlaceNote.HELD_OUT)
+        if found.variant is None:
+            return self.outside()
+        return self._assigned(found.variant, PlaceNote.COUNTED if is_new else PlaceNote.UNCOUNTED)
+
+    def outside(self) -> AssignedVariant:
+        """Returns the place of a person who gets the usual template."""
+        return self._assigned("", PlaceNote.OUTSIDE)
+
+    @property
+    def counted_labels(self) -> list[str]:
+        """The labels of its exposures."""
+        return counted_labels(self.id, self.versions)
+
+    def _assigned(self, variant: str, note: PlaceNote) -> AssignedVariant:
+        place = ExperimentPlace(self.id, variant, note)
+        return AssignedVariant(self.id, place.label, self.versions.get(variant))
+
+
+def counted_labels(test_id: int, variants: Iterable[str]) -> list[str]:
+    """Returns the labels of the exposures of a test, one for each variant, in their order."""
+    return [ExperimentPlace(test_id, name).label for name in variants]
+
+
+_tests: dict[int, LiveTest] = {}
+_read_at = -_FRESH_S
+
+
+def live_test(template_id: int) -> LiveTest | None:
+    """Returns the test of a template that is in force. It is at most two seconds old."""
+    if clock.monotonic() - _read_at > _FRESH_S:
+        _read()
+    return _tests.get(template_id)
+
+
+def forget_tests() -> None:
+    """Reads the tests again at the next send: after a change by this process, and in tests."""
+    global _tests, _read_at
+    _tests, _read_at = {}, -_FRESH_S
+
+
+def _read() -> None:
+    """Reads all tests in force. The dict is replaced: other threads may read it."""
+    global _tests, _read_at
+    rows = list(NotificationABTest.objects.filter(in_force=True).order_by("pk")[:_MOST])
+    ended = [row for row in rows if row.status == ABTestStatus.COMPLETED]
+    current = _current_versions(ended)
+    found = {}
+    for row in rows:
+        try:
+            found[row.template_id] = _live(row, current)
+        except (KeyError, TypeError, ValueError) as error:  # somebody changed the row by hand
+            log.error("ab-test.unreadable", test=row.pk, error=type(error).__name__)
+    _tests, _read_at = found, clock.monotonic()
+
+
+def _current_versions(rows: Iterable[NotificationABTest]) -> dict[str, int]:
+    """Returns the published versions of the templates that ended tests show, by path."""
+    paths = {_served(row)["template_path"] for row in rows}
+    return NotificationTemplate.objects.current_versions(sorted(paths)) if paths else {}
+
+
+def _served(row: NotificationABTest) -> Mapping[str, Any]:
+    """Returns the variant that everybody gets once the test is paused or ended."""
+    name = row.winner_variant or row.settings["control"]
+    found: Mapping[str, Any] = next(
+        each for each in row.settings["variants"] if each["name"] == name
+    )
+    return found
+
+
+def _live(row: NotificationABTest, current: Mapping[str, int]) -> LiveTest:
+    versions = dict(row.settings["versions"])
+    served, note = "", PlaceNote.COUNTED
+    if row.status != ABTestStatus.RUNNING:
+        variant = _served(row)
+        served = variant["name"]
+        note = PlaceNote.PAUSED if row.status == ABTestStatus.PAUSED else PlaceNote.ENDED
+        if note is PlaceNote.ENDED and variant["version"] is None:
+            # Authors go on writing the template: nothing is frozen any more.
+            versions[served] = current.get(variant["template_path"], versions[served])
+    return LiveTest(
+        id=row.pk,
+        channel=row.channel,
+        split=row.split(),
+        versions=versions,
+        served=served,
+        note=note,
+    )

@@ -1,0 +1,77 @@
+"""Places the recipients of a request in the tests of its templates, when it is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from notifications.engine.shared_rows import category_facts
+from notifications.features.experiments.catalog import LiveTest, live_test
+from notifications.intake.accept import AssignedVariant, Intent
+from notifications.models import Notification, NotificationTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class Placings:
+    """The tests of some templates, and who was counted in them before."""
+
+    tests: Mapping[int, LiveTest] = field(default_factory=dict)
+    #: (test, user).
+    counted: frozenset[tuple[int | None, int | None]] = frozenset()
+
+    def assigned(
+        self,
+        intent: Intent,
+        template_id: int,
+        user_id: int | None,
+        channels: Iterable[str],
+        context: Mapping[str, Any],
+    ) -> AssignedVariant | None:
+        """Returns what a recipient gets; None where no test is in force, or for an address.
+
+        context: all values that the caller gives for this recipient.
+        """
+        test = self.tests.get(template_id)
+        if test is None or user_id is None:
+            return None
+        channels = (*channels, *intent.terms.options.get("fallback", ()))
+        if not test.shows(channels, {**context, "user": {}}):
+            return test.outside()
+        is_new = (
+            not intent.is_test
+            and test.channel in channels
+            and (test.id, user_id) not in self.counted
+        )
+        marketing = category_facts(intent.category_id).terms.marketing
+        return test.assign(user_id, is_new=is_new, may_hold_out=marketing)
+
+
+NO_TESTS = Placings()
+
+
+def load_placings(templates: Iterable[NotificationTemplate], user_ids: Collection[int]) -> Placings:
+    """Returns the tests of templates. One query where there is one, none otherwise.
+
+    A person counts in a test with the first notification alone. Two that are accepted at the same
+    moment may both count.
+    """
+    found = {row.pk: test for row in templates if (test := live_test(row.pk)) is not None}
+    if not found:
+        return NO_TESTS
+    running = [test for test in found.values() if not test.served]
+    if not running or not user_ids:
+        return Placings(found)
+    rows = Notification.objects.filter(
+        ab_test_id__in=[test.id for test in running],
+        user_id__in=list(user_ids),
+        variant__in=[label for test in running for label in test.counted_labels],
+    )
+    return Placings(found, frozenset(rows.values_list("ab_test_id", "user_id")))
+
+
+def showing(intent: Intent, assigned: AssignedVariant | None) -> Intent:
+    """Returns the intent of a single send with the version that its recipient gets."""
+    if assigned is None or assigned.template_version_id is None:
+        return intent
+    return replace(intent, template_version_id=assigned.template_version_id)
