@@ -11,7 +11,7 @@ from tests.docs.codes import ANY_POSITION, POSITIONS, ROOT, SOURCES, codes_of_so
 
 PAGE = "".join(
     (ROOT / "docs/reference" / name).read_text(encoding="utf-8")
-    for name in ("errors.md", "outcomes.md", "access-errors.md")
+    for name in ("errors.md", "outcomes.md", "access-errors.md", "analytics-errors.md")
 )
 LISTED = set(re.findall(r"^\| `([^`]+)` \|", PAGE, re.MULTILINE))
 

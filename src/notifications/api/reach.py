@@ -266,8 +266,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
             """
             list_callbacks list_inbound_sms list_stops stop lift_stop list_dead_letters
             replay_dead_letters discard_dead_letters replay_matching_dead_letters
-            discard_matching_dead_letters settle_dead_letters list_set_aside
-            resume_set_aside
+            discard_matching_dead_letters settle_dead_letters list_set_aside resume_set_aside
             """
         ),
     ),
@@ -295,8 +294,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
             list_staff get_staff_member set_staff_role list_staff_groups create_staff_group
             get_staff_group change_staff_group delete_staff_group
             list_staff_group_members set_staff_group_members
-            list_invitations invite_staff revoke_invitation
-            log_out list_sign_ins end_sign_in
+            list_invitations invite_staff revoke_invitation log_out list_sign_ins end_sign_in
             """
         ),
     ),

@@ -1,4 +1,4 @@
-"""The stable codes of errors: docs/reference/errors.md and access-errors.md say what each means.
+"""The stable codes of errors: docs/reference/*errors.md say what each means.
 
 A test compares this list with the pages, and the pages with the code.
 """
@@ -6,6 +6,8 @@ A test compares this list with the pages, and the pages with the code.
 from __future__ import annotations
 
 ERROR_CODES = (
+    "ab_test_started",
+    "ab_test_status",
     "address_not_allowed",
     "address_of_user",
     "address_refused",
@@ -39,6 +41,7 @@ ERROR_CODES = (
     "goal_name_taken",
     "group_in_use",
     "headers_too_large",
+    "holdout_not_marketing",
     "idempotency_in_progress",
     "idempotency_mismatch",
     "identity_conflict",
@@ -144,6 +147,7 @@ ERROR_CODES = (
     "system_template",
     "template_cycle",
     "template_error",
+    "template_in_test",
     "template_limit",
     "template_syntax",
     "test_key",
@@ -160,6 +164,7 @@ ERROR_CODES = (
     "too_many_recipients",
     "too_many_rooms",
     "too_many_webhooks",
+    "unknown_ab_test",
     "unknown_api_key",
     "unknown_audit_entry",
     "unknown_broadcast",
@@ -202,6 +207,7 @@ ERROR_CODES = (
     "unknown_timezone",
     "unknown_tutor",
     "unknown_user",
+    "unknown_variant",
     "unknown_version",
     "unknown_webhook",
     "unreachable",

@@ -107,6 +107,16 @@ SCENARIOS: dict[str, Scenario] = {
             "/2/reject/": "carillon kill-switch lift category announcement",
         },
     ),
+    "docs/ab-tests.md": Scenario(
+        before=_CALLER
+        + """curl -X PUT $URL/api/v1/users/ext:p-90 -H "$AUTH" --json '{"username": "ada90"}'\n""",
+        replaced={"ext:p-7": "ext:p-90"},
+        after={
+            '"path": "shop.welcome"': "TEMPLATE=$(response id)",
+            '"Shorter welcome"': "TEST=$(response id)",
+            '"ext:p-7"': "ID=$(response id)",
+        },
+    ),
     "docs/people.md": Scenario(
         rows=f"{_ROWS} people\npeople(17)\n",
         before=_CALLER + _FILES,

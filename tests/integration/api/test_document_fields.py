@@ -148,7 +148,10 @@ def test_a_context_is_any_object():
 
 
 def test_every_code_of_the_page_is_in_the_document():
-    pages = [ROOT / "docs/reference" / name for name in ("errors.md", "access-errors.md")]
+    pages = [
+        ROOT / "docs/reference" / name
+        for name in ("errors.md", "access-errors.md", "analytics-errors.md")
+    ]
     page = "\n".join(each.read_text(encoding="utf-8") for each in pages)
     assert sorted(set(re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE))) == list(ERROR_CODES)
 

@@ -12,6 +12,7 @@ from directory.models import User
 from notifications.domain.callers import SYSTEM
 from notifications.domain.engagement import CLICK_HUMAN, CLICK_MACHINE, quarter_of
 from notifications.engine.runs import deliver_rows
+from notifications.features.experiments.catalog import forget_tests
 from notifications.features.experiments.schemas import ABTestBody
 from notifications.features.experiments.service import ABTestService
 from notifications.infra import clock
@@ -75,6 +76,7 @@ def running(template: NotificationTemplate) -> Callable[..., NotificationABTest]
     def run(**fields: Any) -> NotificationABTest:
         key = draft(template, **fields)
         ABTestService().start(identifier=key, caller=SYSTEM)
+        forget_tests()  # no transaction commits in a test
         return started(key)
 
     return run

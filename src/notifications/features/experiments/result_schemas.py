@@ -201,10 +201,10 @@ class ABTestPlanResponse(msgspec.Struct, kw_only=True):
     """For the z-test, read once at the end. Example: `42217`"""
 
     people: int
-    """For the decision, which may be read at any time, with this plan. Example: `67548`"""
+    """For the decision, which may be read at any time, with this plan. Example: `67547`"""
 
     people_without_plan: int
-    """The same for a test without a plan. Example: `92878`"""
+    """The same for a test without a plan. Example: `92877`"""
 
     days: int | None
     """Days until `people` are in the test; null without `people_per_day`. Example: `68`"""
