@@ -55,6 +55,10 @@ NAMES: dict[str, dict[str, str | None]] = {
         "UserPreferenceService.should_send_notification": "user, channel, category=None,"
         " priority=3",
         "UserPreferenceService.invalidate_user_preferences": "user",
+        "ABTestingService": "",
+        "ABTestingService.assign_variant": "user, ab_test",
+        "ABTestingService.get_test_content": "ab_test, variant",
+        "ABTestingService.calculate_test_results": "ab_test",
         "WebSocketNotificationService": "",
         "WebSocketNotificationService.send_realtime_notification": "user, notification_data",
         "WebSocketNotificationService.send_room_notification": "room_name, notification_data,"
@@ -174,11 +178,7 @@ NAMES: dict[str, dict[str, str | None]] = {
 """module -> name -> its arguments as they are documented; None for what is not called.
 `name=...` has some default."""
 
-LATER: dict[str, list[str]] = {
-    "notifications.services": [
-        "ABTestingService",
-    ],
-}
+LATER: dict[str, list[str]] = {}
 
 TASKS: dict[str, str] = {
     "notifications.broadcast_batch.process_broadcast_batch_async": "broadcast_id, target_group,"

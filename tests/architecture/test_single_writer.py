@@ -18,7 +18,7 @@ WRITERS = {
 TABLE = "notifications_notificationmessage"
 SQL = re.compile(rf"UPDATE\s+\"?{TABLE}\b.*\bSET\b.*\bstatus\s*=", re.DOTALL | re.IGNORECASE)
 WRITES = {"update", "bulk_update", "update_or_create", "create", "get_or_create"}
-OTHERS = ("TemplateStatus", "BroadcastStatus", "SeriesStatus")
+OTHERS = ("TemplateStatus", "BroadcastStatus", "SeriesStatus", "ABTestStatus")
 """Enumerations of the statuses of other tables."""
 
 

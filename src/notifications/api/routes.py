@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from notifications.api import (
-    ab_tests,
     access,
     analytics,
     audiences,
@@ -58,7 +57,6 @@ ROUTES: tuple[Route, ...] = (
     *dead_letters.ROUTES,
     *audit.ROUTES,
     *analytics.ROUTES,
-    *ab_tests.ROUTES,
     *privacy.ROUTES,
     *health.ROUTES,
 )

@@ -35,7 +35,7 @@ from notifications.models.analytics.delta import unpacked_counts
 from notifications.models.analytics.rollup import stored
 
 
-class Segment(NamedTuple):
+class ABTestSegment(NamedTuple):
     """What messages of a variant are divided by."""
 
     variant: str
@@ -73,8 +73,8 @@ class Exposures:
 class ABTestCounts:
     """All counts of a test."""
 
-    segments: dict[Segment, Exposures] = field(default_factory=dict)
-    #: Messages of the holdout, which nobody got.
+    segments: dict[ABTestSegment, Exposures] = field(default_factory=dict)
+    #: Messages of the holdout, which no one got.
     held_out: int = 0
     #: Messages with the usual template, of people outside of the test.
     outside: int = 0
@@ -93,7 +93,7 @@ def count_test(test: NotificationABTest, *, now: datetime) -> ABTestCounts:
     found = ABTestCounts()
     if test.frozen is None:
         return found
-    segments: dict[Segment, Exposures] = defaultdict(Exposures)
+    segments: dict[ABTestSegment, Exposures] = defaultdict(Exposures)
     first_young = quarter_of(now - test.window)  # a quarter that is over has no open window
     for place, channel, provider, is_young, sent, suppressed in _handed_over(test, first_young):
         if place.note is PlaceNote.HELD_OUT:
@@ -101,13 +101,13 @@ def count_test(test: NotificationABTest, *, now: datetime) -> ABTestCounts:
         elif place.note is PlaceNote.OUTSIDE:
             found.outside += sent
         else:
-            exposures = segments[Segment(place.variant, channel, provider)]
+            exposures = segments[ABTestSegment(place.variant, channel, provider)]
             exposures.handed_over += sent
             exposures.young += sent if is_young else 0
     for label, channel, provider, is_young, number in _successes(test, first_young):
         named = place_of(label)
         if named is not None:
-            exposures = segments[Segment(named.variant, channel, provider)]
+            exposures = segments[ABTestSegment(named.variant, channel, provider)]
             exposures.successes += number
             exposures.young_successes += number if is_young else 0
     found.segments = dict(segments)

@@ -21,8 +21,7 @@ from notifications.models import (
 from notifications.models.audit.actions import record_action, values_of
 from notifications.rendering.versions import version_of
 
-_S = ABTestStatus
-ENDABLE = (_S.RUNNING, _S.PAUSED)
+ENDABLE = (ABTestStatus.RUNNING, ABTestStatus.PAUSED)
 
 
 def find_test(identifier: object, *, lock: bool = False) -> NotificationABTest:
@@ -79,8 +78,8 @@ def start(row: NotificationABTest, *, now: datetime) -> None:
         Conflict: ab_test_status; template_in_test.
         InvalidRequest: a variant cannot be sent.
     """
-    require_status(row, _S.DRAFT, _S.PAUSED)
-    if row.status == _S.DRAFT:
+    require_status(row, ABTestStatus.DRAFT, ABTestStatus.PAUSED)
+    if row.status == ABTestStatus.DRAFT:
         row.frozen = {
             "variants": named_variants(row),
             "control": row.control,
@@ -89,7 +88,8 @@ def start(row: NotificationABTest, *, now: datetime) -> None:
         }
         row.started_at = now
         _take_over(row)
-    row.status, row.in_force = _S.RUNNING, True
+    row.status = ABTestStatus.RUNNING
+    row.in_force = True
 
 
 def _take_over(row: NotificationABTest) -> None:
@@ -100,7 +100,7 @@ def _take_over(row: NotificationABTest) -> None:
     """
     others = NotificationABTest.objects.filter(template_id=row.template_id, in_force=True)
     others = others.exclude(pk=row.pk)
-    others.filter(status=_S.COMPLETED).update(in_force=False)
+    others.filter(status=ABTestStatus.COMPLETED).update(in_force=False)
     other = others.first()
     if other is not None:
         raise template_in_test(other.pk)
@@ -176,8 +176,8 @@ def _invalid(place: int, code: str, detail: str) -> InvalidRequest:
 
 def pause(row: NotificationABTest) -> None:
     """Pauses a running test: everybody gets control. Raises Conflict, ab_test_status."""
-    require_status(row, _S.RUNNING)
-    row.status = _S.PAUSED
+    require_status(row, ABTestStatus.RUNNING)
+    row.status = ABTestStatus.PAUSED
 
 
 def end(
@@ -193,7 +193,8 @@ def end(
         known = ", ".join(row.weights)
         detail = f"is not a variant of the test; known: {known}"
         raise InvalidRequest([FieldError("winner", "unknown_variant", detail)])
-    row.status, row.ended_at = _S.COMPLETED, now
+    row.status = ABTestStatus.COMPLETED
+    row.ended_at = now
     row.ended_by, row.winner_variant, row.conclusion = by, winner, why
     row.in_force = not _is_usual(row, winner or row.settings["control"])
 

@@ -160,7 +160,7 @@ class ABTestResultsResponse(msgspec.Struct, kw_only=True):
     """Whether the groups have the sizes of their weights."""
 
     held_out: int
-    """Messages that nobody got, of people in the holdout. Example: `500`"""
+    """Messages that no one got, of people in the holdout. Example: `500`"""
 
     outside: int
     """Messages with the usual template, of people outside of the test. Example: `5000`"""

@@ -92,6 +92,7 @@ CACHES: Mapping[str, str] = {
     "notifications.features.sending.groups.sends._slow_until": "numbers of rows",
     "notifications.infra.telemetry._template_names": _ROWS,
     "notifications.rendering.versions._versions": _ROWS,
+    "notifications.features.experiments.catalog._tests": _SETTINGS,
     "notifications.realtime.center.process_center": "numbers of people who are connected, and"
     " the frames that wait for them",
 }
@@ -109,10 +110,10 @@ REDIS: Mapping[str, str] = {
 
 LOG_FIELDS: Mapping[str, str] = {
     "numbers of rows": "broadcast callback delivery endpoint item message_id notification row"
-    " series task_id users version xact_id",
+    " series task_id test users version xact_id",
     "numbers of callers": "actor principal target",
-    "codes and names of ours": "action at channel code error fate fix keyword loop loops method"
-    " reason source status table task work zone place provider service",
+    "codes and names of ours": "action at channel code conclusion error fate fix keyword loop loops method"
+    " reason source status table task winner work zone place provider service",
     "counts and times": "after attempts batches before by committed count day deleted failures"
     " leases limit looked_at messages ms of records requests returncode seconds tries wall"
     " without_row",
