@@ -109,7 +109,8 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "docs/ab-tests.md": Scenario(
         before=_CALLER
-        + """curl -X PUT $URL/api/v1/users/ext:p-90 -H "$AUTH" --json '{"username": "ada90"}'\n""",
+        + """curl -X PUT $URL/api/v1/users/ext:p-90 -H "$AUTH" --json '{"username": "ada90","""
+        """ "email": "ada90@example.org", "data_processing_consent": true}'\n""",
         replaced={"ext:p-7": "ext:p-90"},
         after={
             '"path": "shop.welcome"': "TEMPLATE=$(response id)",

@@ -112,8 +112,8 @@ LOG_FIELDS: Mapping[str, str] = {
     "numbers of rows": "broadcast callback delivery endpoint item message_id notification row"
     " series task_id test users version xact_id",
     "numbers of callers": "actor principal target",
-    "codes and names of ours": "action at channel code conclusion error fate fix keyword loop loops method"
-    " reason source status table task winner work zone place provider service",
+    "codes and names of ours": "action at channel code conclusion error fate fix keyword loop loops"
+    " method reason source status table task winner work zone place provider service",
     "counts and times": "after attempts batches before by committed count day deleted failures"
     " leases limit looked_at messages ms of records requests returncode seconds tries wall"
     " without_row",
