@@ -10,7 +10,7 @@ import notifications.models.experiments.ab_test
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("notifications", "0066_analytics"),
+        ("notifications", "0067_dead_letter_times"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
