@@ -175,9 +175,9 @@ def _scopes() -> str:
             f"## `{scope}`",
             "",
             f"{reach.allows} It can be used for: {reach.becomes}",
-            "",
         ]
-        found += [f"Calls: {listed(reach.routes)}", ""] if reach.routes else []
+        found += [f"Calls: {listed(reach.routes)}"] if reach.routes else []
+        found += [""]
     found += ["## Users without a scope", "", "With their own token, only for themselves:", ""]
     found += [listed(USER_ROUTES)]
     found += [

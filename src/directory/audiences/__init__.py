@@ -8,7 +8,7 @@ from directory.audiences.errors import AudienceError, AudienceFault
 from directory.audiences.parse import RULES, parse_audience, parse_target
 from directory.audiences.parse_criteria import parse_criteria
 from directory.audiences.resolve import Missing
-from directory.audiences.rules import Rule
+from directory.audiences.rules import Rule, list_of
 from directory.audiences.segments import check_criteria, criteria_in_words
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Rule",
     "check_criteria",
     "criteria_in_words",
+    "list_of",
     "parse_audience",
     "parse_criteria",
     "parse_target",

@@ -30,10 +30,16 @@ from directory.audiences.rules import (
     OfSubject,
     OfTeacher,
     OfTutor,
+    OnList,
     Rule,
     Union,
 )
 
+_SUBSCRIBED = Sql("m.status = 'subscribed'")
+_MEMBERSHIPS = {
+    "groups": ("directory_groupmembership", "group_id", EVERY_USER),
+    "lists": ("directory_listmembership", "list_id", _SUBSCRIBED),
+}
 _SIGNS = {Op.LT: "<", Op.LTE: "<=", Op.GT: ">", Op.GTE: ">="}
 
 
@@ -148,10 +154,10 @@ class Compiler:
         ids = None if op is Op.EXISTS else values
         if field.name == "subjects":
             return self._subjects(ids)
-        condition = EVERY_USER if ids is None else self._dialect.one_of_ids("m.group_id", ids)
-        return self._members(
-            Members("directory_groupmembership", "user_id", condition, narrow=ids is not None)
-        )
+        table, column, condition = _MEMBERSHIPS[field.name]
+        if ids is not None:
+            condition = every([condition, self._dialect.one_of_ids(f"m.{column}", ids)])
+        return self._members(Members(table, "user_id", condition, narrow=ids is not None))
 
     def _contact(self, op: Op, values: Sequence[str]) -> Sql:
         kinds = CONTACTS if op is Op.EXISTS else values
@@ -195,6 +201,9 @@ def _members_of(rule: Rule) -> Members:
             )
         case InGroup(group):
             return Members("directory_groupmembership", "user_id", Sql("m.group_id = %s", (group,)))
+        case OnList(mailing_list):
+            condition = every([Sql("m.list_id = %s", (mailing_list,)), _SUBSCRIBED])
+            return Members("directory_listmembership", "user_id", condition)
     raise TypeError(f"{type(rule).__name__} must be resolved before it is compiled")
 
 

@@ -18,6 +18,7 @@ from directory.audiences.rules import (
     OfSubject,
     OfTeacher,
     OfTutor,
+    OnList,
     Rule,
     Saved,
     Union,
@@ -76,6 +77,8 @@ def _simple(rule: Rule, names: Names) -> str:
             return f"students of teacher {teacher}"
         case InGroup(group):
             return f"members of {_name('group', group, names)}"
+        case OnList(mailing_list):
+            return f"subscribers of {_name('list', mailing_list, names)}"
         case Listed(users):
             return f"{len(users):,} listed {'person' if len(users) == 1 else 'people'}"
         case Saved(segment):
@@ -117,7 +120,7 @@ def _value(value: Any, field: str, names: Names) -> str:
     if isinstance(value, Ago):
         days, hours = divmod(value.hours, 24)
         return f"{hours + 24 * days} hours ago" if hours else f"{days} days ago"
-    if field in ("groups", "subjects"):
+    if field in ("groups", "lists", "subjects"):
         return _name(field.removesuffix("s"), value, names)
     if isinstance(value, bool):
         return str(value).lower()

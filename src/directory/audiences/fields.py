@@ -84,6 +84,7 @@ FIELDS = {
         Field("date_joined", Kind.MOMENT, "When the person came.", "date_joined"),
         Field("last_login", Kind.MOMENT, "When the person last logged in.", "last_login"),
         Field("groups", Kind.MEMBERSHIP, "Groups by id or UUID; `exists`: is in any."),
+        Field("lists", Kind.MEMBERSHIP, "Mailing lists by id or UUID, subscribed to."),
         Field("subjects", Kind.MEMBERSHIP, "Subjects by id, learned or taught."),
         Field(
             "contact_points",

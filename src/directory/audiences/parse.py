@@ -25,6 +25,7 @@ from directory.audiences.rules import (
     OfSubject,
     OfTeacher,
     OfTutor,
+    OnList,
     Rule,
     Saved,
     Union,
@@ -41,6 +42,7 @@ _FORMS = ("rule", "any", "all", "from")
 _MAKERS: dict[str, tuple[str, Callable[[Identifier, str], Rule]]] = {
     "by_subject": ("subject_id", OfSubject),
     "group": ("group_id", InGroup),
+    "list": ("list_id", OnList),
 }
 _PEOPLE: dict[str, tuple[str, Callable[[PersonKey, str], Rule]]] = {
     "by_tutor": ("tutor_id", OfTutor),
@@ -51,7 +53,7 @@ _LISTS = ("user_ids", "external_ids")
 _READERS: tuple[Callable[[object], PersonKey | None], ...] = (read_person, external_id_of)
 _WRONG = (f"must be {PERSON_FORMS}", f"must be a text of 1 to {LONGEST_EXTERNAL_ID} characters")
 _NARROWING = ("by_subject", "by_tutor", "by_teacher")
-RULES = ("all", *ROLE_RULES, "by_subject", *_PEOPLE, "group", "custom", "segment")
+RULES = ("all", *ROLE_RULES, "by_subject", *_PEOPLE, "group", "list", "custom", "segment")
 """The names that `rule` accepts."""
 
 

@@ -28,17 +28,34 @@ from directory.audiences.rules import (
     OfSubject,
     OfTeacher,
     OfTutor,
+    OnList,
     Rule,
     Saved,
     Union,
 )
-from directory.models import Enrollment, Group, Segment, Subject, TutorAssignment, User
+from directory.models import (
+    Enrollment,
+    Group,
+    Segment,
+    Subject,
+    SubscriberList,
+    TutorAssignment,
+    User,
+)
 from directory.models.user import Role
 from directory.references import ExternalId, PersonKey
 
 _IDS_AT_ONCE = 10_000
+_Named = type[Group | Subject | SubscriberList]
+_MEMBERSHIPS: dict[str, tuple[_Named, str]] = {
+    "groups": (Group, "group"),
+    "lists": (SubscriberList, "list"),
+    "subjects": (Subject, "subject"),
+}
+"""The model and the noun of what a field of memberships names."""
 _UNKNOWN = {
     "group": "unknown_group",
+    "list": "unknown_list",
     "segment": "unknown_segment",
     "subject": "unknown_subject",
     "teacher": "unknown_teacher",
@@ -109,14 +126,13 @@ class _Resolver:
                 return AnyOf(tuple(self.criterion(part) for part in parts))
             case Not(part):
                 return Not(self.criterion(part))
-            case Test(field="groups" | "subjects") if criterion.value is not True:
+            case Test(field="groups" | "lists" | "subjects") if criterion.value is not True:
                 return self._membership(criterion)
         return criterion
 
     def _membership(self, test: Test) -> Test:
         values: Any = test.value if isinstance(test.value, tuple) else (test.value,)
-        model: type[Group | Subject] = Group if test.field == "groups" else Subject
-        noun = "group" if test.field == "groups" else "subject"
+        model, noun = _MEMBERSHIPS[test.field]
         many = isinstance(test.value, tuple)
         ids = tuple(
             self._named(model, value, noun, f"{test.path}[{place}]" if many else test.path)
@@ -130,14 +146,16 @@ class _Resolver:
                 return OfSubject(self._named(Subject, subject, "subject", path), path)
             case InGroup(group, path):
                 return InGroup(self._named(Group, group, "group", path), path)
+            case OnList(mailing_list, path):
+                return OnList(self._named(SubscriberList, mailing_list, "list", path), path)
             case OfTutor(tutor, path):
                 return OfTutor(self._person(tutor, Role.TUTOR, path), path)
             case OfTeacher(teacher, path):
                 return OfTeacher(self._person(teacher, Role.TEACHER, path), path)
         return rule
 
-    def _named(self, model: type[Group | Subject], named: Identifier, noun: str, path: str) -> int:
-        """Returns the id of a group or subject; adds a fault and returns 0 where none exists."""
+    def _named(self, model: _Named, named: Identifier, noun: str, path: str) -> int:
+        """Returns the id of a named row; adds a fault and returns 0 where none exists."""
         manager: models.Manager[Any] = model._default_manager
         row = None
         if not isinstance(named, UUID) or hasattr(model, "uuid"):

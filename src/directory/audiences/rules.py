@@ -68,6 +68,14 @@ class InGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class OnList:
+    """The people who are subscribed to a mailing list."""
+
+    mailing_list: Identifier
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """Listed people. After `resolve`: the ids that exist, in ascending order, each once."""
 
@@ -119,6 +127,7 @@ Rule = (
     | OfTutor
     | OfTeacher
     | InGroup
+    | OnList
     | Listed
     | Matching
     | Saved
@@ -126,3 +135,22 @@ Rule = (
     | Intersection
     | Difference
 )
+
+
+def list_of(rule: Rule) -> int | None:
+    """Returns the id of the mailing list to which everyone in a resolved rule is subscribed.
+
+    None where a rule may hold people who are not on one and the same list. Of several lists that
+    all hold everyone, the first one counts.
+    """
+    match rule:
+        case OnList(int() as found):
+            return found
+        case Difference(base, _):
+            return list_of(base)
+        case Intersection(parts):
+            return next((found for part in parts if (found := list_of(part))), None)
+        case Union(parts):
+            lists = {list_of(part) for part in parts}
+            return lists.pop() if len(lists) == 1 else None
+    return None

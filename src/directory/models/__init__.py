@@ -3,6 +3,7 @@
 from directory.addresses import normalise_address
 from directory.models.address_key import AddressKey
 from directory.models.contact import ContactPoint, Device
+from directory.models.lists import ListMembership, ListStatus, SubscriberList
 from directory.models.proof import AddressProof
 from directory.models.relations import (
     Enrollment,
@@ -26,11 +27,14 @@ __all__ = [
     "Enrollment",
     "Group",
     "GroupMembership",
+    "ListMembership",
+    "ListStatus",
     "ParentLink",
     "SearchToken",
     "Segment",
     "StaffRole",
     "Subject",
+    "SubscriberList",
     "Suppression",
     "TutorAssignment",
     "User",

@@ -81,20 +81,12 @@ SCOPE_REACH: dict[str, ScopeReach] = {
     "preferences:read": ScopeReach(
         "Read any user's preferences and consents.",
         "Nothing more.",
-        _named(
-            """
-            get_preferences list_consents consent_receipt
-            """
-        ),
+        _named("get_preferences list_consents consent_receipt"),
     ),
     "preferences:write": ScopeReach(
         "Change any user's preferences, record consents, get links to preference centres.",
         "Control over whom messages reach: all preferences can be switched on or off.",
-        _named(
-            """
-            change_preferences link_to_preferences record_consent ask_for_consent
-            """
-        ),
+        _named("change_preferences link_to_preferences record_consent ask_for_consent"),
     ),
     "categories:write": ScopeReach(
         "Make, change and delete categories.",
@@ -102,11 +94,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
             "Control over what a category requires: its legal basis, its defaults and caps, and "
             "what happens to uncertain messages."
         ),
-        _named(
-            """
-            make_category change_category delete_category
-            """
-        ),
+        _named("make_category change_category delete_category"),
     ),
     "templates:read": ScopeReach(
         "Read, check and preview templates, with an example user.",
@@ -136,7 +124,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
     "users:read": ScopeReach(
         (
             "Read users, contact points, groups, relations, suppressed addresses, saved "
-            "segments; count and preview audiences; see who is connected."
+            "segments, mailing lists; count and preview audiences; see who is connected."
         ),
         "Nothing more. Devices' tokens are not shown.",
         _named(
@@ -144,7 +132,8 @@ SCOPE_REACH: dict[str, ScopeReach] = {
             list_users get_user list_devices list_groups get_group list_members
             list_subjects get_subject list_enrollments list_tutor_assignments
             list_parent_links list_suppressions count_audience preview_audience
-            list_segments get_segment room_presence
+            list_segments get_segment list_lists get_list list_subscribers
+            export_subscribers room_presence
             """
         ),
     ),
@@ -171,9 +160,18 @@ SCOPE_REACH: dict[str, ScopeReach] = {
     "segments:write": ScopeReach(
         "Write saved segments.",
         "Control over the users of everything that names a segment, from its next run on.",
+        _named("create_segment replace_segment delete_segment"),
+    ),
+    "lists:write": ScopeReach(
+        "Write mailing lists; put users on them, with evidence of consent, and take them off.",
+        (
+            "Control over whom a list's mails reach: the evidence is the caller's own text. With "
+            "double opt-in, a user confirms by email."
+        ),
         _named(
             """
-            create_segment replace_segment delete_segment
+            create_list change_list delete_list subscribe_to_list unsubscribe_from_list
+            import_into_list
             """
         ),
     ),
@@ -321,7 +319,7 @@ USER_ROUTES = (
     begin_verification confirm_verification telegram_link list_categories get_category
     notification_receipt consent_receipt
     request_export get_export export_json export_html
-    log_out list_sign_ins end_sign_in room_presence
+    log_out list_sign_ins end_sign_in room_presence subscribe_to_list unsubscribe_from_list
     """
     )
     | PERSON_ROUTES
@@ -372,6 +370,10 @@ OTHER_URLS: dict[str, str] = {
     "carillon-sw.js": "anyone: a script for browsers",
     "demo": "anyone, without production mode: a page that shows the web component",
     "demo/token": "without production mode, callers of the same machine: a made-up student's token",
+    "lists/<slug:slug>/archive": "anyone, for public lists: what was sent to all, and no names",
+    "lists/<slug:slug>/archive/<uuid:uuid>": (
+        "anyone, for public lists: what was sent to all, and no names"
+    ),
     "metrics": "anyone who reaches the port: counts, and no names",
     "outbox": "operators and admins; without production mode, callers of the same machine",
     "outbox/<int:number>/html": "the same",

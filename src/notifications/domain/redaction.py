@@ -49,7 +49,7 @@ _PATTERNS = ((_EMAIL, ADDRESS), (_TOKEN, TOKEN), (_PHONE, ADDRESS))
 # It begins where a word begins, or after an encoded space: otherwise it would take quadratic time.
 _JWT = re.compile(r"(?:(?<![A-Za-z0-9_-])|(?<=%20))eyJ[A-Za-z0-9_-]{5,}+(?:\.[A-Za-z0-9_-]*+){1,4}")
 _OWN_KEY = re.compile(r"(?<![A-Za-z0-9])(?:ck_[a-z]{1,10}_|whsec_)[A-Za-z0-9_+/=-]+")
-_LINK_TOKEN = re.compile(r"(?<![\w.])[bcdpu]\.[\w:.-]{0,200}\.[\w-]{22}(?![\w-])", re.ASCII)
+_LINK_TOKEN = re.compile(r"(?<![\w.])[bcdelpu]\.[\w:.-]{0,200}\.[\w-]{22}(?![\w-])", re.ASCII)
 # A quote as it is, as JSON in a text of JSON has it, and as HTML has it.
 _QUOTE = r"(?:\\{0,15}[\"']|&(?:quot|apos|#34|#39|#x27);)"
 _HEADER = re.compile(

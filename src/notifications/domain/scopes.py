@@ -18,6 +18,7 @@ SCOPES: dict[str, str] = {
     "users:read": "read users and contact points",
     "users:write": "write users and contact points",
     "segments:write": "write saved segments",
+    "lists:write": "write mailing lists and who is on them",
     "providers:write": "see, set and test providers' accounts",
     "webhooks:write": "see, set and replay status webhooks",
     "broadcasts": "make, send and control broadcasts",

@@ -35,6 +35,7 @@ RIGHTS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
                 "users:read",
                 "users:write",
                 "segments:write",
+                "lists:write",
                 "providers:write",
                 "webhooks:write",
                 "broadcasts",

@@ -24,12 +24,12 @@ from notifications.domain.messages import (
 from notifications.engine.shared_rows import CategoryFacts, category_facts, job_context
 from notifications.infra.conf import environment
 from notifications.infra.crypto import unseal_json
-from notifications.infra.links import preferences_url, unsubscribe_url
+from notifications.infra.links import leave_list_url, preferences_url, unsubscribe_url
 from notifications.infra.tracking.links import LinkSigner, tracking_base
 from notifications.models.delivery.attachment import attachments_of
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.facts import SliceFacts
-from notifications.policy.options import options_of
+from notifications.policy.options import LIST, options_of
 from notifications.rendering.engine import storable
 from notifications.rendering.lengths.push import push_fitted
 from notifications.rendering.mail.tracked import MailTracker
@@ -40,6 +40,7 @@ from notifications.rendering.render import (
     text_content,
     user_context,
 )
+from notifications.rendering.texts.list_texts import leave_footer
 
 NO_HEADERS: Mapping[str, str] = {}
 _ADDRESSED = (Channel.EMAIL, Channel.SMS, Channel.TELEGRAM)
@@ -63,7 +64,7 @@ def content_of(
     if version is None:
         shared = not message.text and message.job_id
         text = job_context(shared) if shared else unseal_json(message.text, facts.keys)
-        return _free_text(text, message.channel)
+        return _free_text(text, message.channel, _leave_footer(message, facts))
     context = context_of(message, version, facts, at=at)
     extras = context.pop(EXTRAS_KEY, None)
     content: Content = version.render(
@@ -117,11 +118,11 @@ def context_of(
     elif version.links_back:
         contact = facts.contacts.get(message.id)
         address = contact.address if contact and message.channel in _ADDRESSED else ""
-        context |= links_back(message.user_id, category_facts(message.category_id), address)
+        context |= links_back(message, category_facts(message.category_id), address)
     return context
 
 
-def _free_text(text: Mapping[str, Any], channel: str) -> Content:
+def _free_text(text: Mapping[str, Any], channel: str, footer: str) -> Content:
     """Returns what a message without a template says.
 
     Raises:
@@ -129,7 +130,7 @@ def _free_text(text: Mapping[str, Any], channel: str) -> Content:
     """
     title = storable(str(text.get("title", "")), name="title")
     body = storable(str(text.get("message", "")), name="message")
-    plain: Content = text_content(title, body, channel=channel)
+    plain: Content = text_content(title, body + footer, channel=channel)
     data = text.get("data")
     if not isinstance(data, dict) or not data:
         return plain
@@ -145,15 +146,40 @@ def locale_of(message: PendingMessage, facts: SliceFacts) -> str:
     return message.locale or (row[_LOCALE] if row else "") or environment().locale
 
 
-def links_back(user_id: int | None, category: CategoryFacts, address: str) -> dict[str, str]:
+def links_back(message: PendingMessage, category: CategoryFacts, address: str) -> dict[str, str]:
     """Returns the links that a template may show; empty where they have no use."""
-    if user_id is None:
+    if message.user_id is None:
         return {"unsubscribe_url": "", "preferences_url": ""}
-    end_url = unsubscribe_url(user_id, category.key, address) if category.can_end else ""
     return {
-        "unsubscribe_url": end_url,
-        "preferences_url": preferences_url(user_id, address),
+        "unsubscribe_url": _end_url(message, message.user_id, category, address),
+        "preferences_url": preferences_url(message.user_id, address),
     }
+
+
+def _end_url(message: PendingMessage, user_id: int, category: CategoryFacts, address: str) -> str:
+    """Returns the link that ends such messages: it leaves the mailing list, or ends the category.
+
+    Empty for a category that cannot be ended; a list can always be left.
+    """
+    list_id = options_of(message.options).get(LIST) if message.options else None
+    if list_id is not None:
+        return leave_list_url(user_id, list_id, address)
+    return unsubscribe_url(user_id, category.key, address) if category.can_end else ""
+
+
+def _leave_footer(message: PendingMessage, facts: SliceFacts) -> str:
+    """Returns the end of a mail without a template that went to a list; empty for other texts.
+
+    A template says where it shows the link; a plain text cannot.
+    """
+    if not message.options or message.channel != Channel.EMAIL or message.user_id is None:
+        return ""
+    list_id = options_of(message.options).get(LIST)
+    if list_id is None:
+        return ""
+    contact = facts.contacts.get(message.id)
+    url = leave_list_url(message.user_id, list_id, contact.address if contact else "")
+    return leave_footer(locale_of(message, facts), url)
 
 
 def example_links() -> dict[str, str]:
@@ -171,11 +197,12 @@ def headers_of(message: PendingMessage, category: CategoryFacts, address: str) -
         message.channel != Channel.EMAIL
         or message.user_id is None
         or message.priority <= 1
-        or not category.can_end
         or not environment().public_url.startswith("https://")
     ):
         return NO_HEADERS
-    url = unsubscribe_url(message.user_id, category.key, address)
+    url = _end_url(message, message.user_id, category, address)
+    if not url:
+        return NO_HEADERS
     return {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": _ONE_CLICK}
 
 

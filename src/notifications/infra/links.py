@@ -33,6 +33,8 @@ class LinkKind(StrEnum):
     UNDO = "b"
     DATA = "d"
     INVITATION = "i"
+    LIST_CONFIRM = "l"
+    LIST_LEAVE = "e"
 
 
 @functools.cache
@@ -75,6 +77,17 @@ def unsubscribe_url(user_id: int, category: str, address: str = "") -> str:
     mark = (address_mark(address),) if address else ()
     token = sign_link(LinkKind.UNSUBSCRIBE, str(user_id), category, *mark)
     return f"{environment().public_url}/unsubscribe/{token}"
+
+
+def leave_list_url(user_id: int, list_id: int, address: str = "") -> str:
+    """Returns the link by which a person leaves one mailing list. Its page is as of the above."""
+    token = sign_link(LinkKind.LIST_LEAVE, str(user_id), str(list_id), address_mark(address))
+    return f"{environment().public_url}/unsubscribe/{token}"
+
+
+def has_kind(token: str, kind: LinkKind) -> bool:
+    """Returns whether a token claims to be of a kind. It proves nothing: read it."""
+    return token.startswith(f"{kind}.")
 
 
 def preferences_url(user_id: int, address: str = "", *, ends: datetime | None = None) -> str:

@@ -126,6 +126,8 @@ class MessageFacts(NamedTuple):
     preferences: PreferenceState | None = None
     #: The category rests on consent.
     consent_needed: bool = False
+    #: The person is on the mailing list that the message went to, if it went to one.
+    on_list: bool = True
     #: It is a marketing category.
     marketing: bool = False
     #: The channel is a person's own (no webhook, no chat).
@@ -200,6 +202,10 @@ def _check_consent(facts: MessageFacts) -> Decision | None:
     if facts.consent_needed and not (facts.preferences and facts.preferences.consent):
         return Suppress("no_consent", opted_out=True)
     return None
+
+
+def _check_list(facts: MessageFacts) -> Decision | None:
+    return None if facts.on_list else Suppress("not_on_list", opted_out=True)
 
 
 def _check_notifications(facts: MessageFacts) -> Decision | None:
@@ -302,6 +308,7 @@ CHECKS: tuple[tuple[str, Callable[[MessageFacts], Decision | None]], ...] = (
     ("template", _check_template),
     ("contact", _check_contact),
     ("consent", _check_consent),
+    ("list", _check_list),
     ("notifications", _check_notifications),
     ("channel", _check_channel),
     ("category", _check_category),
@@ -362,6 +369,7 @@ _STEP_OF_REASON = {
     "contact_unsubscribed": "contact",
     "country_not_allowed": "contact",
     "no_consent": "consent",
+    "not_on_list": "list",
     "notifications_off": "notifications",
     "channel_off": "channel",
     "category_channel_off": "category",

@@ -1,5 +1,7 @@
 """Loads the facts that the decisions of a slice need, in at most four queries.
 
+Mails to mailing lists need one more.
+
 `message_facts` builds the facts of one message for `decide`.
 """
 
@@ -32,12 +34,13 @@ from notifications.models.delivery.hot_facts import (
     load_keys,
     load_listed,
     load_people,
+    load_subscribed,
     unique,
 )
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Burst, Contact, MessageFacts
 from notifications.policy.devices import load_push_contacts
-from notifications.policy.options import options_of
+from notifications.policy.options import LIST, options_of
 from notifications.policy.preference_state import PreferenceState
 from notifications.policy.preference_text import CategoryTerms, read_preference_state
 from vault.cells import Key, KeyErased, key_id_of
@@ -124,6 +127,8 @@ class SliceFacts:
     limits: dict[int, tuple[Limit, ...]] = field(default_factory=dict)
     #: By message id.
     bursts: dict[int, Burst] = field(default_factory=dict)
+    #: Ids of messages to a mailing list whose person is not on it now.
+    off_list: set[int] = field(default_factory=set)
     #: What is read again for every slice.
     here: Circumstances = _NO_CIRCUMSTANCES
     stops: Stops = field(default_factory=Stops)
@@ -202,6 +207,7 @@ def load_facts(messages: Sequence[PendingMessage], channel: str, terms_of: Terms
         )
     elif kind:
         _load_contacts(facts, messages, channel, kind)
+    _check_lists(facts, messages)
     keyed = [m.id for m in messages if m.collapse_key or m.ordering_key]
     if keyed:
         facts.superseded, facts.earlier_open = load_keys(keyed)
@@ -222,6 +228,19 @@ def _load_people(
     strangers = [m.address for m in messages if m.user_id is None and m.address]
     if strangers:
         facts.keys |= load_data_keys(map(key_id_of, strangers))
+
+
+def _check_lists(facts: SliceFacts, messages: Sequence[PendingMessage]) -> None:
+    """Finds the messages whose person left the list since they were accepted."""
+    named = {
+        message.id: (options_of(message.options)[LIST], message.user_id)
+        for message in messages
+        if message.options and LIST in options_of(message.options)
+    }
+    if named:
+        lists, people = (unique(ids) for ids in zip(*named.values(), strict=True))
+        subscribed = load_subscribed(lists, people)
+        facts.off_list = {key for key, pair in named.items() if pair not in subscribed}
 
 
 def limits_of(message: PendingMessage, terms: CategoryTerms) -> tuple[Limit, ...]:
@@ -270,6 +289,7 @@ def message_facts(
         priority=message.priority,
         preferences=None if user_id is None else facts.preferences_for(user_id, channel, terms),
         consent_needed=terms.consent_needed,
+        on_list=message.id not in facts.off_list,
         marketing=terms.marketing,
         personal=channel in PERSON_CHANNELS,
         bypass=bool(options.get("bypass_preferences")),

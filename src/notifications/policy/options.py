@@ -12,6 +12,9 @@ from notifications.domain.messages import Retraction
 RETRACTS = "retracts"
 """The option of a message that takes back a push: its tag, its reference, and the devices."""
 
+LIST = "list"
+"""The option of a message that went to a mailing list: the id of the list."""
+
 
 @functools.lru_cache(maxsize=1024)
 def options_of(text: str) -> Mapping[str, Any]:

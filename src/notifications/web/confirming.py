@@ -9,7 +9,9 @@ from django.views.decorators.http import require_http_methods
 
 from notifications.features.preferences.double_opt_in import ConsentRequest, DoubleOptIn
 from notifications.features.preferences.link_holders import LinkHolder
+from notifications.infra.links import LinkKind, has_kind
 from notifications.web import preference_words as words
+from notifications.web.lists import links as list_links
 from notifications.web.public_page import address_of_client, language_of, page
 
 
@@ -17,6 +19,8 @@ from notifications.web.public_page import address_of_client, language_of, page
 @require_http_methods(["GET", "HEAD", "POST"])
 def confirm(request: HttpRequest, token: str) -> HttpResponse:
     """Shows the page and handles its button. The token is the credential. GET changes nothing."""
+    if has_kind(token, LinkKind.LIST_CONFIRM):
+        return list_links.confirm(request, token)
     consent = DoubleOptIn().read(token=token)
     holder = DoubleOptIn().holder(request=consent) if consent else LinkHolder()
     language = language_of(request, holder.locale)

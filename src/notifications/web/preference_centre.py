@@ -29,6 +29,7 @@ from notifications.features.preferences.unsubscribe import link_caller
 from notifications.features.privacy.export.by_link import send_link
 from notifications.infra import clock
 from notifications.web import preference_words as words
+from notifications.web.lists import choices as list_choices
 from notifications.web.public_page import address_of_client, language_of, page
 
 SOURCE = "preference_centre"
@@ -66,6 +67,9 @@ def _centre(request: HttpRequest, user: User, caller: Caller, address: str) -> H
     if request.method == "POST" and "your_data" in request.POST:
         result = send_link(user)
         return HttpResponseRedirect(f"{request.path}?data={result}&lang={language}#your-data")
+    if request.method == "POST" and "lists" in request.POST:
+        result = list_choices.save(request, user, caller, language=language)
+        return HttpResponseRedirect(f"{request.path}?lists={result}&lang={language}#lists")
     if request.method == "POST":
         with translation.override(language):
             changes = changes_of(request.POST)
@@ -85,6 +89,7 @@ def _centre(request: HttpRequest, user: User, caller: Caller, address: str) -> H
     with translation.override(language):
         context = _context(request, state, errors) | {"by_link": by_token, "address": address}
     context["data_link"] = request.GET.get("data", "")
+    context |= list_choices.context(request, user)
     status = 400 if errors else 200
     return page(
         request,

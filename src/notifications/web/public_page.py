@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils import translation
 
+from notifications.features.preferences.link_holders import LinkHolder
 from notifications.infra.conf import environment
 from notifications.infra.http.client_address import address_of
 
@@ -37,8 +38,12 @@ def page(
     language: str,
     status: int = 200,
     by_link: bool = True,
+    indexed: bool = False,
 ) -> HttpResponse:
-    """Renders a page in a language. by_link: its address is secret, so no Referer is sent."""
+    """Renders a page in a language.
+
+    by_link: its address is secret, so no Referer is sent. indexed: search engines may show it.
+    """
     others = [
         (code, name, urlencode({"lang": code})) for code, name in LANGUAGES if code != language
     ]
@@ -49,11 +54,17 @@ def page(
     response["Content-Language"] = language
     response["Content-Security-Policy"] = POLICY
     response["Cache-Control"] = "no-store"
-    response["X-Robots-Tag"] = "noindex"
+    if not indexed:
+        response["X-Robots-Tag"] = "noindex"
     response["X-Frame-Options"] = "DENY"
     if by_link:
         response["Referrer-Policy"] = "no-referrer"
     return response
+
+
+def preferences_link(holder: LinkHolder, language: str) -> str:
+    """Returns the URL of a user's preferences; without an address, the page needs a login."""
+    return f"{holder.preferences or '/preferences'}?lang={language}"
 
 
 def address_of_client(request: HttpRequest) -> str | None:

@@ -16,21 +16,27 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from notifications.domain.errors import InvalidRequest
-from notifications.features.preferences.link_holders import LinkHolder
 from notifications.features.preferences.undo import PAGE, UndoResult
 from notifications.features.preferences.unsubscribe import (
     ONE_CLICK,
     UnsubscribeService,
     UnsubscribeTarget,
 )
+from notifications.infra.links import LinkKind, has_kind
 from notifications.web import preference_words as words
-from notifications.web.public_page import address_of_client, language_of, page
+from notifications.web.lists import links as list_links
+from notifications.web.public_page import address_of_client, language_of, page, preferences_link
 
 
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
-    """Handles the page, its buttons, and the one-click request of mail programs."""
+    """Handles the page, its buttons, and the one-click request of mail programs.
+
+    A token of a mailing list leaves that list alone.
+    """
+    if has_kind(token, LinkKind.LIST_LEAVE):
+        return list_links.leave(request, token)
     if request.method == "POST" and "page" not in request.POST:
         return _one_click(request, token)
     target = UnsubscribeService().read(token=token)
@@ -50,7 +56,7 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
         return _broken_link(request)
     if request.method == "POST":
         context["languages"] = []  # a language link would show the question again
-    context |= {"holder": holder, "preferences": _preferences(holder, language)}
+    context |= {"holder": holder, "preferences": preferences_link(holder, language)}
     return page(request, "carillon/unsubscribe.html", context, language=language)
 
 
@@ -98,8 +104,3 @@ def _undo_context(request: HttpRequest, token: str, target: UnsubscribeTarget) -
         ip=address_of_client(request),
     )
     return {"undone": str(undone), "is_back": undone is UndoResult.DONE}
-
-
-def _preferences(holder: LinkHolder, language: str) -> str:
-    """Returns the URL of the user's preferences; without an address, the page needs a login."""
-    return f"{holder.preferences or '/preferences'}?lang={language}"

@@ -16,6 +16,7 @@ from notifications.web import (
     service_worker,
     unsubscribing,
 )
+from notifications.web.lists import archive
 from notifications.web.tracking import views as tracking
 
 urlpatterns = [
@@ -25,6 +26,8 @@ urlpatterns = [
     path("carillon-sw.js", service_worker.service_worker, name="service-worker"),
     path("demo", demo.demo, name="demo"),
     path("demo/token", demo.token, name="demo-token"),
+    path("lists/<slug:slug>/archive", archive.archive, name="list-archive"),
+    path("lists/<slug:slug>/archive/<uuid:uuid>", archive.issue, name="list-issue"),
     path("metrics", metrics.metrics, name="metrics"),
     path("outbox", outbox.outbox, name="outbox"),
     path("outbox/<int:number>/html", outbox.mail_html, name="outbox-html"),

@@ -123,6 +123,9 @@ SCENARIOS: dict[str, Scenario] = {
         before=_CALLER + _FILES,
         replaced={'"p-7", "username": "ada"': '"p-70", "username": "ada70"'},
     ),
+    "docs/lists.md": Scenario(
+        before=_CALLER, after={'"slug": "school-news"': "LIST=$(response id)"}
+    ),
     "docs/howto/add_a_provider.md": Scenario(),
     "docs/howto/first_calls.md": Scenario(
         after={

@@ -25,6 +25,7 @@ from directory.audiences.rules import (
     OfSubject,
     OfTeacher,
     OfTutor,
+    OnList,
     Saved,
     Union,
 )
@@ -61,6 +62,7 @@ def test_each_rule_is_read_as_a_value():
         UUID(UID), "audience.teacher_id"
     )
     assert parse_audience({"rule": "group", "group_id": 1}) == InGroup(1, "audience.group_id")
+    assert parse_audience({"rule": "list", "list_id": UID}) == OnList(UUID(UID), "audience.list_id")
     assert parse_audience({"rule": "custom", "user_ids": [3, 1, 3, UID]}) == Listed(
         (3, 1, UUID(UID)), "audience.user_ids"
     )
@@ -101,6 +103,7 @@ def test_rules_can_be_combined():
         ({"rule": "by_tutor", "tutor_id": [1]}, [("audience.tutor_id", "invalid")]),
         ({"rule": "by_teacher", "teacher_id": 1.5}, [("audience.teacher_id", "invalid")]),
         ({"rule": "group"}, [("audience.group_id", "required")]),
+        ({"rule": "list", "list_id": "news"}, [("audience.list_id", "invalid")]),
         ({"rule": "custom"}, [("audience.user_ids", "required")]),
         ({"rule": "custom", "user_ids": []}, [("audience.user_ids", "invalid")]),
         ({"rule": "custom", "user_ids": 5}, [("audience.user_ids", "wrong_type")]),

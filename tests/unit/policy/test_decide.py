@@ -38,6 +38,7 @@ QUIET = (time(22), time(8))
 # digest    digest_frequency                cap    a limit is spent
 # quiet     it is quiet now (dnd: do not disturb)
 # by        p: preferences are bypassed, d: it is a digest, w: a webhook, a: an address, no user
+#           l: it went to a mailing list that the person has left
 TABLE = """
 prio basis     consent all chan cat mkt digest cap quiet by | decision
 -    -         -       -   -    -   -   -      -   -     -  | send allowed
@@ -53,6 +54,11 @@ prio basis     consent all chan cat mkt digest cap quiet by | decision
 -    -         yes     -   -    -   -   -      -   -     -  | send allowed
 -    legal     -       -   -    -   -   -      -   -     -  | send allowed
 -    -         -       -   -    -   -   -      -   -     a  | send allowed
+
+# a mailing list: who left it gets nothing
+1    -         -       -   -    -   -   -      -   -     l  | suppress not_on_list
+4    -         -       off off  -   -   daily  -   yes   l  | suppress not_on_list
+-    consent   -       -   -    -   -   -      -   -     l  | suppress no_consent
 
 # 3. notifications off: only what is urgent, which then passes by 4 and 5
 1    -         -       off -    -   -   -      -   -     -  | send urgent_despite_notifications_off
@@ -159,6 +165,7 @@ def facts_of(row: dict[str, str]) -> MessageFacts:
         personal=row["by"] != "w",
         bypass=row["by"] == "p",
         is_digest=row["by"] == "d",
+        on_list=row["by"] != "l",
         spent_limit="frequency_cap:course" if row["cap"] == "yes" else "",
     )
 
@@ -171,7 +178,7 @@ def test_the_table(row, expected):
 
 
 OPTED_OUT = {"no_consent", "notifications_off", "channel_off", "category_channel_off"}
-OPTED_OUT |= {"marketing_off"}
+OPTED_OUT |= {"marketing_off", "not_on_list"}
 
 
 @pytest.mark.parametrize(("row", "expected"), rows(), ids=lambda each: str(each)[:90])

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils.translation import pgettext
 
-from directory.audiences import Missing
+from directory.audiences import Missing, list_of
 from directory.models import User
 from notifications.domain.broadcast_lifecycle import EDITABLE, BroadcastStatus
 from notifications.domain.callers import Caller
@@ -121,7 +121,7 @@ class BroadcastWorkflow:
             broadcast.approved_by = None
             involved = {*broadcast.involved_user_ids, *people_behind(caller)}
             broadcast.involved_user_ids = sorted(involved)
-            also = ("recipient_count", "approved_by", "involved_user_ids", "updated_at")
+            also = ("recipient_count", "list_id", "approved_by", "involved_user_ids", "updated_at")
             broadcast.save(update_fields=[*values, *also])
             write_audit_entry(caller, "change", broadcast, now=now, before=before)
             _update_status(broadcast, rescheduled="scheduled_at" in values, now=now)
@@ -357,10 +357,13 @@ def _request_approval(broadcast: Broadcast, values: dict[str, Any]) -> None:
 def count_audience(broadcast: Broadcast, *, now: datetime) -> tuple[int, Sequence[Missing]]:
     """Returns how many people the audience has, and the listed people who get nothing.
 
+    Sets the broadcast's mailing list, and does not save it.
+
     Raises:
         InvalidRequest: no_recipients.
     """
     audience = resolve_audience(broadcast, now=now)
+    broadcast.list_id = list_of(audience.rule)
     count = audience.count()
     if not count:
         raise no_recipients(broadcast.target_group)

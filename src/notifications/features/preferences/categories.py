@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from django.db import IntegrityError, transaction
 
+from directory.models import SubscriberList
 from directory.texts import is_storable
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, NotFound
@@ -104,6 +105,11 @@ class CategoryService:
                 detail = (
                     f"templates use it ({', '.join(paths)}): move them to another category first"
                 )
+                raise Conflict(detail, code="category_in_use")
+            named = SubscriberList.objects.filter(category=row.key).order_by("pk")
+            slugs = list(named.values_list("slug", flat=True)[:3])
+            if slugs:
+                detail = f"mailing lists use it ({', '.join(slugs)}): change them first"
                 raise Conflict(detail, code="category_in_use")
             row.retired_at = clock.now()
             row.save(update_fields=["retired_at"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -201,8 +202,9 @@ def set_consent_of(
     wording: str = "",
     caller: Caller = SYSTEM,
     at: datetime | None = None,
+    purpose: str = DATA_PROCESSING,
 ) -> int:
-    """Sets the data-processing consent of many users (imports, user sync, demo data).
+    """Sets the consent of many users to data processing or marketing (imports, sync, demo data).
 
     Skips users whose consent is already so. Writes a ledger entry for each user that changed and
     returns their number. It makes a few statements for every 500 users, in the caller's transaction
@@ -211,44 +213,55 @@ def set_consent_of(
     wanted, at, changed = sorted(set(user_ids)), at or clock.now(), 0
     for start in range(0, len(wanted), _PER_TRANSACTION):
         with transaction.atomic():
-            changed += _set_many(
-                wanted[start : start + _PER_TRANSACTION], granted, source, wording, caller.name, at
-            )
-    return changed
-
-
-def _set_many(
-    user_ids: list[int], granted: bool, source: str, wording: str, actor: str, at: datetime
-) -> int:
-    rows = UserNotificationPreference.objects.select_for_update().filter(user_id__in=user_ids)
-    known = dict(rows.order_by("user_id").values_list("user_id", "data_processing_consent"))
-    stamp = "consent_given_at" if granted else "consent_withdrawn_at"
-    fresh = [
-        UserNotificationPreference(user_id=user_id, data_processing_consent=granted, **{stamp: at})
-        for user_id in user_ids
-        if user_id not in known and default_consent() != granted
-    ]
-    UserNotificationPreference.objects.bulk_create(fresh)
-    stale = [user_id for user_id, consent in known.items() if consent != granted]
-    rows.filter(user_id__in=stale).update(
-        data_processing_consent=granted, updated_at=at, **{stamp: at}
-    )
-    changed = [*stale, *(row.user_id for row in fresh)]
-    write_consents(
-        [
-            ConsentRecord(
-                user_id=user_id,
-                purpose=DATA_PROCESSING,
+            entry = ConsentRecord(
+                purpose=purpose,
                 granted=granted,
                 wording=wording,
                 source=source,
-                actor=actor,
+                actor=caller.name,
                 at=at,
             )
-            for user_id in sorted(changed)
-        ]
-    )
+            changed += _set_many(wanted[start : start + _PER_TRANSACTION], entry)
+    return changed
+
+
+def _set_many(user_ids: list[int], entry: ConsentRecord) -> int:
+    """Sets the flag of users for whom it differs. entry: what is recorded of each of them."""
+    is_general = entry.purpose == DATA_PROCESSING
+    flag = "data_processing_consent" if is_general else "marketing_enabled"
+    stamp = "consent_given_at" if entry.granted else "consent_withdrawn_at"
+    values: dict[str, Any] = {flag: entry.granted, **({stamp: entry.at} if is_general else {})}
+    default = default_consent() if is_general else False
+    rows = UserNotificationPreference.objects.select_for_update().filter(user_id__in=user_ids)
+    known = dict(rows.order_by("user_id").values_list("user_id", flag))
+    fresh = [
+        UserNotificationPreference(user_id=user_id, **values)
+        for user_id in user_ids
+        if user_id not in known and default != entry.granted
+    ]
+    UserNotificationPreference.objects.bulk_create(fresh)
+    stale = [user_id for user_id, consent in known.items() if consent != entry.granted]
+    rows.filter(user_id__in=stale).update(updated_at=entry.at, **values)
+    changed = sorted([*stale, *(row.user_id for row in fresh)])
+    write_consents(entries_for(changed, entry))
     return len(changed)
+
+
+def entries_for(user_ids: Iterable[int], entry: ConsentRecord) -> list[ConsentRecord]:
+    """Returns an entry like this one for each user; nothing is stored."""
+    return [
+        ConsentRecord(
+            user_id=user_id,
+            purpose=entry.purpose,
+            granted=entry.granted,
+            wording=entry.wording,
+            source=entry.source,
+            actor=entry.actor,
+            ip=entry.ip,
+            at=entry.at,
+        )
+        for user_id in user_ids
+    ]
 
 
 def _check(*, purpose: str, wording: str, source: str) -> None:

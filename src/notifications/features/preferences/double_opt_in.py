@@ -134,7 +134,7 @@ class DoubleOptIn:
             return False
         with transaction.atomic():
             user = User.objects.select_for_update().filter(pk=request.user_id).first()
-            if user is None or not user.is_active or not _verify_address(user, request.mark):
+            if user is None or not user.is_active or not verify_address(user, request.mark):
                 return False
             newest = _newest_entry(user, request)
             if newest is None:
@@ -161,8 +161,8 @@ def _topic(purpose: str) -> str:
     return facts.name or facts.key if facts else name
 
 
-def _verify_address(user: User, mark: str) -> bool:
-    """Returns whether the address is still the user's; if so, marks it as verified."""
+def verify_address(user: User, mark: str) -> bool:
+    """Returns whether the address with this mark is still the user's; if so, it is verified now."""
     point = ContactPoint.objects.filter(user=user, kind=ContactKind.EMAIL).first()
     if point is None or mark not in map(address_mark, (point.address, point.written_to)):
         return False
@@ -183,9 +183,18 @@ def _grant(user: User, purpose: str, *, wording: str, ip: str | None) -> None:
     caller = link_caller(user.pk)
     ConsentService().give(purpose=purpose, wording=wording, source=SOURCE, caller=caller, ip=ip)
     sort, _, key = purpose.partition(":")
-    facts = category_by_key(key) if sort == "category" else None
+    if sort != "list":
+        open_category(user, key, wording=wording, source=SOURCE, ip=ip)
+
+
+def open_category(user: User, key: str, *, wording: str, source: str, ip: str | None) -> None:
+    """Sets the preferences without which mails of a category are not sent, with their consents.
+
+    Without a key, it is marketing as a whole. wording: what the user agreed to.
+    """
+    facts = category_by_key(key) if key else None
     overall: dict[str, bool] = {}
-    if purpose == MARKETING or (facts and facts.terms.consent_needed):
+    if not key or (facts and facts.terms.consent_needed):
         overall["data_processing_consent"] = True
     if facts and facts.terms.marketing:
         overall["marketing_enabled"] = True
@@ -195,8 +204,8 @@ def _grant(user: User, purpose: str, *, wording: str, ip: str | None) -> None:
     }
     PreferenceService().update(
         changes=changes,
-        caller=caller,
-        source=SOURCE,
+        caller=link_caller(user.pk),
+        source=source,
         ip=ip,
         wordings=dict.fromkeys(("data_processing_consent", "marketing_enabled"), wording),
     )

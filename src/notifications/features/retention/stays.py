@@ -26,6 +26,8 @@ STAYS: Mapping[str, str] = {
     "directory.ParentLink": _PEOPLE,
     "directory.Group": _CONFIGURATION,
     "directory.GroupMembership": _PEOPLE,
+    "directory.SubscriberList": _CONFIGURATION,
+    "directory.ListMembership": "it goes with its person; who left stays as such",
     "directory.Segment": _CONFIGURATION,
     "directory.User": _PEOPLE,
     "directory.SearchToken": _PEOPLE,

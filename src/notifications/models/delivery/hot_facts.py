@@ -110,6 +110,10 @@ _ATTEMPTED = (
     "SELECT message_id, device_id, verdict FROM notifications_deliveryattempt"
     " WHERE message_id {users} AND device_id IS NOT NULL"
 )
+_ON_LISTS = (
+    "SELECT list_id, user_id FROM directory_listmembership"
+    " WHERE list_id {users} AND status = 'subscribed' AND user_id {users}"
+)
 _SUPPRESSED = "SELECT address FROM directory_suppression WHERE kind = {mark} AND address {texts}"
 
 
@@ -278,6 +282,12 @@ def load_contacts(user_ids: Sequence[int], kind: str, keys: Mapping[int, Key]) -
         )
         for user_id, kind, sealed, address, spelling, state, listed in rows
     ]
+
+
+def load_subscribed(list_ids: Sequence[int], user_ids: Sequence[int]) -> set[tuple[int, int]]:
+    """Returns who of these users is on which of these mailing lists now: (list, user)."""
+    rows = fetch(PlainQuery(_ON_LISTS, (list_ids, user_ids))) if list_ids and user_ids else []
+    return {(row[0], row[1]) for row in rows}
 
 
 def load_listed(kind: str, addresses: Iterable[str]) -> set[str]:

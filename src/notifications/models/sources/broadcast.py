@@ -38,6 +38,7 @@ class BroadcastTarget(models.TextChoices):
     BY_TUTOR = "by_tutor", pgettext_lazy("broadcast", "By tutor")
     BY_TEACHER = "by_teacher", pgettext_lazy("broadcast", "By teacher")
     GROUP = "group", pgettext_lazy("broadcast", "Group")
+    LIST = "list", pgettext_lazy("broadcast", "Mailing list")
     SEGMENT = "segment", pgettext_lazy("broadcast", "Segment")
     CUSTOM = "custom", pgettext_lazy("broadcast", "Custom list")
     COMPOSED = "composed", pgettext_lazy("broadcast", "Several groups")
@@ -94,6 +95,10 @@ class Broadcast(models.Model):
     priority = models.SmallIntegerField(default=3)
     category = models.CharField(max_length=50, default="announcement")
     channels = models.JSONField(default=default_channels)
+    #: The id of the mailing list to which all its recipients are subscribed; None without one.
+    list_id = models.BigIntegerField(null=True, editable=False)
+    #: The list's archive shows it: it went to a whole public list that had an archive.
+    in_archive = models.BooleanField(default=False, db_default=False, editable=False)
     delivery = models.CharField(
         max_length=5, choices=BroadcastDelivery.choices, default=BroadcastDelivery.ALL
     )
@@ -177,6 +182,11 @@ class Broadcast(models.Model):
             models.Index(fields=["status", "scheduled_at"], name="broadcast_due"),
             models.Index(fields=["-created_at", "-id"], name="broadcast_newest"),
             models.Index(fields=["target_group", "-created_at", "-id"], name="broadcast_of_group"),
+            models.Index(
+                fields=["list_id", "-id"],
+                condition=models.Q(in_archive=True),
+                name="broadcast_in_archive",
+            ),
             models.Index(
                 fields=["id"],
                 condition=models.Q(status="paused") | models.Q(cleared=False, status="cancelled"),

@@ -20,7 +20,15 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest, Least
 
-from directory.audiences import Audience, AudienceError, Rule, parse_audience, parse_target
+from directory.audiences import (
+    Audience,
+    AudienceError,
+    Rule,
+    list_of,
+    parse_audience,
+    parse_target,
+)
+from directory.models import SubscriberList
 from notifications.domain.broadcast_lifecycle import LAUNCHABLE, BroadcastStatus
 from notifications.domain.channels import PERSON_CHANNELS, Priority
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
@@ -45,6 +53,7 @@ from notifications.models.sources.recipients import (
     insert_recipients,
     recipients_without_messages,
 )
+from notifications.policy.options import LIST
 
 SNAPSHOT_BATCH = 1_000
 MESSAGE_BATCH = 500
@@ -65,7 +74,10 @@ def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
     broadcast = find_broadcast(broadcast_id)
     check_terms(broadcast)
     with_people = BroadcastRecipient.objects.filter(broadcast=broadcast).exists()
-    meant = 0 if with_people else resolve_audience(broadcast, now=now).count()
+    meant, of_list = 0, {}
+    if not with_people:
+        audience = resolve_audience(broadcast, now=now)
+        meant, of_list = audience.count(), list_values(broadcast, audience)
     if not with_people and not meant:
         group = broadcast.target_group
         detail = f"No recipients found for group {group}"
@@ -80,9 +92,21 @@ def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
         # In a draft recipient_count was the size of the audience.
         people = BroadcastRecipient.objects.filter(broadcast=broadcast_id).count()
         values = {"sent_at": now, "job": job, "pace": [[now.timestamp(), 0]]}
-        values |= {"recipient_count": people, "meant_count": max(meant, people)}
+        values |= {"recipient_count": people, "meant_count": max(meant, people), **of_list}
         change_broadcast_status(broadcast_id, BroadcastStatus.SENDING, values=values)
     return find_broadcast(broadcast_id)
+
+
+def list_values(broadcast: Broadcast, audience: Audience) -> dict[str, Any]:
+    """Returns the columns that follow from the mailing list of an audience.
+
+    Only what goes to the whole list is shown in its archive, and only where the list is public and
+    has an archive at that time.
+    """
+    list_id = list_of(audience.rule)
+    is_whole = broadcast.target_group == Broadcast.TargetGroup.LIST and not broadcast.is_test
+    rows = SubscriberList.objects.filter(pk=list_id, is_public=True, has_archive=True)
+    return {"list_id": list_id, "in_archive": is_whole and rows.exists()}
 
 
 def make_job(broadcast: Broadcast, *, now: datetime) -> Job:
@@ -246,7 +270,7 @@ def _accept(broadcast: Broadcast, waiting: Sequence[Unreported]) -> None:
     intent = build_intent(
         broadcast,
         channels,
-        {**options, **own.get("options", {})},
+        {**options, **own.get("options", {}), **_list_option(broadcast)},
         calls=own.get("calls", CALLS),
     )
     accepted = accept(intent, targets, now=clock.now(), job=job)
@@ -256,6 +280,11 @@ def _accept(broadcast: Broadcast, waiting: Sequence[Unreported]) -> None:
         first_key=Least(Coalesce("first_key", first), first),
         last_key=Greatest(Coalesce("last_key", last), last),
     )
+
+
+def _list_option(broadcast: Broadcast) -> dict[str, int]:
+    """Returns the option by which each message is decided for members of the list alone."""
+    return {LIST: broadcast.list_id} if broadcast.list_id is not None else {}
 
 
 def _keys_of(broadcast: Broadcast, waiting: Sequence[Unreported]) -> list[int]:

@@ -11,6 +11,7 @@ from directory.models import (
     Device,
     Enrollment,
     GroupMembership,
+    ListMembership,
     ParentLink,
     Suppression,
     TutorAssignment,
@@ -70,6 +71,17 @@ def devices(person: ExportedPerson, after: str) -> ExportPage:
 def groups(person: ExportedPerson, after: str) -> ExportPage:
     rows = GroupMembership.objects.filter(user=person.user).select_related("group")
     return by_key(rows, after, lambda row: {"group": row.group.name, "since": row.created_at})
+
+
+def lists(person: ExportedPerson, after: str) -> ExportPage:
+    """Mailing lists, those that the person left among them."""
+    rows = ListMembership.objects.filter(user=person.user).select_related("list")
+
+    def item(row: ListMembership) -> dict[str, Any]:
+        names = "status source created_at subscribed_at unsubscribed_at consent_id"
+        return {"list": row.list.name, **columns(row, names)}
+
+    return by_key(rows, after, item)
 
 
 def lessons(person: ExportedPerson, after: str) -> ExportPage:

@@ -24,6 +24,7 @@ SECTIONS: tuple[ExportSection, ...] = tuple(
         directory_sections.address_proofs,
         directory_sections.devices,
         directory_sections.groups,
+        directory_sections.lists,
         directory_sections.lessons,
         directory_sections.taught,
         directory_sections.tutoring,

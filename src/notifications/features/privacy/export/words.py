@@ -12,6 +12,7 @@ _SECTIONS = {
     "address_proofs": gettext_lazy("Addresses that wait for a code"),
     "devices": gettext_lazy("Your devices"),
     "groups": gettext_lazy("Your groups"),
+    "lists": gettext_lazy("Your mailing lists"),
     "lessons": gettext_lazy("Subjects that you learn"),
     "taught": gettext_lazy("Subjects that you teach"),
     "tutoring": gettext_lazy("Tutors and students"),

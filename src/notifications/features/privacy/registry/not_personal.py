@@ -26,6 +26,8 @@ NOT_PERSONAL: Mapping[str, str] = {
     "directory.Subject": _SETTINGS,
     "directory.Group": _SETTINGS,
     "directory.Segment": _SETTINGS,
+    "directory.SubscriberList": _SETTINGS,
+    "directory.ListMembership.status": _CODE,
     "notifications.AuditNode": _HASH,
     "notifications.AuditHead": _HASH,
     "notifications.AuditCheckpoint": _HASH,

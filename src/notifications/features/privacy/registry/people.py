@@ -125,6 +125,13 @@ DIRECTORY: tuple[PersonalField, ...] = (
         columns={"user_id": _NUMBER},
     ),
     *table(
+        "directory.ListMembership",
+        protection=_READ,
+        erasure=_DELETED,
+        section="lists",
+        columns={"user_id": _NUMBER, "source": "where the person joined or left"},
+    ),
+    *table(
         "directory.Enrollment",
         protection=_READ,
         erasure=_DELETED,
