@@ -92,7 +92,7 @@ def finished(made: Installation, broadcast: int) -> bool:
 
 def status(made: Installation, list_slug: str, user: int) -> str:
     (row,) = made.query(
-        "SELECT m.status FROM directory_listmembership m JOIN directory_subscriberlist l"
+        "SELECT m.state FROM directory_listmembership m JOIN directory_subscriberlist l"
         f" ON l.id = m.list_id WHERE l.slug = '{list_slug}' AND m.user_id = {user}"
     )
     return str(row[0])

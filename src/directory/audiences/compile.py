@@ -35,7 +35,7 @@ from directory.audiences.rules import (
     Union,
 )
 
-_SUBSCRIBED = Sql("m.status = 'subscribed'")
+_SUBSCRIBED = Sql("m.state = 'subscribed'")
 _MEMBERSHIPS = {
     "groups": ("directory_groupmembership", "group_id", EVERY_USER),
     "lists": ("directory_listmembership", "list_id", _SUBSCRIBED),

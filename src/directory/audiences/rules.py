@@ -149,8 +149,8 @@ def list_of(rule: Rule) -> int | None:
         case Difference(base, _):
             return list_of(base)
         case Intersection(parts):
-            return next((found for part in parts if (found := list_of(part))), None)
+            return next((inner for part in parts if (inner := list_of(part))), None)
         case Union(parts):
-            lists = {list_of(part) for part in parts}
-            return lists.pop() if len(lists) == 1 else None
+            named = {list_of(part) for part in parts}
+            return named.pop() if len(named) == 1 else None
     return None

@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
-                    "status",
+                    "state",
                     models.CharField(
                         choices=[
                             ("pending", "Asked to confirm by email"),
@@ -87,7 +87,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "indexes": [
-                    models.Index(fields=["list", "status", "user"], name="list_membership_status")
+                    models.Index(fields=["list", "state", "user"], name="list_membership_state")
                 ],
                 "constraints": [
                     models.UniqueConstraint(fields=("list", "user"), name="list_membership_once")

@@ -59,7 +59,7 @@ class ListMembershipManager(models.Manager["ListMembership"]):
 
     def subscribed(self, list_id: int) -> models.QuerySet[ListMembership]:
         """Returns the memberships of those who are on a list now."""
-        return self.filter(list_id=list_id, status=ListStatus.SUBSCRIBED)
+        return self.filter(list_id=list_id, state=ListStatus.SUBSCRIBED)
 
 
 class ListMembership(models.Model):
@@ -76,13 +76,13 @@ class ListMembership(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="list_memberships"
     )
-    status = models.CharField(max_length=12, choices=ListStatus.choices)
+    state = models.CharField(max_length=12, choices=ListStatus.choices)
     #: Where the latest change was made, such as api, import, preference_centre or one_click.
     source = models.CharField(max_length=60)
     #: The entry of the consent ledger that proves the latest change; none while pending.
     consent_id = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
-    #: When the status last changed.
+    #: When the state last changed.
     changed_at = models.DateTimeField()
     subscribed_at = models.DateTimeField(null=True)
     unsubscribed_at = models.DateTimeField(null=True)
@@ -97,17 +97,17 @@ class ListMembership(models.Model):
             models.UniqueConstraint(fields=["list", "user"], name="list_membership_once")
         ]
         indexes = [
-            # Audiences, pages and counts read one status of one list by user.
-            models.Index(fields=["list", "status", "user"], name="list_membership_status"),
+            # Audiences, pages and counts read one state of one list by user.
+            models.Index(fields=["list", "state", "user"], name="list_membership_state"),
         ]
 
     def __str__(self) -> str:
-        return f"user {self.user_id} {self.status} on list {self.list_id}"
+        return f"user {self.user_id} {self.state} on list {self.list_id}"
 
-    def move(self, status: ListStatus, *, source: str, at: datetime) -> None:
-        """Sets a status with its times. Does not save the row."""
-        self.status, self.source, self.changed_at = status, source, at
-        if status == ListStatus.SUBSCRIBED:
+    def move(self, state: ListStatus, *, source: str, at: datetime) -> None:
+        """Sets a state with its times. Does not save the row."""
+        self.state, self.source, self.changed_at = state, source, at
+        if state == ListStatus.SUBSCRIBED:
             self.subscribed_at = at
-        elif status == ListStatus.UNSUBSCRIBED:
+        elif state == ListStatus.UNSUBSCRIBED:
             self.unsubscribed_at = at

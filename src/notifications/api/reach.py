@@ -164,10 +164,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
     ),
     "lists:write": ScopeReach(
         "Write mailing lists; put users on them, with evidence of consent, and take them off.",
-        (
-            "Control over whom a list's mails reach: the evidence is the caller's own text. With "
-            "double opt-in, a user confirms by email."
-        ),
+        "Control over whom a list's mails reach: the evidence is the caller's own text.",
         _named(
             """
             create_list change_list delete_list subscribe_to_list unsubscribe_from_list
@@ -370,10 +367,8 @@ OTHER_URLS: dict[str, str] = {
     "carillon-sw.js": "anyone: a script for browsers",
     "demo": "anyone, without production mode: a page that shows the web component",
     "demo/token": "without production mode, callers of the same machine: a made-up student's token",
-    "lists/<slug:slug>/archive": "anyone, for public lists: what was sent to all, and no names",
-    "lists/<slug:slug>/archive/<uuid:uuid>": (
-        "anyone, for public lists: what was sent to all, and no names"
-    ),
+    "lists/<slug:slug>/archive": "anyone: what was sent to all of a public list",
+    "lists/<slug:slug>/archive/<uuid:uuid>": "anyone: what was sent to all of a public list",
     "metrics": "anyone who reaches the port: counts, and no names",
     "outbox": "operators and admins; without production mode, callers of the same machine",
     "outbox/<int:number>/html": "the same",

@@ -68,8 +68,8 @@ def _centre(request: HttpRequest, user: User, caller: Caller, address: str) -> H
         result = send_link(user)
         return HttpResponseRedirect(f"{request.path}?data={result}&lang={language}#your-data")
     if request.method == "POST" and "lists" in request.POST:
-        result = list_choices.save(request, user, caller, language=language)
-        return HttpResponseRedirect(f"{request.path}?lists={result}&lang={language}#lists")
+        saved = list_choices.save(request, user, caller, language=language)
+        return HttpResponseRedirect(f"{request.path}?lists={saved}&lang={language}#lists")
     if request.method == "POST":
         with translation.override(language):
             changes = changes_of(request.POST)

@@ -42,7 +42,7 @@ def make_subscriber(found: SubscriberList, **values: Any) -> User:
 
 def status_of(found: SubscriberList, user: User) -> str:
     row = ListMembership.objects.filter(list=found, user=user).first()
-    return row.status if row else ""
+    return row.state if row else ""
 
 
 def send_to(found: SubscriberList, **values: Any) -> Broadcast:

@@ -147,16 +147,16 @@ class TestMembers:
     def test_errors_of_joining(self, writer, found):
         marketing = make_list(category="marketing")
         user, gone = make_user(), make_user(is_active=False)
-        asking = make_list(double_opt_in=True)
-        nobody = make_user(email="")
+        careful = make_list(double_opt_in=True)
+        unreachable = make_user(email="")
 
         def post(where: SubscriberList, who: User) -> Any:
             return writer.post(f"{LISTS}/{where.pk}/subscribe", {"user_id": who.pk})
 
         assert codes(post(marketing, user)) == [("wording", "required")]
         assert post(found, gone).data["code"] == "inactive_user"
-        assert post(asking, nobody).data["code"] == "no_address"
-        statuses = [post(asking, user).status_code for _ in range(4)]
+        assert post(careful, unreachable).data["code"] == "no_address"
+        statuses = [post(careful, user).status_code for _ in range(4)]
         assert statuses == [200, 200, 200, 429]
         unknown = writer.post(f"{LISTS}/{found.pk}/subscribe", {"user_id": 10**12})
         assert unknown.data["code"] == "unknown_user"
@@ -223,7 +223,7 @@ class TestPersons:
         back = as_user.post(f"{LISTS}/{found.pk}/subscribe", {})
         assert back.data["status"] == "subscribed", "a person may always come back"
 
-    def test_a_person_acts_for_nobody_else(self, found, as_user):
+    def test_a_person_acts_for_no_one_else(self, found, as_user):
         other = {"user_id": make_user().pk}
         assert as_user.post(f"{LISTS}/{found.pk}/subscribe", other).status_code == 403
         assert as_user.post(f"{LISTS}/{found.pk}/unsubscribe", other).status_code == 403
@@ -239,7 +239,7 @@ class TestPrivacy:
         pages = [items for name, items in read_pages(user.pk, own=True) if name == "lists"]
 
         assert [each["list"] for each in pages[0]] == [found.name]
-        assert pages[0][0]["status"] == "subscribed"
+        assert pages[0][0]["state"] == "subscribed"
 
     def test_an_erasure_takes_memberships_and_keeps_evidence(self, found, frozen):
         user = make_user()

@@ -48,7 +48,7 @@ def test_it_has_active_people_who_are_subscribed_now(found):
     leave(found, left.pk, caller=SYSTEM, source="api")
     waits = make_user()
     ListMembership.objects.create(
-        list=found, user=waits, status="pending", source="api", changed_at=clock.now()
+        list=found, user=waits, state="pending", source="api", changed_at=clock.now()
     )
     make_subscriber(make_list())
     type(left).objects.filter(pk=people[0].pk).update(is_active=False)
@@ -62,7 +62,7 @@ def test_exclusions_and_segments_name_lists(found):
     both, one = make_subscriber(found), make_subscriber(found)
     other = make_list()
     ListMembership.objects.create(
-        list=other, user=both, status="subscribed", source="api", changed_at=clock.now()
+        list=other, user=both, state="subscribed", source="api", changed_at=clock.now()
     )
     of_other = {"field": "lists", "op": "eq", "value": str(other.uuid)}
 
@@ -128,8 +128,8 @@ def test_pages_and_audiences_use_the_index(found):
         plan = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
         cursor.execute(
             f"{plan} SELECT user_id FROM directory_listmembership m WHERE m.list_id = %s"
-            " AND m.status = 'subscribed' AND m.user_id > %s ORDER BY m.user_id LIMIT 50",
+            " AND m.state = 'subscribed' AND m.user_id > %s ORDER BY m.user_id LIMIT 50",
             [found.pk, 0],
         )
         text = "\n".join(str(row) for row in cursor.fetchall())
-    assert "list_membership_status" in text
+    assert "list_membership_state" in text

@@ -1,4 +1,4 @@
-"""Imports into a list: safe to repeat, each wrong row reported, nobody added against their will."""
+"""Imports into a list: safe to repeat, each wrong row reported, and who left stays away."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_each_wrong_row_is_reported_and_the_others_go_in(found):
     twice = [make_user(email="both@example.com") for _ in range(2)]
     rows = [
         "x", {}, {"user_id": 1, "email": "a@b.c"}, {"user_id": "seven"}, {"user_id": None},
-        {"external_id": 7}, {"email": "nobody"}, {"email": "a\u0000@b.c"}, {"email": 5},
+        {"external_id": 7}, {"email": "lena"}, {"email": "a\u0000@b.c"}, {"email": 5},
         {"name": "Ada"}, {"user_id": 10**12}, {"email": "unknown@example.com"},
         {"email": "BOTH@example.com"}, row(make_user(is_active=False)), {"email": good.email},
     ]  # fmt: skip
@@ -153,8 +153,8 @@ def test_who_is_suppressed_is_not_added(found):
 def test_with_double_opt_in_everyone_is_asked_once(frozen):
     found = make_list(double_opt_in=True, category="marketing")
     people = [make_user() for _ in range(3)]
-    nobody = make_user(email="")
-    rows = [row(user) for user in (*people, nobody)]
+    unreachable = make_user(email="")
+    rows = [row(user) for user in (*people, unreachable)]
 
     response = run(found, *rows)
     work()

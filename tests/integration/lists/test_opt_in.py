@@ -67,7 +67,7 @@ def test_a_person_is_on_the_list_only_after_the_button_is_pressed(found, user):
 
     row = ListMembership.objects.get()
     entry = ConsentRecord.objects.get(purpose=found.purpose)
-    assert (row.status, row.source, row.consent_id) == ("subscribed", "double_opt_in", entry.pk)
+    assert (row.state, row.source, row.consent_id) == ("subscribed", "double_opt_in", entry.pk)
     assert (entry.granted, entry.actor, entry.ip) == (True, "link", "127.0.0.1")
     assert entry.wording.startswith("I want to receive “")
     overall = preferences_of(user.pk).overall
@@ -146,7 +146,7 @@ def test_a_link_opens_no_other_list_and_no_other_person(found, user):
     for token in forged:
         assert Client().get(f"/confirm/{token}").status_code == 404
         assert press(f"/confirm/{token}") == 404
-    statuses = set(ListMembership.objects.values_list("status", flat=True))
+    statuses = set(ListMembership.objects.values_list("state", flat=True))
     assert statuses == {"pending"}
     assert not ConsentRecord.objects.exists()
 
@@ -163,7 +163,7 @@ def test_a_link_of_a_deleted_list_or_person_is_dead(found, user):
     assert not ListMembership.objects.exists()
 
 
-def test_nobody_gets_many_mails_for_one_list(found, user, frozen):
+def test_a_person_gets_few_mails_for_one_list(found, user, frozen):
     results = [put_on(found, user, ask_again=True, again=True)[user.pk] for _ in range(5)]
 
     expected = [JoinResult.PENDING] * MAILS_A_DAY + [JoinResult.THROTTLED] * 2
@@ -176,7 +176,7 @@ def test_nobody_gets_many_mails_for_one_list(found, user, frozen):
     assert put_on(found, user, again=True)[user.pk] is JoinResult.PENDING
 
 
-def test_nobody_gets_many_mails_for_many_lists(user, frozen):
+def test_a_person_gets_few_mails_for_many_lists(user, frozen):
     for _ in range(8):
         put_on(make_list(double_opt_in=True), user)
     work()
@@ -193,9 +193,9 @@ def test_who_waits_is_asked_again_only_on_request(found, user):
 
 
 def test_somebody_without_an_address_cannot_confirm(found):
-    nobody = make_user(email="")
+    unreachable = make_user(email="")
 
-    assert put_on(found, nobody)[nobody.pk] is JoinResult.NO_ADDRESS
+    assert put_on(found, unreachable)[unreachable.pk] is JoinResult.NO_ADDRESS
     assert not ListMembership.objects.exists()
 
 

@@ -44,7 +44,7 @@ def test_who_leaves_while_being_added_has_left(
         wait_until_blocked_or_done(work)
         assert not work.done()
     assert work.result(PATIENCE_S) is True
-    assert ListMembership.objects.get().status == "unsubscribed"
+    assert ListMembership.objects.get().state == "unsubscribed"
     assert ledger(found) == [True, False]
 
 

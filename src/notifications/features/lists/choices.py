@@ -38,9 +38,9 @@ class ListChoices:
         rows = ListMembership.objects.filter(user=user).select_related("list")
         own = {row.list_id: row for row in rows.order_by("list_id")[:MOST_SHOWN]}
         shown = {
-            row.list_id: _shown(row.list, row.status)
+            row.list_id: _shown(row.list, row.state)
             for row in own.values()
-            if row.list.is_public or row.status != ListStatus.UNSUBSCRIBED
+            if row.list.is_public or row.state != ListStatus.UNSUBSCRIBED
         }
         public = SubscriberList.objects.filter(is_public=True).order_by("pk")[:MOST_SHOWN]
         for each in public:
@@ -84,11 +84,11 @@ class ListChoices:
         return asked
 
 
-def _shown(row: SubscriberList, status: str) -> ShownList:
+def _shown(row: SubscriberList, state: str) -> ShownList:
     return ShownList(
         id=row.pk,
         name=row.name,
         description=row.description,
-        is_on=status in (ListStatus.SUBSCRIBED, ListStatus.PENDING),
-        is_pending=status == ListStatus.PENDING,
+        is_on=state in (ListStatus.SUBSCRIBED, ListStatus.PENDING),
+        is_pending=state == ListStatus.PENDING,
     )

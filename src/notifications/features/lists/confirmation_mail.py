@@ -20,7 +20,7 @@ from notifications.rendering.texts import consent_texts
 
 LINK_LIFETIME = timedelta(days=7)
 MAILS_AN_HOUR = 5
-"""Such mails to one person for all lists together, so that nobody fills a mailbox with them."""
+"""Such mails to one person for all lists together, so that they fill no mailbox."""
 _EPOCH, _TICK = datetime(2000, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 

@@ -39,7 +39,7 @@ MAILS_A_DAY = 3
 """Mails that ask one person to confirm one list, in 24 hours."""
 _DAY = timedelta(days=1)
 _CHANGED = (
-    "status",
+    "state",
     "source",
     "consent_id",
     "changed_at",
@@ -97,10 +97,10 @@ class _Step:
 
     def result_of(self, row: ListMembership) -> JoinResult:
         """Decides on one membership and changes it, without saving it."""
-        is_waiting = row.status == ListStatus.PENDING and self.found.double_opt_in
-        if row.status == ListStatus.SUBSCRIBED or (is_waiting and not self.joining.ask_again):
+        is_waiting = row.state == ListStatus.PENDING and self.found.double_opt_in
+        if row.state == ListStatus.SUBSCRIBED or (is_waiting and not self.joining.ask_again):
             return JoinResult.UNCHANGED
-        has_left = row.status == ListStatus.UNSUBSCRIBED or row.user_id in self.barred
+        has_left = row.state == ListStatus.UNSUBSCRIBED or row.user_id in self.barred
         if has_left and not self.joining.again:
             return JoinResult.OPTED_OUT
         if self.found.double_opt_in:
@@ -118,7 +118,7 @@ class _Step:
         if row.asked >= MAILS_A_DAY:
             return JoinResult.THROTTLED
         row.asked += 1
-        if row.status != ListStatus.PENDING:
+        if row.state != ListStatus.PENDING:
             row.move(ListStatus.PENDING, source=self.joining.source, at=self.now)
             row.consent_id = None
         self.asked.append(row)
@@ -141,7 +141,7 @@ def join(found: SubscriberList, user_ids: Sequence[int], joining: Joining) -> di
         barred = () if joining.again else _barred(found, people, points)
         step = _Step(found, joining, now, points, barred)
         for person in people:
-            row = held.get(person) or ListMembership(list=found, user_id=person, status="")
+            row = held.get(person) or ListMembership(list=found, user_id=person, state="")
             results[person] = step.result_of(row)
         _record_consents(step)
         _save([*step.subscribed, *step.asked])
@@ -169,7 +169,7 @@ def leave(
             return False
         row = ListMembership.objects.filter(list=found, user_id=user_id).first()
         row = row or ListMembership(list=found, user_id=user_id)
-        if row.status == ListStatus.UNSUBSCRIBED:
+        if row.state == ListStatus.UNSUBSCRIBED:
             return False
         (entry,) = write_consents(
             [
@@ -236,8 +236,9 @@ def _consents_of(found: SubscriberList) -> list[str]:
 
 
 def needs_evidence(found: SubscriberList) -> bool:
-    """Returns whether nobody may be added without a wording: no mail asks them, and it rests on
-    consent.
+    """Returns whether people are added with a wording alone.
+
+    So it is where no mail asks them, and the category rests on consent or is marketing.
     """
     return not found.double_opt_in and bool(_consents_of(found))
 

@@ -66,7 +66,7 @@ class ListLinks:
             row = ListMembership.objects.filter(list=found, user=user).first()
             if row is None or not _is_open(row, request) or not verify_address(user, request.mark):
                 return False
-            if row.status == ListStatus.PENDING:
+            if row.state == ListStatus.PENDING:
                 _subscribe(user, found, row, wording=wording, ip=ip)
         return True
 
@@ -107,9 +107,9 @@ def _list_of(list_id: int) -> SubscriberList | None:
 
 def _is_open(row: ListMembership, request: ListRequest) -> bool:
     """Returns whether a link still counts: it was sent since the person was asked to join."""
-    if row.status == ListStatus.PENDING:
+    if row.state == ListStatus.PENDING:
         return request.since >= row.changed_at
-    return row.status == ListStatus.SUBSCRIBED
+    return row.state == ListStatus.SUBSCRIBED
 
 
 def _subscribe(

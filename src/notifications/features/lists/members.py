@@ -138,7 +138,7 @@ def subscription(row: ListMembership) -> SubscriptionResponse:
     """Returns a membership as the API shows it."""
     return SubscriptionResponse(
         user_id=row.user_id,
-        status=row.status,
+        status=row.state,
         source=row.source,
         consent_id=row.consent_id,
         created_at=row.created_at,
@@ -162,7 +162,7 @@ def _raise_fault(result: JoinResult) -> None:
 
 def _rows(found: SubscriberList, status: str) -> QuerySet[ListMembership]:
     rows = ListMembership.objects.filter(list=found).order_by("user_id")
-    return rows.filter(status=status) if status else rows
+    return rows.filter(state=status) if status else rows
 
 
 def _csv(found: SubscriberList, status: str) -> Iterator[bytes]:
@@ -191,7 +191,7 @@ def _lines(page: Sequence[ListMembership]) -> Iterator[tuple[str, ...]]:
             str(person.uuid),
             person.external_id or "",
             emails.get(row.user_id, ""),
-            row.status,
+            row.state,
             row.source,
             _time(row.created_at),
             _time(row.subscribed_at),

@@ -180,9 +180,9 @@ def _record(
 
 
 def _counts(row: SubscriberList) -> ListCounts:
-    """Counts the members by status, over the index of a list's statuses."""
-    rows = ListMembership.objects.filter(list=row).values("status").order_by("status")
-    return ListCounts(**{each["status"]: each["size"] for each in rows.annotate(size=Count("pk"))})
+    """Counts the members by state, over the index of a list's states."""
+    rows = ListMembership.objects.filter(list=row).values("state").order_by("state")
+    return ListCounts(**{each["state"]: each["size"] for each in rows.annotate(size=Count("pk"))})
 
 
 def _response(row: SubscriberList, counts: ListCounts | None = None) -> ListResponse:

@@ -112,7 +112,7 @@ _ATTEMPTED = (
 )
 _ON_LISTS = (
     "SELECT list_id, user_id FROM directory_listmembership"
-    " WHERE list_id {users} AND status = 'subscribed' AND user_id {users}"
+    " WHERE list_id {users} AND state = 'subscribed' AND user_id {users}"
 )
 _SUPPRESSED = "SELECT address FROM directory_suppression WHERE kind = {mark} AND address {texts}"
 

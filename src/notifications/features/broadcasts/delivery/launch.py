@@ -104,9 +104,10 @@ def list_values(broadcast: Broadcast, audience: Audience) -> dict[str, Any]:
     has an archive at that time.
     """
     list_id = list_of(audience.rule)
-    is_whole = broadcast.target_group == Broadcast.TargetGroup.LIST and not broadcast.is_test
-    rows = SubscriberList.objects.filter(pk=list_id, is_public=True, has_archive=True)
-    return {"list_id": list_id, "in_archive": is_whole and rows.exists()}
+    if broadcast.target_group != Broadcast.TargetGroup.LIST or broadcast.is_test:
+        return {"list_id": list_id, "in_archive": False}
+    rows = SubscriberList.objects.filter(pk=list_id or 0, is_public=True, has_archive=True)
+    return {"list_id": list_id, "in_archive": rows.exists()}
 
 
 def make_job(broadcast: Broadcast, *, now: datetime) -> Job:

@@ -78,7 +78,7 @@ def lists(person: ExportedPerson, after: str) -> ExportPage:
     rows = ListMembership.objects.filter(user=person.user).select_related("list")
 
     def item(row: ListMembership) -> dict[str, Any]:
-        names = "status source created_at subscribed_at unsubscribed_at consent_id"
+        names = "state source created_at subscribed_at unsubscribed_at consent_id"
         return {"list": row.list.name, **columns(row, names)}
 
     return by_key(rows, after, item)

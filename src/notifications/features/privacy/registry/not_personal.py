@@ -27,7 +27,7 @@ NOT_PERSONAL: Mapping[str, str] = {
     "directory.Group": _SETTINGS,
     "directory.Segment": _SETTINGS,
     "directory.SubscriberList": _SETTINGS,
-    "directory.ListMembership.status": _CODE,
+    "directory.ListMembership.state": _CODE,
     "notifications.AuditNode": _HASH,
     "notifications.AuditHead": _HASH,
     "notifications.AuditCheckpoint": _HASH,
