@@ -12,10 +12,11 @@ from directory.models import ListMembership, SubscriberList
 from notifications.domain.callers import SYSTEM
 from notifications.features.lists.joining import leave
 from notifications.features.preferences.service import preferences_of
+from notifications.features.sending.service import NotificationService
 from notifications.infra.links import leave_list_url
-from notifications.models import ConsentRecord, NotificationMessage, SandboxMessage
+from notifications.models import Category, ConsentRecord, NotificationMessage, SandboxMessage
 from notifications.policy.decide import steps_of
-from tests.integration.factories import delete_row, make_user
+from tests.integration.factories import delete_row, make_template, make_user
 from tests.integration.lists.factories import (
     HOME,
     link_in_newest_mail,
@@ -172,3 +173,26 @@ def test_other_messages_need_no_list(found):
     work()
 
     assert set(NotificationMessage.objects.values_list("status", flat=True)) == {"sent"}
+
+
+def test_a_bulk_call_to_a_list_leaves_it_and_asks_again(found):
+    make_template(
+        category=Category.objects.get(key="announcement"),
+        required_variables=[],
+        email_body_template="News: {{ unsubscribe_url }}",
+    )
+    stays, leaves = make_subscriber(found), make_subscriber(found)
+    body = {
+        "template_path": "test.hello",
+        "audience": {"rule": "list", "list_id": found.pk},
+        "channel": "email",
+        "context": {"amount": 1},
+    }
+    assert NotificationService().send_bulk(body=body, caller=SYSTEM).accepted == 2
+    leave(found, leaves.pk, caller=SYSTEM, source="api")
+    work()
+
+    statuses = dict(NotificationMessage.objects.values_list("user_id", "status"))
+    assert statuses == {stays.pk: "sent", leaves.pk: "suppressed"}
+    assert one_click(link_in_newest_mail("unsubscribe")).status_code == 200
+    assert status_of(found, stays) == "unsubscribed"

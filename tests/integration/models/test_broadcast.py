@@ -81,6 +81,7 @@ def test_the_documented_indexes_exist():
         ["status", "scheduled_at"],
         ["-created_at", "-id"],  # for the list of broadcasts
         ["target_group", "-created_at", "-id"],  # for the list of one group
+        ["list_id", "-id"],  # for the archive of a mailing list
         ["id"],  # for broadcasts whose source is stopped
     ]
     assert [index.fields for index in BroadcastRecipient._meta.indexes] == [

@@ -79,7 +79,7 @@ class ListService:
         row = SubscriberList(slug=body.slug)
         for name, column in _COLUMNS.items():
             setattr(row, column, getattr(body, name))
-        _save(row, caller, "list.created")
+        _save(row, caller, "list.created", None)
         return _response(row, ListCounts())
 
     def change(self, *, identifier: object, body: ListChangeBody, caller: Caller) -> ListResponse:
@@ -91,11 +91,11 @@ class ListService:
         """
         require_scope(caller, WRITE)
         row = find_list(identifier)
+        changed = [column for name, column in _COLUMNS.items() if getattr(body, name) is not UNSET]
         for name, column in _COLUMNS.items():
-            value = getattr(body, name)
-            if value is not UNSET:
-                setattr(row, column, value)
-        _save(row, caller, "list.changed")
+            if column in changed:
+                setattr(row, column, getattr(body, name))
+        _save(row, caller, "list.changed", changed)
         return _response(row, _counts(row))
 
     def delete(self, *, identifier: object, caller: Caller) -> None:
@@ -137,7 +137,8 @@ def unknown_list(identifier: object) -> NotFound:
     return NotFound(f"there is no list {identifier}", code="unknown_list")
 
 
-def _save(row: SubscriberList, caller: Caller, action: str) -> None:
+def _save(row: SubscriberList, caller: Caller, action: str, changed: Sequence[str] | None) -> None:
+    """Saves a new list, or the changed columns of one: other callers may change the others."""
     row.name = row.name.strip()
     errors = []
     if not row.name or not row.name.isprintable():
@@ -152,7 +153,7 @@ def _save(row: SubscriberList, caller: Caller, action: str) -> None:
     try:
         with transaction.atomic():
             before = stored_values(row)
-            row.save()
+            row.save(update_fields=None if changed is None else [*changed, "updated_at"])
             _record(caller, action, row, before=before, after=values_of(row))
     except IntegrityError as error:
         raise Conflict(

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from django.db import transaction
 
+from directory.audiences import list_of
 from directory.models import User
 from directory.references import PersonKey
 from notifications.domain.callers import Caller
@@ -34,6 +35,7 @@ from notifications.intake.request import MAX_RECIPIENTS, BulkRequest, Recipient,
 from notifications.intake.validate import parse_bulk
 from notifications.models import Job
 from notifications.models.delivery.hot_facts import load_for_bulks
+from notifications.policy.options import LIST
 from notifications.rendering.paths import candidates
 from notifications.rendering.render import CompiledVersion
 from notifications.rendering.versions import version_of
@@ -56,7 +58,8 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkResponse:
     intent = make_intent(request.terms, template, caller, channels=sorted(channels))
     people = {key: user_id for key, user_id in keys.items() if user_id in known}
     if request.audience is not None:
-        request = _with_audience(request, request.audience, caller, now)
+        request, list_id = _with_audience(request, request.audience, caller, now)
+        intent = _to_list(intent, list_id)
         people = User.objects.ids_of(each.user for each in request.recipients)
     places = RecipientPlaces(load_placings([template], people.values()), intent, template.pk)
     plan = plan_bulk(request, intent, people, caller, now=now, keys=known, places=places)
@@ -142,8 +145,8 @@ def plan_bulk(
 
 def _with_audience(
     request: BulkRequest, audience: dict[str, Any], caller: Caller, now: datetime
-) -> BulkRequest:
-    """Returns the request with the users of an audience as its recipients.
+) -> tuple[BulkRequest, int | None]:
+    """Returns the request with the users of an audience as its recipients, and their mailing list.
 
     Listed people who are missing are rejected and numbered from 0; the recipients follow them.
 
@@ -170,12 +173,21 @@ def _with_audience(
         Recipient(index, key, request.terms.channels, {})
         for index, key in enumerate(ids, start=len(rejected))
     ]
-    return replace(
+    filled = replace(
         request,
         recipients=recipients,
         rejected=rejected,
         total=len(rejected) + len(recipients),
     )
+    return filled, list_of(found.rule)
+
+
+def _to_list(intent: Intent, list_id: int | None) -> Intent:
+    """Returns the intent whose messages are decided for those alone who are on the list."""
+    if list_id is None:
+        return intent
+    options = {**intent.terms.options, LIST: list_id}
+    return replace(intent, terms=replace(intent.terms, options=options))
 
 
 class _RecipientCheck:
