@@ -368,7 +368,7 @@ OTHER_URLS: dict[str, str] = {
     "demo": "anyone, without production mode: a page that shows the web component",
     "demo/token": "without production mode, callers of the same machine: a made-up student's token",
     "lists/<slug:slug>/archive": "anyone: what was sent to all of a public list",
-    "lists/<slug:slug>/archive/<uuid:uuid>": "anyone: what was sent to all of a public list",
+    "lists/<slug:slug>/archive/<slug:issue>": "anyone: what was sent to all of a public list",
     "metrics": "anyone who reaches the port: counts, and no names",
     "outbox": "operators and admins; without production mode, callers of the same machine",
     "outbox/<int:number>/html": "the same",

@@ -58,7 +58,7 @@ prio basis     consent all chan cat mkt digest cap quiet by | decision
 # a mailing list: who left it gets nothing
 1    -         -       -   -    -   -   -      -   -     l  | suppress not_on_list
 4    -         -       off off  -   -   daily  -   yes   l  | suppress not_on_list
--    consent   -       -   -    -   -   -      -   -     l  | suppress no_consent
+-    consent   -       -   -    -   -   -      -   -     l  | suppress not_on_list
 
 # 3. notifications off: only what is urgent, which then passes by 4 and 5
 1    -         -       off -    -   -   -      -   -     -  | send urgent_despite_notifications_off

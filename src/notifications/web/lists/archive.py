@@ -12,7 +12,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from notifications.domain.identifiers import parse_key
+from notifications.domain.identifiers import parse_identifier, parse_key
 from notifications.features.lists.archive import ListArchive
 from notifications.web.public_page import language_of, page
 
@@ -37,10 +37,12 @@ def archive(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_safe
-def issue(request: HttpRequest, slug: str, uuid: UUID) -> HttpResponse:
+def issue(request: HttpRequest, slug: str, issue: str) -> HttpResponse:
     """Shows one issue."""
-    found = ListArchive().find(slug=slug)
-    shown = ListArchive().issue(found=found, uuid=uuid) if found else None
+    found, uuid = ListArchive().find(slug=slug), parse_identifier(issue)
+    shown = None
+    if found is not None and isinstance(uuid, UUID):
+        shown = ListArchive().issue(found=found, uuid=uuid)
     if found is None or shown is None:
         return _missing(request)
     context: dict[str, object] = {"list": found, "issue": shown}
