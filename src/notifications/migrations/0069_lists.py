@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("notifications", "0066_analytics"),
+        ("notifications", "0068_ab_tests"),
         ("directory", "0013_lists"),
     ]
 
