@@ -29,7 +29,7 @@ from notifications.infra import clock
 from notifications.infra.database.clock_bridge import database_clock
 from notifications.rendering import usage, versions
 from notifications.rendering.language import meter
-from notifications.rendering.mail.tracked import forget_targets
+from notifications.rendering.mail.links import forget_targets
 
 # The same examples on every run; `make proof` searches for more, and stores those that fail.
 settings.register_profile("seeded", derandomize=True, deadline=None)

@@ -29,10 +29,11 @@ from notifications.infra.tracking.links import LinkSigner, tracking_base
 from notifications.models.delivery.attachment import attachments_of
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.facts import SliceFacts
-from notifications.policy.options import LIST, options_of
+from notifications.policy.options import LIST, UTM, options_of
 from notifications.rendering.engine import storable
 from notifications.rendering.lengths.push import push_fitted
 from notifications.rendering.mail.tracked import MailTracker
+from notifications.rendering.mail.utm import add_parameters
 from notifications.rendering.render import (
     LINK_VARIABLES,
     CompiledVersion,
@@ -224,6 +225,17 @@ def sender_of(channel: str, options: Mapping[str, Any]) -> str:
     """Returns the requested sender if it fits the channel: an address for mail, else a number."""
     sender = str(options.get("sender", ""))
     return sender if sender and ("@" in sender) == (channel == Channel.EMAIL) else ""
+
+
+def with_parameters(content: Content, message: PendingMessage) -> Content:
+    """Returns what a mail says with the parameters that its sender adds to links."""
+    if not message.options or message.channel != Channel.EMAIL:
+        return content
+    given = options_of(message.options).get(UTM)
+    if not given:
+        return content
+    html, text = add_parameters(content.html, content.body, tuple(given.items()))
+    return replace(content, html=html, body=text)
 
 
 def with_tracking(

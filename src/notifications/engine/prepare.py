@@ -30,6 +30,7 @@ from notifications.engine.content import (
     headers_of,
     locale_of,
     sender_of,
+    with_parameters,
     with_tracking,
 )
 from notifications.engine.shared_rows import DIGEST_CATEGORY, category_by_key, category_facts
@@ -216,6 +217,7 @@ def _ready(
     version = versions.get(message.template_version_id or 0)
     contact = work.facts.contacts.get(message.id)
     category = category_facts(message.category_id)
+    content = with_parameters(content, message)  # before tracking, which signs the links
     content = with_tracking(content, message, category, work.facts)
     return Ready(
         work.lease_of[message.id],

@@ -15,6 +15,9 @@ RETRACTS = "retracts"
 LIST = "list"
 """The option of a message that went to a mailing list: the id of the list."""
 
+UTM = "utm"
+"""The option of parameters that are added to the links of a mail, by name."""
+
 
 @functools.lru_cache(maxsize=1024)
 def options_of(text: str) -> Mapping[str, Any]:
