@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from notifications.features.broadcasts.delivery.fold import LOGGED
-from notifications.features.broadcasts.delivery.launch import CALLS, MESSAGE_BATCH, SNAPSHOT_BATCH
+from notifications.features.broadcasts.delivery.intents import CALLS
+from notifications.features.broadcasts.delivery.launch import MESSAGE_BATCH, SNAPSHOT_BATCH
 from tests.docs.codes import ROOT
 
 PAGE = (ROOT / "docs/broadcasts.md").read_text(encoding="utf-8")

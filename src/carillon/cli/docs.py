@@ -154,7 +154,8 @@ def _chat_services() -> str:
 
 
 def _scopes() -> str:
-    from notifications.api.reach import OTHER_URLS, PUBLIC_ROUTES, SCOPE_REACH, USER_ROUTES
+    from notifications.api.permissions.other_urls import OTHER_URLS
+    from notifications.api.reach import PUBLIC_ROUTES, SCOPE_REACH, USER_ROUTES
     from notifications.api.routes import ROUTES
 
     calls = {route.name: f"`{route.method} {route.path}`" for route in ROUTES}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from notifications.api.sign_in.pages import ACCOUNT_URLS
 from notifications.domain.analytics.reports import REPORTS
 
 
@@ -27,6 +26,13 @@ def _named(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+_CAMPAIGN_ROUTES = _named(
+    """
+    create_campaign change_campaign delete_campaign estimate_campaign test_campaign
+    schedule_campaign launch_campaign pause_campaign resume_campaign cancel_campaign
+    approve_campaign reject_campaign duplicate_campaign
+    """
+)
 SCOPE_REACH: dict[str, ScopeReach] = {
     "notifications:send": ScopeReach(
         (
@@ -39,10 +45,9 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         ),
         _named(
             """
-            send_notification send_bulk simulate_notification cancel_notification
-            move_notification retract_notification cancel_job
-            schedule_notification cancel_scheduled cancel_scheduled_alias list_schedules
-            get_schedule cancel_schedule notify_room
+            send_notification send_bulk simulate_notification cancel_notification move_notification
+            retract_notification cancel_job schedule_notification cancel_scheduled
+            cancel_scheduled_alias list_schedules get_schedule cancel_schedule notify_room
             """
         ),
     ),
@@ -54,9 +59,8 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         "Who was notified of what, and when.",
         _named(
             """
-            list_notifications get_notification job_members
-            notification_status explain_notification job_progress schedule_status
-            list_categories get_category notification_receipt
+            list_notifications get_notification job_members notification_status explain_notification
+            job_progress schedule_status list_categories get_category notification_receipt
             """
         ),
     ),
@@ -129,11 +133,10 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         "Nothing more. Devices' tokens are not shown.",
         _named(
             """
-            list_users get_user list_devices list_groups get_group list_members
-            list_subjects get_subject list_enrollments list_tutor_assignments
-            list_parent_links list_suppressions count_audience preview_audience
-            list_segments get_segment list_lists get_list list_subscribers
-            export_subscribers room_presence
+            list_users get_user list_devices list_groups get_group list_members list_subjects
+            get_subject list_enrollments list_tutor_assignments list_parent_links list_suppressions
+            count_audience preview_audience list_segments get_segment list_lists get_list
+            list_subscribers export_subscribers room_presence
             """
         ),
     ),
@@ -148,12 +151,11 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         ),
         _named(
             """
-            put_users put_user register_device forget_device
-            begin_verification confirm_verification telegram_link create_group
-            change_group delete_group change_members set_members create_subject
-            change_subject delete_subject add_enrollments delete_enrollments
-            add_tutor_assignments delete_tutor_assignments add_parent_links
-            delete_parent_links add_suppressions delete_suppression revoke_tokens
+            put_users put_user register_device forget_device begin_verification confirm_verification
+            telegram_link create_group change_group delete_group change_members set_members
+            create_subject change_subject delete_subject add_enrollments delete_enrollments
+            add_tutor_assignments delete_tutor_assignments add_parent_links delete_parent_links
+            add_suppressions delete_suppression revoke_tokens
             """
         ),
     ),
@@ -182,8 +184,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         ),
         _named(
             """
-            list_providers put_provider delete_provider send_test list_breakers
-            close_breaker
+            list_providers put_provider delete_provider send_test list_breakers close_breaker
             """
         ),
     ),
@@ -192,26 +193,28 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         "The result of every message, as it happens. Never its text or address.",
         _named(
             """
-            list_webhooks create_webhook get_webhook replace_webhook delete_webhook
-            rotate_webhook test_webhook list_webhook_deliveries replay_webhook
+            list_webhooks create_webhook get_webhook replace_webhook delete_webhook rotate_webhook
+            test_webhook list_webhook_deliveries replay_webhook
             """
         ),
     ),
     "broadcasts": ScopeReach(
-        "Make, send and control broadcasts; see their recipients with names and addresses.",
+        "Write, send and control broadcasts and campaigns; see recipients with their addresses.",
         (
             "A text of its own to any user, and the names and addresses of all recipients. Never "
-            "an approval: a person gives it, who neither wrote, changed nor sent the broadcast."
+            "an approval: a person gives it, who neither wrote, changed nor sent it."
         ),
         _named(
             """
-            list_broadcasts create_broadcast simulate_broadcast_body get_broadcast
-            change_broadcast delete_broadcast simulate_broadcast send_broadcast
-            broadcast_progress broadcast_recipients export_broadcast_recipients
-            cancel_broadcast retry_broadcast retry_recipients test_broadcast
-            duplicate_broadcast pause_broadcast resume_broadcast approve_broadcast reject_broadcast
+            list_broadcasts create_broadcast simulate_broadcast_body get_broadcast change_broadcast
+            delete_broadcast simulate_broadcast send_broadcast broadcast_progress
+            broadcast_recipients export_broadcast_recipients cancel_broadcast retry_broadcast
+            retry_recipients test_broadcast duplicate_broadcast pause_broadcast resume_broadcast
+            approve_broadcast reject_broadcast list_campaigns get_campaign campaign_progress
+            campaign_report campaign_recipients
             """
-        ),
+        )
+        | _CAMPAIGN_ROUTES,
     ),
     "analytics:read": ScopeReach(
         "Read metrics, reports and goals.",
@@ -273,8 +276,8 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         ),
         _named(
             """
-            list_api_keys issue_api_key rotate_api_key set_api_key_addresses
-            end_api_key revoke_api_key
+            list_api_keys issue_api_key rotate_api_key set_api_key_addresses end_api_key
+            revoke_api_key
             """
         ),
     ),
@@ -287,9 +290,9 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         _named(
             """
             list_staff get_staff_member set_staff_role list_staff_groups create_staff_group
-            get_staff_group change_staff_group delete_staff_group
-            list_staff_group_members set_staff_group_members
-            list_invitations invite_staff revoke_invitation log_out list_sign_ins end_sign_in
+            get_staff_group change_staff_group delete_staff_group list_staff_group_members
+            set_staff_group_members list_invitations invite_staff revoke_invitation log_out
+            list_sign_ins end_sign_in
             """
         ),
     ),
@@ -298,8 +301,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
 PERSON_ROUTES = _named(
     """
     get_inbox count_unread read_in_inbox unread_in_inbox archive_in_inbox unarchive_in_inbox
-    unsnooze_in_inbox snooze_in_inbox read_all_in_inbox act_on_inbox note_seen
-    issue_ticket
+    unsnooze_in_inbox snooze_in_inbox read_all_in_inbox act_on_inbox note_seen issue_ticket
     """
 )
 """The routes of a user's own inbox. No key and no role opens that of another user."""
@@ -307,24 +309,24 @@ PERSON_ROUTES = _named(
 USER_ROUTES = (
     _named(
         """
-    list_notifications get_notification move_notification job_members cancel_job
-    send_notification send_bulk simulate_notification notification_status
-    explain_notification cancel_notification job_progress schedule_notification
-    cancel_scheduled cancel_scheduled_alias schedule_status list_schedules get_schedule
-    cancel_schedule get_preferences change_preferences link_to_preferences list_consents
-    record_consent ask_for_consent get_user list_devices register_device forget_device
-    begin_verification confirm_verification telegram_link list_categories get_category
-    notification_receipt consent_receipt
-    request_export get_export export_json export_html
-    log_out list_sign_ins end_sign_in room_presence subscribe_to_list unsubscribe_from_list
+    list_notifications get_notification move_notification job_members cancel_job send_notification
+    send_bulk simulate_notification notification_status explain_notification cancel_notification
+    job_progress schedule_notification cancel_scheduled cancel_scheduled_alias schedule_status
+    list_schedules get_schedule cancel_schedule get_preferences change_preferences
+    link_to_preferences list_consents record_consent ask_for_consent get_user list_devices
+    register_device forget_device begin_verification confirm_verification telegram_link
+    list_categories get_category notification_receipt consent_receipt request_export get_export
+    export_json export_html log_out list_sign_ins end_sign_in room_presence subscribe_to_list
+    unsubscribe_from_list
     """
     )
     | PERSON_ROUTES
 )
 """The routes that a user reaches with their own token, for themselves alone."""
 
-TEST_KEY_ROUTES = _named(
-    """
+TEST_KEY_ROUTES = (
+    _named(
+        """
     send_notification send_bulk simulate_notification cancel_notification move_notification
     cancel_job schedule_notification cancel_scheduled cancel_scheduled_alias cancel_schedule
     create_broadcast simulate_broadcast_body change_broadcast delete_broadcast simulate_broadcast
@@ -332,9 +334,11 @@ TEST_KEY_ROUTES = _named(
     duplicate_broadcast pause_broadcast resume_broadcast approve_broadcast reject_broadcast
     count_audience preview_audience validate_new_template preview_template validate_template
     replay_dead_letters discard_dead_letters replay_matching_dead_letters
-    discard_matching_dead_letters settle_dead_letters
-    issue_api_key rotate_api_key set_api_key_addresses end_api_key revoke_api_key
+    discard_matching_dead_letters settle_dead_letters issue_api_key rotate_api_key
+    set_api_key_addresses end_api_key revoke_api_key
     """
+    )
+    | _CAMPAIGN_ROUTES
 )
 """The routes other than GET that a test key reaches. Each changes only tests and test keys."""
 
@@ -359,39 +363,3 @@ PUBLIC_ROUTES: dict[str, str] = {
     "health": "nothing; the reasons of kill switches are shown with `operations`",
 }
 """The routes that anyone reaches, and the proof that each one needs."""
-
-OTHER_URLS: dict[str, str] = {
-    "": "anyone: a landing page",
-    "api/v1/track/open/<str:token>": "anyone: a picture; one with a signed link is counted",
-    "api/v1/track/click": "anyone with the signed link of a mail, which leads to its URL alone",
-    "carillon-sw.js": "anyone: a script for browsers",
-    "demo": "anyone, without production mode: a page that shows the web component",
-    "demo/token": "without production mode, callers of the same machine: a made-up student's token",
-    "lists/<slug:slug>/archive": "anyone: what was sent to all of a public list",
-    "lists/<slug:slug>/archive/<slug:issue>": "anyone: what was sent to all of a public list",
-    "metrics": "anyone who reaches the port: counts, and no names",
-    "outbox": "operators and admins; without production mode, callers of the same machine",
-    "outbox/<int:number>/html": "the same",
-    "preferences": "a signed-in user, for themselves",
-    "preferences/<str:token>": "anyone with the signed link",
-    "your-data/<str:token>": "anyone with the signed link, which only the verified address gets",
-    "your-data/<str:token>/<str:form>": "the same",
-    "confirm/<str:token>": "anyone with the signed link",
-    "inbound/<str:provider>": "the vendor, by its signature",
-    "sms/twilio": "Twilio, by its signature",
-    "unsubscribe/<str:token>": "anyone with the signed link",
-    "api/schema": "anyone: the OpenAPI document",
-    "api/docs": "anyone: the page of the OpenAPI document",
-    **ACCOUNT_URLS,
-    "admin/login/": "anyone: it leads to the one sign-in page",
-    "admin/password_change/": "the same",
-    "admin/": "staff, by session; each list needs a role",
-}
-"""Other URLs, for which no scope counts, and who may call them."""
-
-STAFF_PAGES: dict[str, frozenset[str]] = {
-    "outbox": frozenset({"admin", "operator"}),
-    "outbox/<int:number>/html": frozenset({"admin", "operator"}),
-    "admin/": frozenset({"admin", "operator", "author", "analyst"}),
-}
-"""The roles of staff that open a page of OTHER_URLS by their session; other pages need no role."""

@@ -30,6 +30,7 @@ class LoopSpec:
 RECEIPTS = LoopSpec("receipts", every_s=1, period_s=10)
 BROADCASTS = LoopSpec("broadcasts", every_s=1, period_s=10)
 SCHEDULED_BROADCASTS = LoopSpec("scheduled broadcasts", every_s=0.5, period_s=10)
+CAMPAIGNS = LoopSpec("campaigns", every_s=1, period_s=10, by_beat=False)
 WEBHOOKS = LoopSpec("status webhooks", every_s=1, period_s=20)
 POLLING = LoopSpec("polling providers", every_s=30, period_s=30)
 EXPIRY = LoopSpec("expiring messages", every_s=1, period_s=10, by_beat=False)
@@ -52,6 +53,7 @@ LOOPS = (
     RECEIPTS,
     BROADCASTS,
     SCHEDULED_BROADCASTS,
+    CAMPAIGNS,
     WEBHOOKS,
     POLLING,
     EXPIRY,

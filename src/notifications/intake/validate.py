@@ -171,7 +171,7 @@ def _terms(
     default_channels: tuple[str, ...] = (),
     channels_optional: bool = False,
 ) -> Terms:
-    context, warnings = _context(fields)
+    context, warnings = read_context(fields)
     scheduled_at = fields.moment("scheduled_at")
     if scheduled_at is not None and scheduled_at <= now:
         fields.add_error(
@@ -285,7 +285,8 @@ def read_priority(fields: Fields) -> int | None:
         return None
 
 
-def _context(fields: Fields) -> tuple[dict[str, Any], tuple[str, ...]]:
+def read_context(fields: Fields) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Reads the values of a template, and warnings; adds errors to `fields` where it is wrong."""
     context = fields.mapping("context")
     if not fields.check_json("context", context):
         return {}, ()

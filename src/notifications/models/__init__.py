@@ -110,6 +110,7 @@ from notifications.models.sources.broadcast import (
     change_broadcast_status,
 )
 from notifications.models.sources.broadcast_change import BroadcastChange
+from notifications.models.sources.campaign import Campaign, CampaignHoldout
 from notifications.models.sources.schedule import (
     ScheduleClock,
     ScheduleMember,
@@ -140,6 +141,8 @@ __all__ = [
     "Broadcast",
     "BroadcastChange",
     "BroadcastRecipient",
+    "Campaign",
+    "CampaignHoldout",
     "Category",
     "ChangeKind",
     "ChatFlow",

@@ -40,6 +40,9 @@ EMPTIED = b""
 EMPTY_LIST = models.Value([], output_field=models.JSONField())
 """An empty list: the database's default when an older release writes a row."""
 
+EMPTY_OBJECT = models.Value({}, output_field=models.JSONField())
+"""The same for an empty object."""
+
 
 class PublicIdField(UUIDBase):
     """A UUID made by `domain.identifiers.public_id`: `filter(uuid=...)` uses the primary key."""

@@ -21,7 +21,7 @@ from notifications.api.permissions.table import (
     route_permissions,
 )
 from notifications.api.permissions.urls import other_paths
-from notifications.api.reach import OTHER_URLS, STAFF_PAGES
+from notifications.api.permissions.other_urls import OTHER_URLS, STAFF_PAGES
 from notifications.api.route import Auth
 from notifications.api.routes import ROUTES
 from notifications.api.sign_in.pages import ACCOUNT_URLS

@@ -12,8 +12,8 @@ from rest_framework.test import APIClient
 
 from carillon.cli.docs import PAGES, ROOT
 from directory.models import Device
+from notifications.api.permissions.other_urls import OTHER_URLS
 from notifications.api.reach import (
-    OTHER_URLS,
     PERSON_ROUTES,
     PUBLIC_ROUTES,
     SCOPE_REACH,

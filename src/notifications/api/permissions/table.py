@@ -12,12 +12,11 @@ from dataclasses import dataclass
 
 from django.contrib import admin
 
+from notifications.api.permissions.other_urls import OTHER_URLS, STAFF_PAGES
 from notifications.api.reach import (
-    OTHER_URLS,
     PERSON_ROUTES,
     PUBLIC_ROUTES,
     SCOPE_REACH,
-    STAFF_PAGES,
     TEST_KEY_ROUTES,
     USER_ROUTES,
     is_for_test_keys,

@@ -54,7 +54,7 @@ class Selection:
     by: tuple[str, ...] = ("channel",)
     #: Some of COUNTS. Those that are not asked for cost time.
     counts: tuple[str, ...] = COUNTS
-    #: Only this channel, template or the like: values by GROUPINGS.
+    #: Only this channel, template or the like: values by GROUPINGS; a tuple for several values.
     only: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -88,6 +88,11 @@ def read_counts(selection: Selection) -> Found:
     }
 
 
+def several(value: Any) -> tuple[Any, ...]:
+    """Returns the values that a selection asks for."""
+    return value if isinstance(value, tuple) else (value,)
+
+
 def _add(into: Counts, counts: Iterable[tuple[str, Any]]) -> None:
     for name, number in counts:
         if number:
@@ -107,7 +112,7 @@ def _add_late(
             "template_version_id": version,
             "template_id": templates.get(version, 0),
         }
-        if any(values[name] != value for name, value in selection.only.items()):
+        if any(values[name] not in several(value) for name, value in selection.only.items()):
             continue
         number = bisect_right(starts, moment) - 1
         if number >= 0 and moment < selection.buckets[number].end:
@@ -177,14 +182,17 @@ def _sums(table: str, pieces: Sequence[Piece], selection: Selection) -> tuple[st
     where = [f"{table}.{time} >= piece.lo", f"{table}.{time} < piece.hi"]
     if spans:
         where.insert(0, f"{table}.grain = piece.grain")
-    where += [f"{name} = %s" for name in selection.only]
+    where += [
+        f"{name} IN ({', '.join(['%s'] * len(several(value)))})"
+        for name, value in selection.only.items()
+    ]
     groups = "".join(f", {name}" for name in selection.by)
     sums = ", ".join(f"sum({name})" for name in selection.counts)
     parts = ", ".join(f"sum({name}) AS {name}" for name in selection.counts)
     columns = ", ".join((*selection.by, parts))
     inner = f"SELECT {columns} FROM {table} WHERE {' AND '.join(where)}"  # noqa: S608
     inner += f" GROUP BY {groups[2:]}" if groups else ""
-    given = list(selection.only.values())
+    given = [each for value in selection.only.values() for each in several(value)]
     if connection.vendor == "postgresql":
         text = (
             f"SELECT 'rollup', bucket{groups}, {sums}, NULL::timestamptz, NULL::text"  # noqa: S608

@@ -38,7 +38,8 @@ def read_new(body: Mapping[str, Any], *, now: datetime) -> tuple[Broadcast, bool
     return broadcast, send
 
 
-_NULLABLE = ("scheduled_at", "target_filter")
+TRACKING = ("track_opens", "track_clicks")
+_NULLABLE = ("scheduled_at", "target_filter", *TRACKING)
 """Fields that a change may set to null."""
 
 
@@ -54,6 +55,9 @@ def read_changes(broadcast: Broadcast, body: Mapping[str, Any], *, now: datetime
         if body[name] is None and name not in _NULLABLE:
             fields.add_error(name, "wrong_type", "must not be null; omit it to leave it unchanged")
     values = _values(fields, now=now)
+    if "options" in values:  # a choice that is left out stays
+        stays = {name: value for name, value in broadcast.options.items() if name not in body}
+        values["options"] = {**stays, **values["options"]}
     for name, value in values.items():
         setattr(broadcast, name, value)
     check(broadcast, fields)
@@ -91,9 +95,18 @@ def _values(fields: Fields, *, now: datetime) -> dict[str, Any]:
         found["channels"] = _channels(fields)
     if body.get("priority") is not None:
         found["priority"] = _priority(fields)
+    found |= _tracking(fields)
     if "scheduled_at" in body:
         found["scheduled_at"] = _moment(fields, now=now)
     return found
+
+
+def _tracking(fields: Fields) -> dict[str, Any]:
+    """Returns the options of what is tracked; none where the body does not name it."""
+    if not any(name in fields.body for name in TRACKING):
+        return {}
+    given = [name for name in TRACKING if fields.body.get(name) is not None]
+    return {"options": {name: fields.flag(name, True) for name in given}}
 
 
 def _channels(fields: Fields) -> list[str]:

@@ -29,6 +29,7 @@ _COPIED = (
     "priority",
     "channels",
     "delivery",
+    "options",
 )
 
 

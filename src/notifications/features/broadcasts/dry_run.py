@@ -6,6 +6,7 @@ Nothing is sent. The response shows up to three of the texts.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 
@@ -36,8 +37,17 @@ UNLIMITED_PER_S = 1_000
 UNKNOWN_SHOWN = 100
 
 
-def dry_run(broadcast: Broadcast, *, now: datetime, seconds: float = SECONDS) -> DryRunResponse:
+def dry_run(
+    broadcast: Broadcast,
+    *,
+    now: datetime,
+    seconds: float = SECONDS,
+    is_left_out: Callable[[int], bool] | None = None,
+) -> DryRunResponse:
     """Returns what a launch of this broadcast, saved or not, would do at its scheduled time.
+
+    is_left_out: whether a person of the audience, given by user id, gets nothing and is not
+    counted. Where the audience is not examined to its end, their share is assumed for the rest.
 
     Raises:
         InvalidRequest: the audience names something that does not exist.
@@ -47,10 +57,14 @@ def dry_run(broadcast: Broadcast, *, now: datetime, seconds: float = SECONDS) ->
     recipients = audience.count()
     survey = Survey(broadcast, at=at)
     until = clock.monotonic() + seconds
+    seen = 0
     for people in audience.stream():
-        survey.add_page(people)
+        seen += len(people)
+        survey.add_page([each for each in people if not (is_left_out and is_left_out(each))])
         if clock.monotonic() >= until:
             break
+    if survey.examined < seen:  # some are left out
+        recipients = round(max(recipients, seen) * survey.examined / seen)
     return DryRunResponse(
         success=True,
         data=_build_response(

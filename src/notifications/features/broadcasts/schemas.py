@@ -64,6 +64,14 @@ Succeeded = Annotated[bool, Meta(description="Always true.")]
 RecipientCount = Annotated[
     int, Meta(description="The number of recipients in this state.", examples=[40])
 ]
+TracksOpens = Annotated[
+    bool | None,
+    Meta(description="Whether opens of its emails are tracked; null: the service's setting."),
+]
+TracksClicks = Annotated[
+    bool | None,
+    Meta(description="Whether clicks in its emails are tracked; null: the service's setting."),
+]
 UnknownCount = Annotated[
     int,
     Meta(
@@ -110,6 +118,9 @@ class BroadcastBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     send_immediately: bool = False
     """Whether to send it at once; not together with `scheduled_at`."""
 
+    track_opens: TracksOpens = None
+    track_clicks: TracksClicks = None
+
 
 class BroadcastChangeBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Changes of a draft or scheduled broadcast. A field that is left out stays as it is."""
@@ -141,6 +152,9 @@ class BroadcastChangeBody(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     scheduled_at: datetime | None = None
     """When to send it (RFC 3339); null makes it a draft again."""
+
+    track_opens: TracksOpens = None
+    track_clicks: TracksClicks = None
 
 
 MOST_CHOSEN = 1_000
@@ -195,6 +209,8 @@ class BroadcastResponse(msgspec.Struct, kw_only=True):
     """The channels. Example: `["email", "in_app"]`"""
 
     delivery: DeliveryMode
+    track_opens: TracksOpens
+    track_clicks: TracksClicks
     status: BroadcastState
 
     status_display: str

@@ -17,7 +17,7 @@ from directory.models import User
 from notifications.domain.broadcast_lifecycle import EDITABLE, BroadcastStatus
 from notifications.domain.callers import Caller
 from notifications.domain.channels import Priority
-from notifications.domain.errors import NotFound, Refused
+from notifications.domain.errors import Conflict, NotFound, Refused
 from notifications.domain.identifiers import parse_identifier
 from notifications.features.access.limits import check_category_keys
 from notifications.features.access.service import check_test_key, missing_scope, people_behind
@@ -65,6 +65,7 @@ class BroadcastWorkflow:
             Refused: missing_scope; test_key or category_not_allowed, where the caller may not
                 change it.
             NotFound: unknown_broadcast.
+            Conflict: campaign_broadcast, where a campaign sends by it.
         """
         check_scope(caller)
         key = parse_identifier(identifier)
@@ -73,6 +74,9 @@ class BroadcastWorkflow:
         found = rows.filter(**lookup).first() if key is not None else None
         if found is None:
             raise NotFound(f"Broadcast {identifier} not found", code="unknown_broadcast")
+        if to_change and found.campaign_id is not None:
+            detail = "a campaign sends by this broadcast: change the campaign"
+            raise Conflict(detail, code="campaign_broadcast")
         if to_change:
             check_test_key(caller, is_test=found.is_test)
             check_category_keys(caller, [found.category])

@@ -11,16 +11,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from notifications.delivery.registry import provider_keys_for
+from notifications.domain.errors import TemplateFault
 from notifications.engine.content import content_of
 from notifications.engine.prepare import facts_of, route, terms_of
-from notifications.features.broadcasts.delivery.launch import build_intent
+from notifications.features.broadcasts.delivery.intents import build_intent, shared_context
 from notifications.features.sending.refusal import draft_of
+from notifications.features.sending.simulate import shown_text
 from notifications.infra.crypto import seal_json
 from notifications.intake.accept import SendTarget
 from notifications.models import Broadcast
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Decision, Defer, Digest, Send, decide
 from notifications.policy.facts import SliceFacts, load_facts
+from notifications.rendering.versions import version_of
 
 SAMPLES = 3
 
@@ -84,7 +87,8 @@ class Survey:
         self.samples: list[Sample] = []
         self._at = at
         self._in_order = broadcast.delivery == Broadcast.Delivery.FIRST
-        self._text = seal_json({"title": broadcast.title, "message": broadcast.message})
+        self._version_id = broadcast.template_version_id
+        self._text = seal_json(shared_context(broadcast))
         intent = build_intent(broadcast, tuple(broadcast.channels), {}, calls=1)
         self._drafts = {
             channel: draft_of(intent, SendTarget(0, (channel,)), channel)
@@ -157,7 +161,7 @@ class Survey:
         self.delayed_until = max(until, self.delayed_until or until)
 
     def _sample(self, draft: PendingMessage, decision: Decision, facts: SliceFacts) -> Sample:
-        text = content_of(draft._replace(text=self._text), None, facts, at=self._at)
+        title, body = self._shown(draft, facts)
         row = facts.users.get(draft.user_id or 0)
         return Sample(
             user_id=draft.user_id or 0,
@@ -165,9 +169,22 @@ class Survey:
             channel=draft.channel,
             decision=type(decision).__name__.lower(),
             reason=decision.reason,
-            title=text.title,
-            body=text.body,
+            title=title,
+            body=body,
         )
+
+    def _shown(self, draft: PendingMessage, facts: SliceFacts) -> tuple[str, str]:
+        """Returns the title and the body for one person. For a template that fails, the error."""
+        if self._version_id is None:
+            text = content_of(draft._replace(text=self._text), None, facts, at=self._at)
+            return text.title, text.body
+        version = version_of(self._version_id)
+        try:
+            draft = draft._replace(context=self._text)
+            shown = shown_text(draft, version, facts, self._at, draft.source)
+        except TemplateFault as fault:
+            return "", fault.detail
+        return shown.title, shown.body
 
 
 class _Decisions:

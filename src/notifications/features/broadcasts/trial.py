@@ -13,12 +13,12 @@ from directory.models import User
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, Refused
 from notifications.features.broadcasts.action_schemas import BroadcastTested, BroadcastTestResponse
-from notifications.features.broadcasts.delivery.launch import (
+from notifications.features.broadcasts.delivery.intents import (
     CALLS,
     build_intent,
-    check_terms,
     split_channels,
 )
+from notifications.features.broadcasts.delivery.launch import check_terms
 from notifications.features.broadcasts.entries import write_audit_entry
 from notifications.features.broadcasts.service import (
     BroadcastWorkflow,
@@ -57,7 +57,7 @@ def send_test_to_caller(
     intent = _intent(broadcast, caller)
     target = SendTarget(person.pk, intent.terms.channels)
     seen = predict_or_refuse(intent, target, person, actor=caller.name, now=now)
-    _check_reachable(broadcast, person, now=now)
+    check_reachable(broadcast, person, now=now)
     with transaction.atomic():
         accepted = accept(intent, [target], now=now)
         write_audit_entry(caller, "test", broadcast, now=now)
@@ -73,8 +73,12 @@ def send_test_to_caller(
     )
 
 
-def _check_reachable(broadcast: Broadcast, person: User, *, now: datetime) -> None:
-    """Raises an error at once if no channel would deliver the test."""
+def check_reachable(broadcast: Broadcast, person: User, *, now: datetime) -> None:
+    """Raises an error at once if no channel would deliver a test of a broadcast, saved or not.
+
+    Raises:
+        Conflict: unreachable.
+    """
     survey = Survey(broadcast, at=now)
     survey.add_page([person.pk])
     for reason in survey.exclusions:

@@ -9,11 +9,14 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from notifications.domain.broadcast_lifecycle import OVER, BroadcastStatus
+from notifications.domain.campaign_lifecycle import CampaignStatus
 from notifications.features.retention.rows import RowWalk, contents_age, facts_age, remove
 from notifications.features.retention.walks import RoundPlan, StepOutcome
 from notifications.models import (
     Broadcast,
     BroadcastRecipient,
+    Campaign,
+    CampaignHoldout,
     Job,
     Notification,
     RetentionLeftover,
@@ -36,6 +39,8 @@ _LIVE = [
     BroadcastStatus.PAUSED.value,
     BroadcastStatus.SENT.value,
 ]
+_PLACED = [BroadcastStatus.DRAFT.value, BroadcastStatus.SCHEDULED.value]
+"""Before its broadcasts begin, a campaign has reserved the keys of their recipients."""
 
 
 class Jobs(RowWalk):
@@ -136,6 +141,34 @@ class Broadcasts(RowWalk):
         return outcome
 
 
+class Campaigns(RowWalk):
+    """Deletes campaigns that have ended, and of which no broadcast is left."""
+
+    def __init__(self) -> None:
+        times = ("updated_at", "started_at", "completed_at")
+        super().__init__(Campaign, born="created_at", at=times, age=facts_age)
+
+    def apply(self, keys: Sequence[int], plan: RoundPlan, budget: int) -> StepOutcome:
+        outcome = StepOutcome()
+        ended = Campaign.objects.filter(pk__in=keys, status__in=_ENDED)
+        over = set(ended.filter(broadcasts__isnull=True).values_list("pk", flat=True))
+        outcome.stays += [key for key in keys if key not in over]
+        for key in sorted(over):
+            left = budget - outcome.counts.total()
+            rows = CampaignHoldout.objects.filter(campaign_id=key)
+            _part(key, rows.exclude(user_id__in=plan.held), plan, left, outcome)
+            if key in outcome.unfinished:
+                continue
+            if rows.filter(user_id__in=plan.held).exists():
+                outcome.stays.append(key)
+            else:
+                outcome.counts += remove(Campaign.objects.filter(pk=key), plan)
+        return outcome
+
+
+_ENDED = [CampaignStatus.COMPLETED.value, CampaignStatus.CANCELLED.value]
+
+
 def broadcasts_over() -> QuerySet[Broadcast]:
     """Returns the broadcasts of which nothing is to be sent, cancelled or counted any more."""
     return Broadcast.objects.filter(status__in=[status.value for status in OVER], cleared=True)
@@ -154,7 +187,8 @@ def first_reserved_key() -> int | None:
     None where there is none. A broadcast reserves the keys of all recipients when its launch
     begins, and writes the notifications later; a pause may last for days.
     """
-    launching = Broadcast.objects.filter(status__in=_LIVE, messaged_done=False)
+    placed = Q(campaign__isnull=False, status__in=_PLACED)
+    launching = Broadcast.objects.filter(Q(status__in=_LIVE) | placed, messaged_done=False)
     found = []
     for key, after in launching.values_list("pk", "messaged_after"):
         rows = BroadcastRecipient.objects.filter(broadcast_id=key, recipient_id__gt=after)

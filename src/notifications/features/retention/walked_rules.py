@@ -10,6 +10,8 @@ from notifications.features.retention.rules import DELETED, EMPTIED, WalkedRule
 from notifications.models import (
     Broadcast,
     BroadcastRecipient,
+    Campaign,
+    CampaignHoldout,
     DeadLetter,
     DeliveryAttempt,
     DigestItem,
@@ -74,6 +76,15 @@ WALKED: tuple[WalkedRule, ...] = (
         setting="facts_retention_days",
         cost="250 bytes a recipient",
         walk=sources.Broadcasts(),
+    ),
+    WalkedRule(
+        name="campaigns",
+        models=(Campaign, CampaignHoldout),
+        happens=DELETED,
+        when="a campaign that has ended, after its broadcasts, with its holdout",
+        setting="facts_retention_days",
+        cost="1 kB a campaign, 80 bytes a person of a holdout",
+        walk=sources.Campaigns(),
     ),
     WalkedRule(
         name="occurrences",

@@ -118,13 +118,19 @@ def _simulate(draft: PendingMessage, at: datetime, principal: str) -> SimulatedM
     elif isinstance(decision, Digest):
         shown.until, shown.digest = decision.closes_at, decision.bucket
     if not isinstance(decision, Suppress | Expire):
-        shown.content = _text(draft, version, facts, at, principal)
+        shown.content = shown_text(draft, version, facts, at, principal)
     return shown
 
 
-def _text(
+def shown_text(
     draft: PendingMessage, version: CompiledVersion, facts: SliceFacts, at: datetime, principal: str
 ) -> SimulatedText:
+    """Returns what a draft says to its recipient. principal: who waits for the render.
+
+    Raises:
+        TemplateFault: it cannot be rendered.
+        RenderingBusy: no render process was free in time.
+    """
     context = context_of(draft, version, facts, at=at, for_caller=True)
     along = context.pop(EXTRAS_KEY, None)
     locale = locale_of(draft, facts)

@@ -18,6 +18,11 @@ from notifications.features.broadcasts.delivery.upkeep import (
     maintain_broadcasts,
     scheduled_due,
 )
+from notifications.features.campaigns.upkeep import (
+    due_campaigns,
+    maintain_campaigns,
+    running_campaigns,
+)
 from notifications.features.experiments.winners import decide_due
 from notifications.features.inbox.actions import end_snoozes, snoozes_to_end
 from notifications.features.privacy.export.building import build_due
@@ -114,6 +119,7 @@ def loop_conditions(rounds: ScheduleRounds) -> Mapping[str, Condition]:
             BroadcastChange.objects.all(),
         ],
         loops.SCHEDULED_BROADCASTS.name: lambda now: [scheduled_due(now)],
+        loops.CAMPAIGNS.name: lambda now: [due_campaigns(now), running_campaigns()],
         loops.WEBHOOKS.name: lambda now: [endpoints_to_call(now)],
         loops.EXPIRY.name: lambda now: [batches_to_expire(now)],
         loops.RETENTION.name: lambda now: [RetentionProgress.objects.filter(next_at__lte=now)],
@@ -137,6 +143,7 @@ def loop_calls(rounds: ScheduleRounds | None = None) -> Mapping[str, Callable[[]
         loops.RECEIPTS.name: lambda: apply_due(now=database_now()),
         loops.BROADCASTS.name: lambda: maintain_broadcasts(now=database_now()),
         loops.SCHEDULED_BROADCASTS.name: lambda: begin_due(now=database_now()),
+        loops.CAMPAIGNS.name: lambda: maintain_campaigns(now=database_now()),
         loops.WEBHOOKS.name: lambda: post_due(now=database_now()),
         loops.POLLING.name: lambda: poll_due(now=database_now()),
         loops.EXPIRY.name: lambda: expire_waiting(now=database_now()),

@@ -72,6 +72,7 @@ class MetricRollup(MetricCounts):
             )
         ]
         indexes = [
+            models.Index(fields=["source", "quarter"], name="metric_rollup_source"),
             # Only what belongs to A/B tests, whose results read no other row.
             models.Index(
                 fields=["variant", "quarter"],

@@ -21,7 +21,7 @@ from notifications.domain.broadcast_lifecycle import (
     RecipientState,
     sources_of,
 )
-from notifications.models.fields import EMPTY_LIST
+from notifications.models.fields import EMPTY_LIST, EMPTY_OBJECT
 
 MAX_MESSAGE = 1_000
 
@@ -102,6 +102,22 @@ class Broadcast(models.Model):
     delivery = models.CharField(
         max_length=5, choices=BroadcastDelivery.choices, default=BroadcastDelivery.ALL
     )
+    #: The campaign that sends by it; None for a broadcast of its own.
+    campaign = models.ForeignKey(
+        "notifications.Campaign",
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="broadcasts",
+    )
+    #: The version of the template that it shows; None: its own title and message.
+    template_version_id = models.BigIntegerField(null=True, editable=False)
+    #: Options of its messages (policy/options.py), such as `track_clicks`.
+    options = models.JSONField(default=dict, db_default=EMPTY_OBJECT, editable=False)
+    #: The most recipients a minute; None for no limit of its own.
+    per_minute = models.IntegerField(null=True, editable=False)
+    #: Until when no further messages are created, because of per_minute.
+    throttled_until = models.DateTimeField(null=True, editable=False)
     recipient_count = models.IntegerField(default=0)
     #: How many people the audience held when the broadcast was launched.
     meant_count = models.IntegerField(default=0)

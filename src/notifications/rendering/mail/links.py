@@ -176,5 +176,8 @@ def url_of_run(run: str) -> str:
 
 
 def links_pattern(html: str) -> re.Pattern[str]:
-    """Returns the pattern of start tags with links; group 1 has their attributes."""
+    """Returns the pattern of start tags with links.
+
+    Group 1 has their attributes, group 2 the end, which is empty for an unfinished tag.
+    """
     return _ANY_TAG if "<A" in html else _LOWER_TAG

@@ -18,11 +18,13 @@ GROWTH = 1.1
 def requires_approval(broadcast: Broadcast, *, now: datetime) -> bool:
     """Returns whether a second person must still approve so many recipients.
 
+    A broadcast of a campaign needs none: the campaign does.
+
     Raises:
         InvalidRequest: the audience names something that does not exist any more.
     """
     limit = environment().broadcast_approval_threshold
-    if not limit:
+    if not limit or broadcast.campaign_id is not None:
         return False
     if broadcast.approved_by_id is not None:
         if broadcast.approved_count is None:

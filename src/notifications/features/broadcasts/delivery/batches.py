@@ -26,11 +26,11 @@ from notifications.domain.channels import Lane, Priority, lane_for
 from notifications.domain.errors import Conflict, InvalidRequest
 from notifications.engine.lease_driver import deliver_leases, register_process
 from notifications.features.broadcasts.delivery.fold import fold_changes
+from notifications.features.broadcasts.delivery.intents import make_job
 from notifications.features.broadcasts.delivery.launch import (
     begin,
     create_next_messages,
     find_broadcast,
-    make_job,
     resolve_audience,
     write_snapshot,
 )

@@ -30,17 +30,26 @@ from directory.audiences import (
 )
 from directory.models import SubscriberList
 from notifications.domain.broadcast_lifecycle import LAUNCHABLE, BroadcastStatus
+from notifications.domain.campaign_lifecycle import CampaignStatus
 from notifications.domain.channels import PERSON_CHANNELS, Priority
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
 from notifications.engine.shared_rows import category_by_key, category_keys
 from notifications.features.audiences.service import invalid_audience
+from notifications.features.broadcasts.delivery.intents import (
+    CALLS,
+    build_intent,
+    list_option,
+    make_job,
+    split_channels,
+)
+from notifications.features.broadcasts.delivery.pacing import next_part
 from notifications.infra import clock
-from notifications.intake.accept import Intent, SendTarget, accept
-from notifications.intake.request import Terms
+from notifications.intake.accept import SendTarget, accept
 from notifications.intake.validate import unknown_category
 from notifications.models import (
     Broadcast,
     BroadcastRecipient,
+    Campaign,
     Job,
     change_broadcast_status,
     reserve_keys,
@@ -53,13 +62,9 @@ from notifications.models.sources.recipients import (
     insert_recipients,
     recipients_without_messages,
 )
-from notifications.policy.options import LIST
 
 SNAPSHOT_BATCH = 1_000
 MESSAGE_BATCH = 500
-RETRY_POLICY = "broadcast"
-CALLS = 4
-"""The first call, and three retries after 10, 60 and 300 s (delivery/retry.py)."""
 log = structlog.get_logger("carillon.broadcast")
 
 
@@ -83,18 +88,29 @@ def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
         detail = f"No recipients found for group {group}"
         raise InvalidRequest([FieldError("target_group", "no_recipients", detail)], detail)
     with transaction.atomic():
-        job = make_job(broadcast, now=now)
         locked = _locked(broadcast_id)
         if locked.status not in LAUNCHABLE:
             raise Conflict(
                 f"Cannot send broadcast with status {locked.status}", code="broadcast_status"
             )
+        _check_campaign(locked)
         # In a draft recipient_count was the size of the audience.
         people = BroadcastRecipient.objects.filter(broadcast=broadcast_id).count()
+        job = make_job(locked, now=now, total=people if locked.snapshot_done else 0)
         values = {"sent_at": now, "job": job, "pace": [[now.timestamp(), 0]]}
         values |= {"recipient_count": people, "meant_count": max(meant, people), **of_list}
         change_broadcast_status(broadcast_id, BroadcastStatus.SENDING, values=values)
     return find_broadcast(broadcast_id)
+
+
+def _check_campaign(broadcast: Broadcast) -> None:
+    """Raises Conflict where the campaign of a broadcast is not running. Its row is read now.
+
+    A pause that comes later waits for the lock of the broadcast, and pauses it then.
+    """
+    rows = Campaign.objects.filter(pk=broadcast.campaign_id or 0)
+    if broadcast.campaign_id and not rows.filter(status=CampaignStatus.RUNNING.value).exists():
+        raise Conflict("Its campaign is not running", code="broadcast_status")
 
 
 def list_values(broadcast: Broadcast, audience: Audience) -> dict[str, Any]:
@@ -108,21 +124,6 @@ def list_values(broadcast: Broadcast, audience: Audience) -> dict[str, Any]:
         return {"list_id": list_id, "in_archive": False}
     rows = SubscriberList.objects.filter(pk=list_id or 0, is_public=True, has_archive=True)
     return {"list_id": list_id, "in_archive": rows.exists()}
-
-
-def make_job(broadcast: Broadcast, *, now: datetime) -> Job:
-    """Creates the job that stores a broadcast's text once for all its recipients.
-
-    Its context gets `options` and `calls` later where the retries differ from the usual ones.
-    """
-    return Job.objects.create(
-        kind="broadcast",
-        source=broadcast.source,
-        context={"title": broadcast.title, "message": broadcast.message},
-        total=0,
-        accepted=0,
-        created_at=now,
-    )
 
 
 def check_terms(broadcast: Broadcast) -> None:
@@ -249,6 +250,9 @@ def create_next_messages(broadcast_id: int, size: int) -> bool:
         locked = _lock_and_read(broadcast_id)
         if locked.messaged_done or locked.status != BroadcastStatus.SENDING:
             return True
+        size, until = next_part(locked, size, now=clock.now())
+        if not size:
+            return True
         waiting = recipients_without_messages(broadcast_id, after=locked.messaged_after, limit=size)
         # Another process may send to people while the rest of the snapshot is being written.
         last = locked.snapshot_done and len(waiting) < size
@@ -256,7 +260,8 @@ def create_next_messages(broadcast_id: int, size: int) -> bool:
             _store_position(broadcast_id, messaged_done=last)
             return True
         _accept(locked, waiting)
-        _store_position(broadcast_id, messaged_after=waiting[-1].person, messaged_done=last)
+        position = {"messaged_after": waiting[-1].person, "messaged_done": last}
+        _store_position(broadcast_id, **position, throttled_until=until)
     return False
 
 
@@ -267,11 +272,11 @@ def _accept(broadcast: Broadcast, waiting: Sequence[Unreported]) -> None:
         SendTarget(each.person, channels, key=key) for each, key in zip(waiting, keys, strict=True)
     ]
     job = Job.objects.get(broadcast=broadcast)
-    own = job.context or {}
+    own = (job.context or {}) if broadcast.template_version_id is None else {}
     intent = build_intent(
         broadcast,
         channels,
-        {**options, **own.get("options", {}), **_list_option(broadcast)},
+        {**options, **own.get("options", {}), **list_option(broadcast)},
         calls=own.get("calls", CALLS),
     )
     accepted = accept(intent, targets, now=clock.now(), job=job)
@@ -283,11 +288,6 @@ def _accept(broadcast: Broadcast, waiting: Sequence[Unreported]) -> None:
     )
 
 
-def _list_option(broadcast: Broadcast) -> dict[str, int]:
-    """Returns the option by which each message is decided for members of the list alone."""
-    return {LIST: broadcast.list_id} if broadcast.list_id is not None else {}
-
-
 def _keys_of(broadcast: Broadcast, waiting: Sequence[Unreported]) -> list[int]:
     """Returns the notifications' keys; rows that a caller wrote itself get theirs now."""
     without = [each.person for each in waiting if each.key is None]
@@ -295,46 +295,6 @@ def _keys_of(broadcast: Broadcast, waiting: Sequence[Unreported]) -> list[int]:
     if assigned:
         assign_keys(broadcast.pk, list(assigned.items()))
     return [assigned[each.person] if each.key is None else each.key for each in waiting]
-
-
-def split_channels(broadcast: Broadcast) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Returns the channels to create messages for now, and the options that name the fallbacks."""
-    channels = tuple(broadcast.channels)
-    options: dict[str, Any] = {"retry_policy": RETRY_POLICY}
-    if broadcast.delivery == Broadcast.Delivery.FIRST and len(channels) > 1:
-        return channels[:1], {**options, "fallback": list(channels[1:])}
-    return channels, options
-
-
-def build_intent(
-    broadcast: Broadcast, channels: tuple[str, ...], options: dict[str, Any], *, calls: int
-) -> Intent:
-    """Returns what all messages of a broadcast have in common."""
-    category = category_by_key(broadcast.category)
-    if category is None:
-        raise unknown_category(broadcast.category, category_keys())
-    return Intent(
-        terms=Terms(
-            template_path="",
-            channels=channels,
-            options=options,
-            priority=broadcast.priority,
-            category=broadcast.category,
-            context={},
-            scheduled_at=None,
-            expires_at=None,
-            collapse_key=None,
-            ordering_key=None,
-        ),
-        priority=Priority(broadcast.priority),
-        category_id=category.id,
-        category_key=category.key,
-        template_version_id=None,
-        source=broadcast.source,
-        max_attempts=calls,
-        mass=True,
-        is_test=broadcast.is_test,
-    )
 
 
 def _store_position(broadcast_id: int, **values: Any) -> None:

@@ -25,12 +25,13 @@ from notifications.domain.errors import Conflict
 from notifications.domain.lifecycle import MessageStatus
 from notifications.features.background.items import Items, Rotation
 from notifications.features.broadcasts.delivery.fold import Counted, recount_rows, write_counts
-from notifications.features.broadcasts.delivery.launch import (
+from notifications.features.broadcasts.delivery.intents import (
     CALLS,
-    find_broadcast,
+    list_option,
     make_job,
     split_channels,
 )
+from notifications.features.broadcasts.delivery.launch import find_broadcast
 from notifications.features.retention.queries import EXPIRED, is_job_emptied
 from notifications.infra import clock
 from notifications.infra.process import wakeups
@@ -278,7 +279,7 @@ def _requeue_messages(
         by_channel[message.channel].append(message.pk)
     _, options = split_channels(broadcast)
     Notification.objects.filter(pk__in={each.notification_id for each in messages}).update(
-        options={**options, "retry_policy": policy}
+        options={**options, **list_option(broadcast), "retry_policy": policy}
     )
     now = clock.now()
     lane = lane_for(Priority(broadcast.priority), mass=True)

@@ -31,8 +31,9 @@ def continue_launches(*, now: datetime, seconds: float = 5.0) -> int:
     """
     until = clock.monotonic() + seconds
     idle = Q(launch_moved_at__isnull=True) | Q(launch_moved_at__lt=now - QUIET)
+    ready = Q(throttled_until__isnull=True) | Q(throttled_until__lte=now)
     waiting = Broadcast.objects.filter(
-        idle, status=BroadcastStatus.SENDING.value, messaged_done=False, job__isnull=False
+        idle, ready, status=BroadcastStatus.SENDING.value, messaged_done=False, job__isnull=False
     )
     items = Items(Work.LAUNCH, now=now)
     ids = _launching.next(items.runnable(waiting))

@@ -18,6 +18,7 @@ from django.db.models import Q, QuerySet
 from notifications.delivery.registry import provider_class, provider_keys_for
 from notifications.domain.broadcast_lifecycle import BroadcastStatus, status_when_settled
 from notifications.domain.broadcast_pace import add_moment
+from notifications.domain.campaign_lifecycle import CampaignStatus
 from notifications.domain.channels import Lane
 from notifications.domain.errors import Conflict, InvalidRequest
 from notifications.features.background.items import Items, Rotation
@@ -75,8 +76,10 @@ def maintain_broadcasts(*, now: datetime, seconds: float = 5.0) -> dict[str, int
 
 
 def scheduled_due(now: datetime) -> QuerySet[Broadcast]:
-    """Returns the scheduled broadcasts whose time has come."""
-    return Broadcast.objects.filter(status=BroadcastStatus.SCHEDULED.value, scheduled_at__lte=now)
+    """Returns the scheduled broadcasts whose time has come. That of a campaign waits for it."""
+    free = Q(campaign__isnull=True) | Q(campaign__status=CampaignStatus.RUNNING.value)
+    rows = Broadcast.objects.filter(status=BroadcastStatus.SCHEDULED.value, scheduled_at__lte=now)
+    return rows.filter(free)
 
 
 def begin_due(*, now: datetime) -> int:

@@ -17,6 +17,8 @@ from notifications.features.privacy.export.paging import (
 from notifications.models import (
     Broadcast,
     BroadcastRecipient,
+    Campaign,
+    CampaignHoldout,
     Conversion,
     DeadLetter,
     DeliveryAttempt,
@@ -234,6 +236,21 @@ def broadcasts_written(person: ExportedPerson, after: str) -> ExportPage:
         " review_note"
     )
     return by_key(rows, after, lambda row: columns(row, names))
+
+
+def campaigns_written(person: ExportedPerson, after: str) -> ExportPage:
+    rows = Campaign.objects.filter(created_by=person.user)
+    names = (
+        "uuid name description audience exclude template_path context channels category status"
+        " created_at started_at completed_at review_note"
+    )
+    return by_key(rows, after, lambda row: columns(row, names))
+
+
+def holdouts(person: ExportedPerson, after: str) -> ExportPage:
+    """Campaigns that the person was not sent, so that their effect can be measured."""
+    rows = CampaignHoldout.objects.filter(user=person.user).select_related("campaign")
+    return by_key(rows, after, lambda row: columns(row.campaign, "uuid name started_at"))
 
 
 def series(person: ExportedPerson, after: str) -> ExportPage:

@@ -44,6 +44,8 @@ SECTIONS: tuple[ExportSection, ...] = tuple(
         message_sections.received_texts,
         message_sections.broadcasts_received,
         message_sections.broadcasts_written,
+        message_sections.campaigns_written,
+        message_sections.holdouts,
         message_sections.series,
         record_sections.audit_entries,
         record_sections.tokens,

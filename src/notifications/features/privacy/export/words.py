@@ -32,6 +32,8 @@ _SECTIONS = {
     "received_texts": gettext_lazy("Texts that you sent to us"),
     "broadcasts_received": gettext_lazy("Broadcasts that you received"),
     "broadcasts_written": gettext_lazy("Broadcasts that you wrote"),
+    "campaigns_written": gettext_lazy("Campaigns that you wrote"),
+    "holdouts": gettext_lazy("Campaigns that you were not sent"),
     "series": gettext_lazy("Your recurring notifications"),
     "audit_entries": gettext_lazy("Changes of your data"),
     "tokens": gettext_lazy("Your access tokens"),

@@ -15,7 +15,7 @@ _SEALED, _SERVICE = Protection.PERSON_KEY, Protection.SERVICE_KEY
 _NUMBER = "the number of the person"
 _OPTIONS = (
     "attachments bypass_preferences fallback fallback_after_s frequency_cap locale provider"
-    " dedupe_s reply_to sender throttle track_clicks track_opens"
+    " dedupe_s reply_to sender throttle track_clicks track_opens utm"
 )
 _SHARED = "it is about many people, so it is exported to none of them"
 _VENDORS = "the vendor's text, which may quote an address"
@@ -329,6 +329,33 @@ MESSAGES: tuple[PersonalField, ...] = (
             "error_reasons": Column(
                 _VENDORS, left_out=_SHARED, erasure=OnErasure.EMPTIED, keys="*"
             ),
+        },
+    ),
+    *table(
+        "notifications.CampaignHoldout",
+        protection=_READ,
+        erasure=_DELETED,
+        section="holdouts",
+        columns={"user_id": _NUMBER},
+    ),
+    *table(
+        "notifications.Campaign",
+        protection=_READ,
+        erasure=OnErasure.EVIDENCE,
+        section="campaigns_written",
+        reason="what was sent to others",
+        columns={
+            "created_by_id": Column("the number of its author", erasure=OnErasure.EMPTIED),
+            "approved_by_id": Column(
+                "the number of who approved it", left_out="a record", erasure=OnErasure.EMPTIED
+            ),
+            "involved_user_ids": Column("who worked on it", left_out="it names others", keys="[]"),
+            "name": "a name that the person wrote",
+            "description": "a text that the person wrote",
+            "review_note": "the note of a review",
+            "audience": Column("the audience", keys="*"),
+            "exclude": Column("the segments that are excluded", keys="[]"),
+            "context": Column("the values of a template", keys="*"),
         },
     ),
     *table(

@@ -1,0 +1,1 @@
+"""Campaigns: templated, measurable sends to an audience. See docs/campaigns.md."""

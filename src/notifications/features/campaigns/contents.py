@@ -1,0 +1,140 @@
+"""What a campaign sends to whom: its template, its category, its audience, and its broadcasts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from directory.audiences import Audience, list_of
+from notifications.domain.errors import InvalidRequest
+from notifications.engine.shared_rows import CategoryFacts, category_by_key, category_facts
+from notifications.engine.shared_rows import category_keys as known_categories
+from notifications.features.audiences.service import read_audience
+from notifications.features.sending.intents import (
+    check_channels,
+    missing_variables_error,
+    template_among,
+)
+from notifications.intake.validate import unknown_category
+from notifications.models import Broadcast, Campaign, NotificationTemplate
+from notifications.rendering.paths import candidates
+from notifications.rendering.versions import version_of
+
+DEFAULT_CATEGORY = "marketing"
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignContent:
+    """The published template of a campaign, and the category of its messages."""
+
+    template: NotificationTemplate
+    category: CategoryFacts
+
+    @property
+    def version_id(self) -> int | None:
+        """The published version."""
+        return self.template.current_version_id
+
+
+def content_of(campaign: Campaign) -> CampaignContent:
+    """Returns what the messages of a campaign say, at this moment.
+
+    Raises:
+        InvalidRequest: unknown_template, channel_not_in_template, missing_variable,
+            unknown_category.
+    """
+    path = campaign.template_path
+    rows = NotificationTemplate.objects.filter(path__in=candidates(path))
+    template = template_among(path, {row.path: row for row in rows})
+    check_channels(template, tuple(campaign.channels), field="channels")
+    version = version_of(template.current_version_id)
+    missing = version.missing_variables({**campaign.context, **_GIVEN})
+    if missing:
+        raise InvalidRequest([missing_variables_error(template.path, missing)])
+    return CampaignContent(template, _category(campaign, template))
+
+
+_GIVEN: dict[str, Any] = {"user": {}, "current_time": "", "app_name": "", "app_url": ""}
+"""The variables of every template that the service gives."""
+
+
+def _category(campaign: Campaign, template: NotificationTemplate) -> CategoryFacts:
+    if not campaign.category and template.category_id:
+        return category_facts(template.category_id)
+    key = campaign.category or DEFAULT_CATEGORY
+    found = category_by_key(key)
+    if found is None:
+        raise unknown_category(key, known_categories())
+    return found
+
+
+def audience_rule(campaign: Campaign) -> dict[str, Any]:
+    """Returns the audience without the excluded segments, in the language of audiences."""
+    if not campaign.exclude:
+        return dict(campaign.audience)
+    parts = [{"rule": "segment", "segment_id": key} for key in campaign.exclude]
+    return {"from": campaign.audience, "except": {"any": parts}}
+
+
+def resolve_audience(campaign: Campaign, *, now: datetime) -> Audience:
+    """Returns the audience of a campaign at a moment; the holdout is a part of it.
+
+    Raises:
+        InvalidRequest: with every error.
+    """
+    if campaign.exclude:  # the errors of the rule alone have the paths that its author knows
+        read_audience(campaign.audience, now=now)
+    return read_audience(audience_rule(campaign), now=now)
+
+
+def broadcast_of(campaign: Campaign, audience: Audience, **values: Any) -> Broadcast:
+    """Returns a broadcast that sends a campaign. It is not saved, and has no recipients yet.
+
+    The campaign has begun, or `fix_content` has set what it says.
+    """
+    return Broadcast(
+        campaign=campaign,
+        created_by_id=campaign.created_by_id,
+        involved_user_ids=campaign.involved_user_ids,
+        target_group=Broadcast.TargetGroup.COMPOSED,
+        target_filter=audience_rule(campaign),
+        title=campaign.name,
+        message=campaign.template_path,
+        template_version_id=campaign.template_version_id,
+        category=campaign.category,
+        channels=campaign.channels,
+        delivery=campaign.delivery,
+        priority=campaign.priority,
+        list_id=list_of(audience.rule),
+        options=message_options(campaign),
+        per_minute=campaign.per_minute,
+        is_test=campaign.is_test,
+        **values,
+    )
+
+
+def fix_content(campaign: Campaign) -> CampaignContent:
+    """Sets the version and the category of a campaign as of now, without saving them.
+
+    Raises:
+        InvalidRequest: as `content_of`.
+    """
+    content = content_of(campaign)
+    campaign.template_version_id = content.version_id
+    campaign.category = content.category.key
+    return content
+
+
+def message_options(campaign: Campaign) -> dict[str, Any]:
+    """Returns the options of each message: what is tracked, and parameters for links."""
+    chosen = {"track_opens": campaign.track_opens, "track_clicks": campaign.track_clicks}
+    options: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    if campaign.utm:
+        options["utm"] = dict(campaign.utm)
+    return options
+
+
+def faults_text(error: InvalidRequest) -> str:
+    """Returns the errors of a campaign that cannot begin, as one text."""
+    return error.detail[:500]

@@ -1,0 +1,132 @@
+"""Places the audience of a running campaign: each person in one broadcast, or in the holdout.
+
+The audience is that of the moment at which the campaign began. A thousand people are placed in a
+transaction, under the lock of the campaign, which stores how far it has come. So a process may die
+at any instant and another continues, and no person is placed twice.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+
+from directory.audiences import Audience
+from notifications.domain.broadcast_lifecycle import BroadcastStatus
+from notifications.domain.campaign_lifecycle import CampaignStatus
+from notifications.domain.campaign_timing import LateZones, due_in
+from notifications.domain.errors import Conflict
+from notifications.domain.wall_clock import first_zone
+from notifications.features.broadcasts.delivery.launch import begin, continue_launch
+from notifications.features.campaigns.actions import locked_campaign
+from notifications.features.campaigns.contents import broadcast_of, resolve_audience
+from notifications.features.scheduling.zones import people_by_zone
+from notifications.infra import clock
+from notifications.models import (
+    Broadcast,
+    BroadcastRecipient,
+    Campaign,
+    CampaignHoldout,
+    change_broadcast_status,
+    reserve_keys,
+)
+from notifications.models.sources.recipients import insert_recipients
+
+PLACE_BATCH = 1_000
+
+
+def place_audience(campaign_id: int, *, until: float | None = None) -> bool:
+    """Places the audience; returns True once all of it is placed.
+
+    until: the monotonic time at which this stops; the next call does the rest.
+
+    Raises:
+        InvalidRequest: the audience names something that does not exist any more.
+    """
+    row = Campaign.objects.get(pk=campaign_id)
+    if row.status != CampaignStatus.RUNNING or row.placed_done or row.started_at is None:
+        return row.placed_done
+    audience = resolve_audience(row, now=row.started_at)
+    for people in audience.stream(after=row.placed_after, page=PLACE_BATCH):
+        if not _place_part(campaign_id, people, audience):
+            return False
+        if until is not None and clock.monotonic() >= until:
+            return False
+    return _release(campaign_id)
+
+
+def _place_part(campaign_id: int, people: Sequence[int], audience: Audience) -> bool:
+    """Places one part; returns False where the campaign is not running any more."""
+    with transaction.atomic():
+        row = locked_campaign(campaign_id)
+        if row.status != CampaignStatus.RUNNING:
+            return False
+        new = [person for person in people if person > row.placed_after]
+        held = [person for person in new if row.holds_out(person)]
+        CampaignHoldout.objects.bulk_create(
+            [CampaignHoldout(campaign=row, user_id=person) for person in held],
+            ignore_conflicts=True,
+        )
+        away = set(held)
+        for due, some in _by_due(row, [p for p in new if p not in away]).items():
+            _add_people(_broadcast_at(row, due, audience), some)
+        if new:
+            row.store(placed_after=new[-1], held_out_count=row.held_out_count + len(held))
+    return True
+
+
+def _by_due(row: Campaign, people: Sequence[int]) -> dict[datetime, list[int]]:
+    """Returns the people by the time at which they are due, each list by rising id."""
+    began, wall = row.started_at, row.wall
+    assert began is not None
+    if wall is None:
+        return {began: list(people)} if people else {}
+    found: dict[datetime, list[int]] = defaultdict(list)
+    for name, members in people_by_zone(people).items():
+        zone, _ = first_zone(name)
+        found[due_in(wall, zone, began=began, late=LateZones(row.late_zones))] += members
+    return {due: sorted(members) for due, members in found.items()}
+
+
+def _broadcast_at(row: Campaign, due: datetime, audience: Audience) -> Broadcast:
+    """Returns the campaign's broadcast of a time; there is one for each. The campaign is locked."""
+    found = Broadcast.objects.filter(campaign=row, scheduled_at=due).first()
+    if found is None:
+        found = broadcast_of(row, audience, scheduled_at=due)
+        found.save()
+    return found
+
+
+def _add_people(broadcast: Broadcast, people: Sequence[int]) -> None:
+    added = insert_recipients(broadcast.pk, people, reserve_keys(len(people)))
+    rows = Broadcast.objects.filter(pk=broadcast.pk)
+    rows.update(recipient_count=F("recipient_count") + added)
+
+
+def _release(campaign_id: int) -> bool:
+    """Schedules the broadcasts of a campaign whose audience is placed."""
+    with transaction.atomic():
+        row = locked_campaign(campaign_id)
+        if row.status != CampaignStatus.RUNNING or row.placed_done:
+            return row.placed_done
+        for key in Broadcast.objects.filter(campaign=row).values_list("pk", flat=True):
+            total = BroadcastRecipient.objects.filter(broadcast=key).count()
+            values = {"snapshot_done": True, "recipient_count": total, "meant_count": total}
+            change_broadcast_status(key, BroadcastStatus.SCHEDULED, values=values)
+        row.store(placed_done=True)
+    return True
+
+
+def begin_due_now(campaign_id: int, *, now: datetime, until: float) -> None:
+    """Begins the due broadcasts of a campaign at once, as the periodic loop does later."""
+    rows = Broadcast.objects.filter(campaign=campaign_id, scheduled_at__lte=now)
+    due = rows.filter(status=BroadcastStatus.SCHEDULED.value).order_by("scheduled_at")
+    for key in list(due.values_list("pk", flat=True)):
+        try:
+            begin(key, now=now)
+        except Conflict:
+            continue  # another process has begun it
+        continue_launch(key, until=until)
