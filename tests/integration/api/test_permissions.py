@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 
 from carillon.cli.docs import PAGES, ROOT
 from directory.models import StaffRole, User
+from notifications.api.permissions.other_urls import OTHER_URLS, STAFF_PAGES
 from notifications.api.permissions.table import (
     MissingPermission,
     RoutePermission,
@@ -21,7 +22,6 @@ from notifications.api.permissions.table import (
     route_permissions,
 )
 from notifications.api.permissions.urls import other_paths
-from notifications.api.permissions.other_urls import OTHER_URLS, STAFF_PAGES
 from notifications.api.route import Auth
 from notifications.api.routes import ROUTES
 from notifications.api.sign_in.pages import ACCOUNT_URLS
