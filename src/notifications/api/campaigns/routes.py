@@ -9,9 +9,10 @@ from notifications.domain.broadcast_lifecycle import RecipientState
 from notifications.domain.campaign_lifecycle import CampaignStatus
 from notifications.features.access.throttles import count_send
 from notifications.features.campaigns.progress import campaign_progress
-from notifications.features.campaigns.recipients import HELD_OUT, recipients_of
+from notifications.features.campaigns.recipients import recipients_of
 from notifications.features.campaigns.report import campaign_report
 from notifications.features.campaigns.report_schemas import (
+    HELD_OUT,
     CampaignEstimateResponse,
     CampaignProgressResponse,
     CampaignRecipientList,

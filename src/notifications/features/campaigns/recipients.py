@@ -8,10 +8,8 @@ from itertools import islice
 
 from directory.models import User
 from notifications.features.broadcasts.queries import display_name
-from notifications.features.campaigns.report_schemas import CampaignRecipientResponse
+from notifications.features.campaigns.report_schemas import HELD_OUT, CampaignRecipientResponse
 from notifications.models import Broadcast, BroadcastRecipient, Campaign, CampaignHoldout
-
-HELD_OUT = "held_out"
 
 
 def recipients_of(

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from notifications.domain.broadcast_lifecycle import RecipientState
 from notifications.features.analytics.schemas import EngagementResponse
 from notifications.features.broadcasts.dry_run_schemas import DryRun
 from notifications.features.broadcasts.schemas import BroadcastState
@@ -19,9 +20,19 @@ from notifications.infra.field_types import (
     NotificationId,
     PreviousPage,
     UserId,
+    choice,
 )
 
 MessageNumber = Annotated[int, Meta(description="The number of messages.", examples=[240])]
+HELD_OUT = "held_out"
+CampaignRecipientState = Annotated[
+    str,
+    choice(
+        "CampaignRecipientStatus",
+        (*RecipientState, HELD_OUT),
+        "The state of one recipient. `held_out`: gets nothing, so that an effect is measured.",
+    ),
+]
 ReasonCounts = Annotated[
     dict[str, int],
     Meta(description="The number of users by reason.", examples=[{"opted_out": 12}]),
@@ -112,9 +123,7 @@ class CampaignRecipientResponse(msgspec.Struct, kw_only=True):
     email: str
     """The user's email address; empty for none. Example: `ada@example.com`"""
 
-    status: Annotated[
-        str, Meta(description="The state of a recipient, or `held_out`.", examples=["sent"])
-    ]
+    status: CampaignRecipientState
 
     channels: dict[str, MessageState]
     """The state of the message on each channel. Example: `{"email": "delivered"}`"""
