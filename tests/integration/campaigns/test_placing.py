@@ -109,7 +109,7 @@ class TestLists:
             "launch",
             make_campaign(audience={"rule": "list", "list_id": found.pk}, channels=["email"]),
         )
-        ListMembership.objects.filter(user=leaves).update(status="unsubscribed")
+        ListMembership.objects.filter(user=leaves).update(state="unsubscribed")
         made = finish(made)
         assert counts(made) == {"sent": 1, "suppressed": 1}
         sent = recipients_of(made, status="sent")

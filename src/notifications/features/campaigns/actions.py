@@ -157,8 +157,8 @@ def cancel(row: Campaign, *, now: datetime) -> None:
         raise wrong_status("cancel", row)
     for each in _locked_broadcasts(row):
         if each.status in CANCELLABLE:
-            values = {"completed_at": now, "cleared": False}
-            change_broadcast_status(each.pk, BroadcastStatus.CANCELLED, values=values)
+            ended: dict[str, Any] = {"completed_at": now, "cleared": False}
+            change_broadcast_status(each.pk, BroadcastStatus.CANCELLED, values=ended)
 
 
 def approve(row: Campaign, *, by: User, now: datetime) -> None:

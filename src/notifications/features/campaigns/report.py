@@ -70,12 +70,19 @@ def _messages(
 
 def _shown(counts: Counts) -> CampaignMessages:
     sent = counts.get("sent", 0)
-    names = ("sent", "delivered", "bounced", "converted", "unsubscribed", "complained")
+    rates = rates_of(counts)
     return CampaignMessages(
-        **{name: counts.get(name, 0) for name in names},
+        sent=sent,
+        delivered=counts.get("delivered", 0),
+        bounced=counts.get("bounced", 0),
         opened=counts.get("opened_human", 0),
         clicked=counts.get("clicked_human", 0),
-        **rates_of(counts),
+        converted=counts.get("converted", 0),
+        unsubscribed=counts.get("unsubscribed", 0),
+        complained=counts.get("complained", 0),
+        delivery_rate=rates["delivery_rate"],
+        open_rate=rates["open_rate"],
+        click_rate=rates["click_rate"],
         conversion_rate=rate(counts.get("converted", 0), sent),
         engagement=engagement_response(counts),
     )
