@@ -126,6 +126,14 @@ SCENARIOS: dict[str, Scenario] = {
     "docs/lists.md": Scenario(
         before=_CALLER, after={'"slug": "school-news"': "LIST=$(response id)"}
     ),
+    "docs/campaigns.md": Scenario(
+        before=_CALLER,
+        after={
+            '"name": "News of May"': "TEMPLATE=$(response id)",
+            '"name": "Russian readers"': "SEGMENT=$(response id)",
+            '"name": "May"': "CAMPAIGN=$(response id)",
+        },
+    ),
     "docs/howto/add_a_provider.md": Scenario(),
     "docs/howto/first_calls.md": Scenario(
         after={

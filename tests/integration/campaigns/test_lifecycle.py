@@ -192,7 +192,7 @@ class TestCancelling:
         with pytest.raises(Conflict):
             act("resume", made)
 
-    def test_whoever_was_sent_before_stays_sent(self, frozen):
+    def test_a_person_who_was_sent_before_stays_sent(self, frozen):
         make_students(count=4)
         made = make_campaign(per_minute=12)
         made = act("launch", made)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from directory.models import ListMembership, User
-from notifications.domain.campaign_lifecycle import is_held_out
+from notifications.domain.campaigns.lifecycle import is_held_out
 from notifications.domain.errors import NotFound
 from notifications.features.campaigns import placing
 from notifications.features.campaigns.recipients import recipients_of
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db
 
 
 class TestHoldout:
-    def test_nobody_of_it_is_sent_anything(self, frozen, monkeypatch):
+    def test_no_person_of_it_is_sent_anything(self, frozen, monkeypatch):
         monkeypatch.setattr(placing, "PLACE_BATCH", 7)
         people = set(make_students(count=40))
         made = finish(act("launch", make_campaign(holdout_percent=50.0)))
@@ -102,7 +102,7 @@ class TestExclusions:
 
 
 class TestLists:
-    def test_whoever_leaves_the_list_before_the_send_gets_nothing(self, frozen):
+    def test_a_person_who_leaves_the_list_before_the_send_gets_nothing(self, frozen):
         found = make_list()
         stays, leaves = make_subscriber(found), make_subscriber(found)
         made = act(

@@ -72,10 +72,10 @@ class TestSilence:
         frozen.forward(30)
         assert silent() == []
         frozen.forward(1)
-        quick = ["audit sealer", "broadcasts", "expiring messages", "queued tasks", "receipts"]
-        assert silent() == [*quick, "scheduled broadcasts", "snoozes"]
+        quick = ["audit sealer", "broadcasts", "campaigns", "expiring messages", "queued tasks"]
+        assert silent() == [*quick, "receipts", "scheduled broadcasts", "snoozes"]
         frozen.forward(40)
-        assert silent_loops()[5].age_s == 71
+        assert silent_loops()[6].age_s == 71
 
     def test_rounds_that_fail_finish_nothing(self, frozen: Any) -> None:
         run_round(RECEIPTS, int, owner="task")

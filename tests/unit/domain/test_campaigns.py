@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifications.domain.campaign_lifecycle import (
+from notifications.domain.campaigns.lifecycle import (
     TRANSITIONS,
     CampaignStatus,
     is_held_out,
     may_become,
 )
-from notifications.domain.campaign_timing import (
+from notifications.domain.campaigns.timing import (
     LateZones,
     due_in,
     first_instant,

@@ -6,7 +6,7 @@ from notifications.api.bodies import check_body
 from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Query, Route
 from notifications.domain.broadcast_lifecycle import RecipientState
-from notifications.domain.campaign_lifecycle import CampaignStatus
+from notifications.domain.campaigns.lifecycle import CampaignStatus
 from notifications.features.access.throttles import count_send
 from notifications.features.campaigns.progress import campaign_progress
 from notifications.features.campaigns.recipients import recipients_of

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 
 from directory.models import User
 from notifications.domain.broadcast_lifecycle import CANCELLABLE, BroadcastStatus
-from notifications.domain.campaign_lifecycle import CampaignApproval, CampaignStatus
+from notifications.domain.campaigns.lifecycle import CampaignApproval, CampaignStatus
 from notifications.domain.channels import Priority, lane_for
 from notifications.domain.errors import Conflict, InvalidRequest, Refused
 from notifications.features.broadcasts.delivery.approval import GROWTH
@@ -79,7 +79,7 @@ def launch(row: Campaign, *, now: datetime) -> None:
 
 
 def start(row: Campaign, *, now: datetime) -> None:
-    """Begins a campaign, whoever asked for it; or requests the approval that it needs.
+    """Begins a campaign whose state allows it, or requests the approval that it needs.
 
     Raises:
         InvalidRequest: with every error of audience, template and category; no_recipients.
@@ -213,17 +213,18 @@ def changed(row: Campaign, *, now: datetime) -> None:
     Raises:
         InvalidRequest: in_the_past.
     """
-    row.approval, row.approved_by, row.approved_count = _A.NONE.value, None, None
-    row.requested, row.error = "", ""
+    fresh = {"approval": _A.NONE.value, "approved_by": None, "approved_count": None}
+    row.store(**fresh, requested="", error="")
     if row.status != _S.SCHEDULED:
         return
     if row.wall is None and row.scheduled_at is None:
-        row.status, row.begins_at = _S.DRAFT.value, None
+        row.become(_S.DRAFT, begins_at=None)
         return
-    row.begins_at = check_time(row, now=now)
+    begins_at = check_time(row, now=now)
     if must_ask(row):
-        row.status, row.begins_at = _S.DRAFT.value, None
-        row.approval, row.requested = _A.REQUESTED.value, SCHEDULE
+        request_approval(row, SCHEDULE)
+    else:
+        row.store(begins_at=begins_at)
 
 
 def _locked_broadcasts(row: Campaign) -> QuerySet[Broadcast]:

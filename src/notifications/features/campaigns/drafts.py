@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET
 
 from directory.models import Segment
-from notifications.domain.campaign_timing import first_instant, last_instant
+from notifications.domain.campaigns.timing import first_instant, last_instant
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.campaigns.contents import CampaignContent, content_of, resolve_audience
 from notifications.intake.fields import Fields

@@ -16,8 +16,8 @@ from django.db.models import F
 
 from directory.audiences import Audience
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
-from notifications.domain.campaign_lifecycle import CampaignStatus
-from notifications.domain.campaign_timing import LateZones, due_in
+from notifications.domain.campaigns.lifecycle import CampaignStatus
+from notifications.domain.campaigns.timing import LateZones, due_in
 from notifications.domain.errors import Conflict
 from notifications.domain.wall_clock import first_zone
 from notifications.features.broadcasts.delivery.launch import begin, continue_launch

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from notifications.domain.broadcast_lifecycle import BroadcastStatus, RecipientCounts
-from notifications.domain.campaign_lifecycle import CampaignStatus
+from notifications.domain.campaigns.lifecycle import CampaignStatus
 from notifications.features.broadcasts.delivery.progress import Progress, progress
 from notifications.features.campaigns.report_schemas import (
     CampaignCounts,
@@ -38,7 +38,7 @@ def counts_of(tally: RecipientCounts) -> dict[str, int]:
 
 
 def tally_campaign(campaign: Campaign) -> CampaignTally:
-    """Returns the counts of a campaign. Whoever is not placed yet is pending, or cancelled."""
+    """Returns the counts of a campaign. People who are not placed yet are pending, or cancelled."""
     rows = Broadcast.objects.filter(campaign=campaign).defer("error_log")
     broadcasts = list(rows.order_by("scheduled_at", "pk"))
     sums = {name: sum(getattr(each.tally, name) for each in broadcasts) for name in _NAMES}

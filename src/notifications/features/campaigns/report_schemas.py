@@ -160,7 +160,9 @@ class CampaignMessages(msgspec.Struct, kw_only=True):
     open_rate: Share
     click_rate: Share
     conversion_rate: Share
+
     engagement: EngagementResponse
+    """Opens and clicks by who it was."""
 
 
 class CampaignEffect(msgspec.Struct, kw_only=True):
@@ -198,10 +200,14 @@ class CampaignReportResponse(msgspec.Struct, kw_only=True):
 
     status: CampaignState
     users: CampaignCounts
+    """Its users by result."""
+
     held_out: Number
     suppressed_reasons: ReasonCounts
     failed_reasons: ReasonCounts
+
     messages: CampaignMessages
+    """Its messages, on all channels."""
 
     by_channel: dict[str, CampaignMessages]
     """The same by channel."""

@@ -9,8 +9,8 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from notifications.domain.campaign_lifecycle import CampaignApproval, CampaignStatus
-from notifications.domain.campaign_timing import LateZones
+from notifications.domain.campaigns.lifecycle import CampaignApproval, CampaignStatus
+from notifications.domain.campaigns.timing import LateZones
 from notifications.features.broadcasts.schemas import DeliveryMode
 from notifications.infra.field_types import (
     CategoryKey,

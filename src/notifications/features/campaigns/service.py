@@ -14,7 +14,7 @@ from django.db import transaction
 
 from directory.models import User
 from notifications.domain.callers import Caller
-from notifications.domain.campaign_lifecycle import EDITABLE, CampaignStatus
+from notifications.domain.campaigns.lifecycle import EDITABLE, CampaignStatus
 from notifications.domain.channels import Priority
 from notifications.domain.errors import NotFound, Refused
 from notifications.domain.identifiers import parse_identifier
@@ -167,9 +167,9 @@ class CampaignService:
             before = recorded(row)
             content = apply_values(row, given_values(body), now=now)
             _check_rights(row, content.category.key, caller)
-            actions.changed(row, now=now)
             _involve(row, caller)
             row.save()
+            actions.changed(row, now=now)
             write_audit_entry(caller, "change", row, now=now, before=before)
         return campaign_response(row)
 
@@ -256,10 +256,9 @@ class CampaignService:
             Refused: self_approval, person_required, missing_scope.
             NotFound, InvalidRequest; Conflict: campaign_status.
         """
-        reviewer = _reviewer(caller)
         return self._act(
             "approve",
-            lambda row: actions.approve(row, by=reviewer, now=now),
+            lambda row: actions.approve(row, by=_reviewer(caller), now=now),
             identifier,
             caller=caller,
             now=now,
@@ -275,10 +274,14 @@ class CampaignService:
             Refused: person_required, missing_scope.
             NotFound; Conflict: campaign_status.
         """
-        _reviewer(caller)
+
+        def do(row: Campaign) -> None:
+            _reviewer(caller)
+            actions.reject(row, note=note)
+
         return self._act(
             "reject",
-            lambda row: actions.reject(row, note=note),
+            do,
             identifier,
             caller=caller,
             now=now,
@@ -342,7 +345,6 @@ def _check_stored_category(row: Campaign, caller: Caller) -> None:
 
 
 def _reviewer(caller: Caller) -> User:
-    require_scope(caller, SCOPE)
     found = User.objects.filter(pk=caller.user_id).first() if caller.user_id else None
     if found is None:
         raise Refused("A key cannot review a campaign; sign in instead", code="person_required")

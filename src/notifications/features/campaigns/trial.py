@@ -10,7 +10,7 @@ from django.db import transaction
 
 from directory.models import User
 from notifications.domain.callers import Caller
-from notifications.domain.campaign_lifecycle import EDITABLE
+from notifications.domain.campaigns.lifecycle import EDITABLE
 from notifications.domain.errors import Refused
 from notifications.features.broadcasts.delivery.intents import CALLS, build_intent, split_channels
 from notifications.features.broadcasts.dry_run import dry_run

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
-from notifications.domain.campaign_lifecycle import CampaignStatus
+from notifications.domain.campaigns.lifecycle import CampaignStatus
 from notifications.domain.errors import InvalidRequest
 from notifications.features.background.items import Items, Rotation
 from notifications.features.campaigns import actions

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from notifications.domain.broadcast_lifecycle import OVER, BroadcastStatus
-from notifications.domain.campaign_lifecycle import CampaignStatus
+from notifications.domain.campaigns.lifecycle import CampaignStatus
 from notifications.features.retention.rows import RowWalk, contents_age, facts_age, remove
 from notifications.features.retention.walks import RoundPlan, StepOutcome
 from notifications.models import (

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db import models
 
-from notifications.domain.campaign_lifecycle import (
+from notifications.domain.campaigns.lifecycle import (
     CampaignApproval,
     CampaignStatus,
     is_held_out,
     may_become,
 )
-from notifications.domain.campaign_timing import LateZones
+from notifications.domain.campaigns.timing import LateZones
 from notifications.infra import clock
 from notifications.models.sources.broadcast import BroadcastDelivery
 

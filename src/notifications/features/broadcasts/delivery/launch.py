@@ -30,7 +30,7 @@ from directory.audiences import (
 )
 from directory.models import SubscriberList
 from notifications.domain.broadcast_lifecycle import LAUNCHABLE, BroadcastStatus
-from notifications.domain.campaign_lifecycle import CampaignStatus
+from notifications.domain.campaigns.lifecycle import CampaignStatus
 from notifications.domain.channels import PERSON_CHANNELS, Priority
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
 from notifications.engine.shared_rows import category_by_key, category_keys

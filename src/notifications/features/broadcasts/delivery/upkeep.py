@@ -18,7 +18,7 @@ from django.db.models import Q, QuerySet
 from notifications.delivery.registry import provider_class, provider_keys_for
 from notifications.domain.broadcast_lifecycle import BroadcastStatus, status_when_settled
 from notifications.domain.broadcast_pace import add_moment
-from notifications.domain.campaign_lifecycle import CampaignStatus
+from notifications.domain.campaigns.lifecycle import CampaignStatus
 from notifications.domain.channels import Lane
 from notifications.domain.errors import Conflict, InvalidRequest
 from notifications.features.background.items import Items, Rotation

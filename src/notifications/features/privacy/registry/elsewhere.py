@@ -110,8 +110,8 @@ REDIS: Mapping[str, str] = {
 """What each module writes to Redis."""
 
 LOG_FIELDS: Mapping[str, str] = {
-    "numbers of rows": "broadcast callback delivery endpoint item message_id notification row"
-    " series task_id test users version xact_id",
+    "numbers of rows": "broadcast callback campaign delivery endpoint item message_id notification"
+    " row series task_id test users version xact_id",
     "numbers of callers": "actor principal target",
     "codes and names of ours": "action at channel code conclusion error fate fix keyword loop loops"
     " method reason source status table task winner work zone place provider service",

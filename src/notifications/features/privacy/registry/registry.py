@@ -8,12 +8,13 @@ from typing import Any
 from django.apps import apps
 from django.db import models
 
+from notifications.features.privacy.registry.broadcasts import BROADCASTS
 from notifications.features.privacy.registry.fields import PersonalField
 from notifications.features.privacy.registry.messages import MESSAGES
 from notifications.features.privacy.registry.people import DIRECTORY, RECORDS
 from notifications.features.privacy.registry.sign_in import SIGN_IN
 
-PERSONAL: tuple[PersonalField, ...] = (*DIRECTORY, *RECORDS, *SIGN_IN, *MESSAGES)
+PERSONAL: tuple[PersonalField, ...] = (*DIRECTORY, *RECORDS, *SIGN_IN, *MESSAGES, *BROADCASTS)
 BY_COLUMN = {(field.label, field.column): field for field in PERSONAL}
 _NUMBERS = frozenset({"user_id", "subject_id", "owner_id", "person"})
 _TEXTS = (
