@@ -11,7 +11,7 @@ import notifications.infra.clock
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("notifications", "0067_lists"),
+        ("notifications", "0069_lists"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
