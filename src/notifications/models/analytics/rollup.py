@@ -78,7 +78,7 @@ class MetricRollup(MetricCounts):
                 fields=["variant", "quarter"],
                 condition=~models.Q(variant=""),
                 name="metric_rollup_variant",
-            )
+            ),
         ]
 
     def __str__(self) -> str:
