@@ -27,8 +27,7 @@ ORDER_RECHECK = timedelta(seconds=1)
 """How long a message is deferred that waits for an earlier one of its ordering key."""
 
 BURST, BURST_WINDOW = "burst", "burst_window"
-"""The reasons of a message that goes with other unread ones, and of one that waits for them.
-"""
+"""The reasons of a message that goes with other unread ones, and of one that waits for them."""
 
 BURST_GRACE = timedelta(seconds=5)
 """How long the digest of a burst is open for messages that other workers have in hand."""
@@ -375,10 +374,7 @@ _STEP_OF_REASON = {
     "category_channel_off": "category",
     "marketing_off": "marketing",
     "held_out": "holdout",
-    "digest_never": "digest",
-    "digest_hourly": "digest",
-    "digest_daily": "digest",
-    "digest_weekly": "digest",
+    **dict.fromkeys(("digest_never", "digest_hourly", "digest_daily", "digest_weekly"), "digest"),
     "frequency_cap": "frequency",
     "throttled": "frequency",
     "duplicate": "frequency",
