@@ -219,7 +219,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
     "analytics:read": ScopeReach(
         "Read metrics, reports and goals.",
         "How many messages were sent, opened and clicked, by template and provider. Never by whom.",
-        _named("get_metrics list_goals get_ab_test_results plan_ab_test")
+        _named("get_metrics list_goals get_ab_test_results preview_ab_test_plan")
         | {f"{kind}report_{name}" for name in REPORTS for kind in ("get_", "export_")},
     ),
     "analytics:write": ScopeReach(

@@ -112,7 +112,7 @@ ROUTES: tuple[Route, ...] = (
         idempotent=True,
     ),
     Route(
-        name="plan_ab_test",
+        name="preview_ab_test_plan",
         method="POST",
         path=f"{_PATH}/plan",
         handler=plan,
