@@ -14,6 +14,7 @@ from notifications.domain.experiments.assignment import Inclusion, assign_varian
 from notifications.engine import shared_rows
 from notifications.features.experiments import catalog
 from notifications.features.experiments.counting import count_test
+from notifications.features.experiments.schemas import ABTestDeclareBody
 from notifications.features.experiments.service import ABTestService
 from notifications.infra import clock
 from notifications.models import (
@@ -175,6 +176,60 @@ def test_what_a_variant_cannot_show_is_in_no_variant(template, people, running):
     made = [send(person, channel="push") for person in people]
     assert {each.variant for each in made} == {f"{test.pk}:/outside"}
     assert {each.template_version_id for each in made} == {template.current_version_id}
+
+
+def test_one_bulk_call_counts_a_person_once(running, people):
+    test = running()
+    recipients = [{"user_id": people[0].pk, "context": {"n": n}} for n in range(5)]
+    body = {"template_path": PATH, "recipients": recipients, "channel": "email"}
+    NotificationService().send_bulk(body=body, caller=SYSTEM)
+    deliver()
+    assert sent(test, "A") + sent(test, "B") == 1
+
+
+def test_the_holdout_gets_nothing_where_a_variant_cannot_be_shown_either(frozen):
+    marketing = Category.objects.get(key="marketing")
+    make_plain(SHORT, "Short", category=marketing, supported_channels=["email"])
+    key = draft(make_plain(PATH, "Usual", category=marketing), holdout_percentage=50)
+    ABTestService().start(identifier=key, caller=SYSTEM)
+    test = started(key)
+    people = [make_willing_user() for _ in range(12)]
+    made = {person.pk: send(person, channel="push").variant for person in people}
+    for person in people:
+        standing = assign_variant(test.split(), str(person.pk)).standing
+        place = "held_out" if standing is Inclusion.HELD_OUT else "outside"
+        assert made[person.pk] == f"{key}:/{place}"
+    assert len(set(made.values())) == 2
+
+
+def test_a_winner_is_sent_where_the_other_variant_cannot_be_shown(running, people):
+    make_plain("test.mail", "Mail", supported_channels=["email"])
+    test = running(
+        variants=[
+            {"name": "A", "template_path": "test.mail"},
+            {"name": "B", "template_path": SHORT},
+        ]
+    )
+    body = ABTestDeclareBody(winner="B", reason="shorter is nicer")
+    ABTestService().declare(identifier=test.pk, body=body, caller=SYSTEM)
+    catalog.forget_tests()
+    found = send(people[0], channel="push")
+    assert found.variant == f"{test.pk}:B/ended"
+
+
+def test_a_winner_of_another_category_keeps_its_version(running, people):
+    marketing = Category.objects.get(key="marketing")
+    winner = NotificationTemplate.objects.get(path=SHORT)
+    test = running()
+    body = ABTestDeclareBody(winner="B", reason="shorter is nicer")
+    ABTestService().declare(identifier=test.pk, body=body, caller=SYSTEM)
+    NotificationTemplate.objects.filter(pk=winner.pk).update(category=marketing)
+    before = winner.current_version_id
+    winner.refresh_from_db()
+    winner.email_body_template = "Rewritten by other authors"
+    winner.save()
+    catalog.forget_tests()
+    assert send(people[0]).template_version_id == before != winner.current_version_id
 
 
 def test_addresses_and_test_keys_are_not_counted(running, people):

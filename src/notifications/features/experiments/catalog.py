@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,30 +37,33 @@ class LiveTest:
     note: PlaceNote = PlaceNote.COUNTED
 
     def shows(self, channels: Iterable[str], context: Mapping[str, Any]) -> bool:
-        """Returns whether each of its variants can be rendered on these channels.
+        """Returns whether each variant that it may send can be rendered on these channels.
 
         A notification that one variant cannot show is in no variant: dropping it from one alone
         would falsify the comparison.
         """
-        found = versions_of(self.versions.values())
-        return len(found) == len(set(self.versions.values())) and not any(
+        wanted = {self.versions[self.served]} if self.served else set(self.versions.values())
+        found = versions_of(wanted)
+        return len(found) == len(wanted) and not any(
             version.missing_variables(context)
             or not all(version.supports(channel) for channel in channels)
             for version in found.values()
         )
 
-    def assign(self, user_id: int, *, is_new: bool, may_hold_out: bool) -> AssignedVariant:
+    def assign(
+        self, user_id: int, *, is_new: bool, may_hold_out: bool, is_shown: bool
+    ) -> AssignedVariant:
         """Returns what a person gets: always the same variant, without a query.
 
         is_new: whether this notification may be an exposure. may_hold_out: whether it may be
-        withheld from people of the holdout.
+        withheld from people of the holdout. is_shown: whether `shows` is true of it.
         """
         if self.served:
-            return self._assigned(self.served, self.note)
+            return self._assigned(self.served, self.note) if is_shown else self.outside()
         found = assign_variant(self.split, str(user_id))
         if found.standing is Inclusion.HELD_OUT and may_hold_out:
             return self._assigned("", PlaceNote.HELD_OUT)
-        if found.variant is None:
+        if found.variant is None or not is_shown:
             return self.outside()
         return self._assigned(found.variant, PlaceNote.COUNTED if is_new else PlaceNote.UNCOUNTED)
 
@@ -89,36 +92,54 @@ _read_at = -_FRESH_S
 
 def live_test(template_id: int) -> LiveTest | None:
     """Returns the test of a template that is in force. It is at most two seconds old."""
+    # Before the time, which `forget_tests` of another thread changes first.
+    tests: Mapping[int, LiveTest] = _tests
     if clock.monotonic() - _read_at > _FRESH_S:
-        _read()
-    return _tests.get(template_id)
+        tests = _read()
+    return tests.get(template_id)
 
 
 def forget_tests() -> None:
     """Reads the tests again at the next send: after a change by this process, and in tests."""
     global _tests, _read_at
-    _tests, _read_at = {}, -_FRESH_S
+    _read_at = -_FRESH_S
+    _tests = {}
 
 
-def _read() -> None:
-    """Reads all tests in force. The dict is replaced: other threads may read it."""
+def _read() -> Mapping[int, LiveTest]:
+    """Reads all tests in force."""
     global _tests, _read_at
     rows = list(NotificationABTest.objects.filter(in_force=True).order_by("pk")[:_MOST])
     ended = [row for row in rows if row.status == ABTestStatus.COMPLETED]
     current = _current_versions(ended)
-    found = {}
+    found: dict[int, LiveTest] = {}
     for row in rows:
         try:
             found[row.template_id] = _live(row, current)
         except (KeyError, TypeError, ValueError) as error:  # somebody changed the row by hand
             log.error("ab-test.unreadable", test=row.pk, error=type(error).__name__)
     _tests, _read_at = found, clock.monotonic()
+    return found
 
 
-def _current_versions(rows: Iterable[NotificationABTest]) -> dict[str, int]:
-    """Returns the published versions of the templates that ended tests show, by path."""
+def _current_versions(rows: Sequence[NotificationABTest]) -> dict[tuple[int, str], int]:
+    """Returns the published versions that ended tests show, by template and path.
+
+    A template of another category has other authors: its version stays that of the test.
+    """
     paths = {_served(row)["template_path"] for row in rows}
-    return NotificationTemplate.objects.current_versions(sorted(paths)) if paths else {}
+    if not paths:
+        return {}
+    templates = NotificationTemplate.objects
+    ids = [row.template_id for row in rows]
+    category_of = dict(templates.filter(pk__in=ids).values_list("pk", "category_id"))
+    shown = templates.filter(path__in=paths, current_version__isnull=False)
+    return {
+        (key, path): version
+        for path, category, version in shown.values_list("path", "category", "current_version")
+        for key in ids
+        if category_of.get(key) == category
+    }
 
 
 def _served(row: NotificationABTest) -> Mapping[str, Any]:
@@ -130,7 +151,7 @@ def _served(row: NotificationABTest) -> Mapping[str, Any]:
     return found
 
 
-def _live(row: NotificationABTest, current: Mapping[str, int]) -> LiveTest:
+def _live(row: NotificationABTest, current: Mapping[tuple[int, str], int]) -> LiveTest:
     versions = dict(row.settings["versions"])
     served, note = "", PlaceNote.COUNTED
     if row.status != ABTestStatus.RUNNING:
@@ -139,7 +160,8 @@ def _live(row: NotificationABTest, current: Mapping[str, int]) -> LiveTest:
         note = PlaceNote.PAUSED if row.status == ABTestStatus.PAUSED else PlaceNote.ENDED
         if note is PlaceNote.ENDED and variant["version"] is None:
             # Authors go on writing the template: nothing is frozen any more.
-            versions[served] = current.get(variant["template_path"], versions[served])
+            shown = (row.template_id, variant["template_path"])
+            versions[served] = current.get(shown, versions[served])
     return LiveTest(
         id=row.pk,
         channel=row.channel,

@@ -19,6 +19,8 @@ class Placings:
     tests: Mapping[int, LiveTest] = field(default_factory=dict)
     #: (test, user).
     counted: frozenset[tuple[int | None, int | None]] = frozenset()
+    #: The same, of the people whom this call has counted already.
+    seen: set[tuple[int, int]] = field(default_factory=set)
 
     def assigned(
         self,
@@ -36,15 +38,19 @@ class Placings:
         if test is None or user_id is None:
             return None
         channels = (*channels, *intent.terms.options.get("fallback", ()))
-        if not test.shows(channels, {**context, "user": {}}):
-            return test.outside()
+        place = (test.id, user_id)
+        is_shown = test.shows(channels, {**context, "user": {}})
         is_new = (
-            not intent.is_test
+            is_shown
+            and not intent.is_test
             and test.channel in channels
-            and (test.id, user_id) not in self.counted
+            and place not in self.counted
+            and place not in self.seen
         )
+        if is_new:
+            self.seen.add(place)
         marketing = category_facts(intent.category_id).terms.marketing
-        return test.assign(user_id, is_new=is_new, may_hold_out=marketing)
+        return test.assign(user_id, is_new=is_new, may_hold_out=marketing, is_shown=is_shown)
 
 
 NO_TESTS = Placings()

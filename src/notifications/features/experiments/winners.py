@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import structlog
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import Conflict, NotFound
@@ -17,6 +17,7 @@ from notifications.models import ABTestEnd, ABTestStatus, NotificationABTest
 log = structlog.get_logger("carillon.experiments")
 LOOK_EVERY = timedelta(minutes=5)
 _AT_ONCE = 20
+_NEVER_FIRST = F("looked_at").asc(nulls_first=True)
 
 
 def due_tests(now: datetime) -> QuerySet[NotificationABTest]:
@@ -31,7 +32,7 @@ def decide_due(*, now: datetime) -> int:
     A test whose row cannot be judged is logged, and the others go on.
     """
     ended = 0
-    for row in list(due_tests(now).order_by("looked_at", "pk")[:_AT_ONCE]):
+    for row in list(due_tests(now).order_by(_NEVER_FIRST, "pk")[:_AT_ONCE]):
         NotificationABTest.objects.filter(pk=row.pk).update(looked_at=now)
         try:
             decision = figures_of(row, now=now).decision
