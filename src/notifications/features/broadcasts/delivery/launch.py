@@ -43,14 +43,16 @@ from notifications.features.broadcasts.delivery.intents import (
     split_channels,
 )
 from notifications.features.broadcasts.delivery.pacing import next_part
+from notifications.features.experiments.placing import load_placings
 from notifications.infra import clock
-from notifications.intake.accept import SendTarget, accept
+from notifications.intake.accept import AssignedVariant, Intent, SendTarget, accept
 from notifications.intake.validate import unknown_category
 from notifications.models import (
     Broadcast,
     BroadcastRecipient,
     Campaign,
     Job,
+    NotificationTemplate,
     change_broadcast_status,
     reserve_keys,
 )
@@ -265,12 +267,24 @@ def create_next_messages(broadcast_id: int, size: int) -> bool:
     return False
 
 
+def _placed(
+    intent: Intent, people: Sequence[int], channels: Sequence[str], context: dict[str, Any]
+) -> dict[int, AssignedVariant | None]:
+    """Returns the places of people in the A/B test of the template, where one is in force."""
+    if intent.template_version_id is None:
+        return {}
+    template = NotificationTemplate.objects.get(versions=intent.template_version_id)
+    placings = load_placings([template], people)
+    if not placings.tests:
+        return {}
+    return {
+        person: placings.assigned(intent, template.pk, person, channels, context)
+        for person in people
+    }
+
+
 def _accept(broadcast: Broadcast, waiting: Sequence[Unreported]) -> None:
-    keys = _keys_of(broadcast, waiting)
     channels, options = split_channels(broadcast)
-    targets = [
-        SendTarget(each.person, channels, key=key) for each, key in zip(waiting, keys, strict=True)
-    ]
     job = Job.objects.get(broadcast=broadcast)
     own = (job.context or {}) if broadcast.template_version_id is None else {}
     intent = build_intent(
@@ -279,6 +293,12 @@ def _accept(broadcast: Broadcast, waiting: Sequence[Unreported]) -> None:
         {**options, **own.get("options", {}), **list_option(broadcast)},
         calls=own.get("calls", CALLS),
     )
+    people = [each.person for each in waiting]
+    placed = _placed(intent, people, channels, job.context or {})
+    targets = [
+        SendTarget(person, channels, key=key, assigned=placed.get(person))
+        for person, key in zip(people, _keys_of(broadcast, waiting), strict=True)
+    ]
     accepted = accept(intent, targets, now=clock.now(), job=job)
     first, last = min(accepted.message_keys), max(accepted.message_keys)
     Job.objects.filter(pk=job.pk).update(
