@@ -60,8 +60,11 @@ def content_of(
     """Returns what a message says on its channel.
 
     Raises:
-        TemplateFault: the template fails with this context.
+        TemplateFault: the template fails with this context; template_deleted.
     """
+    if version is None and message.template_version_id:
+        detail = "its template was deleted after it was accepted"
+        raise TemplateFault(detail, code="template_deleted")
     if version is None:
         shared = not message.text and message.job_id
         text = job_context(shared) if shared else unseal_json(message.text, facts.keys)

@@ -8,10 +8,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from notifications.domain.errors import NotFound
-from notifications.models import TemplateVersion
+from notifications.models import DeadLetter, Notification, SandboxMessage, TemplateVersion
 from notifications.rendering import CachedTemplateEngine
 from notifications.rendering import versions as rendering
-from tests.integration.factories import make_template
+from tests.integration.factories import make_template, make_user
+from tests.integration.preferences.conftest import message, send, work
 
 pytestmark = pytest.mark.django_db
 
@@ -85,3 +86,15 @@ def test_the_caching_engine_precompiles_what_is_published() -> None:
     make_template("test.draft", status="draft")
 
     assert async_to_sync(CachedTemplateEngine().precompile_templates)() == 5
+
+
+def test_a_message_whose_template_was_deleted_fails_and_is_no_empty_mail() -> None:
+    make_template()
+    response = send(make_user())
+    Notification.objects.update(template_version_id=999_999)
+
+    work()
+
+    assert message(response).status == "failed"
+    assert DeadLetter.objects.get().code == "template_deleted"
+    assert not SandboxMessage.objects.exists()
