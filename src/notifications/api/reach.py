@@ -28,7 +28,7 @@ def _named(text: str) -> frozenset[str]:
 
 _CAMPAIGN_ROUTES = _named(
     """
-    create_campaign change_campaign delete_campaign estimate_campaign test_campaign
+    create_campaign change_campaign delete_campaign count_campaign test_campaign
     schedule_campaign launch_campaign pause_campaign resume_campaign cancel_campaign
     approve_campaign reject_campaign duplicate_campaign
     """

@@ -153,7 +153,7 @@ NOT_RECORDED = {
     "validate_new_template": "no change",
     "preview_template": "no change",
     "validate_template": "no change",
-    "estimate_campaign": "no change",
+    "count_campaign": "no change",
     "simulate_broadcast": "no change",
     "simulate_broadcast_body": "no change",
     "test_webhook": "no change",

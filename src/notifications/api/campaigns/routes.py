@@ -214,7 +214,7 @@ ROUTES: tuple[Route, ...] = (
         errors=(404, 409),
     ),
     Route(
-        name="estimate_campaign",
+        name="count_campaign",
         method="POST",
         path=f"{ONE}/estimate",
         handler=estimate,
