@@ -300,6 +300,7 @@ class TestProofs:
         assert self.proofs() == {"test.one 1": ""}
 
 
+@pytest.mark.once  # coverage, which is measured on PostgreSQL, turns interrupts into SystemErrors
 class TestAGuardedWorker:
     """The guard of a worker process, tested within this process."""
 
