@@ -78,3 +78,10 @@ def test_the_text_part_has_the_same_links():
 def test_comments_and_styles_are_no_links():
     page = '<style>a{b:url(https://x.example)}</style><!-- <a href="https://x.example">x</a> -->'
     assert add_parameters(page, "", PARAMETERS)[0] == page
+
+
+def test_an_apostrophe_cannot_end_a_single_quoted_attribute():
+    given = "<p><a href='https://shop.example/?q=O&#39;Neil'>x</a></p>"
+    made, _ = add_parameters(given, "", PARAMETERS)
+    url = f"https://shop.example/?q=O&#39;Neil&amp;{IN_HTML}"
+    assert made == f"<p><a href='{url}'>x</a></p>"

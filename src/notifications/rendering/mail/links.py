@@ -59,7 +59,7 @@ def tag_of(attributes: str) -> MailTag | None:
     target = target_of(value) if value else None
     if target is None:
         return None
-    # It fits all three forms of a value: it has no blank, no quote and no angle bracket.
+    # A URL may have an apostrophe: who writes it into an attribute escapes that, and `&`.
     return MailTag(attributes[:first], attributes[last:], target, excluded)
 
 

@@ -47,7 +47,7 @@ def _in_html(html: str, query: str, excluded: set[str]) -> str:
         if tag.excluded:
             excluded.add(tag.target.url)
             continue
-        url = _with_query(tag.target.url, query).replace("&", "&amp;")
+        url = _with_query(tag.target.url, query).replace("&", "&amp;").replace("'", "&#39;")
         first, last = found.span(1)
         parts += (html[at:first], tag.before, url, tag.after)
         at = last
