@@ -247,6 +247,12 @@ class TestPace:
         ({"exclude": [999]}, "exclude[0]", "unknown_segment"),
         ({"utm": {"other": "x"}}, "utm.other", "unknown_field"),
         ({"scheduled_at": "2030-04-01T12:00:00Z"}, "scheduled_at", "in_the_past"),
+        ({"scheduled_at": "2031-05-02T12:00:01Z"}, "scheduled_at", "time_out_of_range"),
+        (
+            {"scheduled_at": "2031-05-02T12:00:00", "per_timezone": True},
+            "scheduled_at",
+            "time_out_of_range",
+        ),
         ({"scheduled_at": "2030-06-01T12:00:00"}, "scheduled_at", "invalid"),
         (
             {"scheduled_at": "2030-06-01T12:00:00Z", "per_timezone": True},

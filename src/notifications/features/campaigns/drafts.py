@@ -15,6 +15,7 @@ from notifications.domain.campaigns.timing import first_instant, last_instant
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.campaigns.contents import CampaignContent, content_of, resolve_audience
 from notifications.intake.fields import Fields
+from notifications.intake.timing import LONGEST_AHEAD
 from notifications.intake.validate import read_context
 from notifications.models import Campaign
 
@@ -105,7 +106,8 @@ def check_time(row: Campaign, *, now: datetime) -> datetime:
     """Returns when a campaign begins by its schedule: at its time, or when it is due anywhere.
 
     Raises:
-        InvalidRequest: required, without a time; in_the_past.
+        InvalidRequest: required, without a time; in_the_past; time_out_of_range, beyond
+            366 days.
     """
     wall = row.wall
     if wall is None and row.scheduled_at is None:
@@ -113,6 +115,8 @@ def check_time(row: Campaign, *, now: datetime) -> datetime:
     last = last_instant(wall) if wall else row.scheduled_at
     if last is None or last <= now:
         raise _time_error("in_the_past", "must be in the future")
+    if last > now + LONGEST_AHEAD:
+        raise _time_error("time_out_of_range", "must be within 366 days")
     return max(first_instant(wall), now) if wall else last
 
 
