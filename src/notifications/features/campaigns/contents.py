@@ -7,9 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from directory.audiences import Audience, list_of
+from notifications.domain.callers import Caller
+from notifications.domain.channels import Priority
 from notifications.domain.errors import InvalidRequest
 from notifications.engine.shared_rows import CategoryFacts, category_by_key, category_facts
 from notifications.engine.shared_rows import category_keys as known_categories
+from notifications.features.access.limits import check_category, check_category_keys
+from notifications.features.access.service import missing_scope
 from notifications.features.audiences.service import read_audience
 from notifications.features.sending.intents import (
     check_channels,
@@ -44,15 +48,53 @@ def content_of(campaign: Campaign) -> CampaignContent:
         InvalidRequest: unknown_template, channel_not_in_template, missing_variable,
             unknown_category.
     """
-    path = campaign.template_path
-    rows = NotificationTemplate.objects.filter(path__in=candidates(path))
-    template = template_among(path, {row.path: row for row in rows})
+    template = _template_of(campaign)
     check_channels(template, tuple(campaign.channels), field="channels")
     version = version_of(template.current_version_id)
     missing = version.missing_variables({**campaign.context, **_GIVEN})
     if missing:
         raise InvalidRequest([missing_variables_error(template.path, missing)])
     return CampaignContent(template, _category(campaign, template))
+
+
+def _template_of(campaign: Campaign) -> NotificationTemplate:
+    path = campaign.template_path
+    rows = NotificationTemplate.objects.filter(path__in=candidates(path))
+    return template_among(path, {row.path: row for row in rows})
+
+
+def check_content_rights(row: Campaign, content: CampaignContent, caller: Caller) -> None:
+    """Checks the rights to a campaign's categories, and to critical priority, which overtakes all.
+
+    Raises:
+        Refused: missing_scope, category_not_allowed.
+    """
+    check_category_keys(caller, [content.category.key])
+    _check_template_category(content.template, caller)
+    critical = "priority:critical"
+    if row.priority == Priority.CRITICAL and not caller.may(critical):
+        raise missing_scope(critical)
+
+
+def check_stored_categories(row: Campaign, caller: Caller) -> None:
+    """Checks the right to the categories that a stored campaign and its template have now.
+
+    Raises:
+        Refused: category_not_allowed.
+    """
+    if caller.categories is None:
+        return
+    check_category_keys(caller, [row.category or content_of(row).category.key])
+    try:
+        template = _template_of(row)
+    except InvalidRequest:
+        return  # it is gone: a campaign that shows it can still be cancelled
+    _check_template_category(template, caller)
+
+
+def _check_template_category(template: NotificationTemplate, caller: Caller) -> None:
+    if template.category_id is not None:  # a campaign may name another category for its template
+        check_category(caller, template.category_id)
 
 
 _GIVEN: dict[str, Any] = {"user": {}, "current_time": "", "app_name": "", "app_url": ""}

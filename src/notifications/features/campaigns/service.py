@@ -15,18 +15,15 @@ from django.db import transaction
 from directory.models import User
 from notifications.domain.callers import Caller
 from notifications.domain.campaigns.lifecycle import EDITABLE, CampaignStatus
-from notifications.domain.channels import Priority
 from notifications.domain.errors import NotFound, Refused
 from notifications.domain.identifiers import parse_identifier
-from notifications.features.access.limits import check_category_keys
 from notifications.features.access.service import (
     check_test_key,
-    missing_scope,
     people_behind,
     require_scope,
 )
 from notifications.features.campaigns import actions
-from notifications.features.campaigns.contents import content_of
+from notifications.features.campaigns.contents import check_content_rights, check_stored_categories
 from notifications.features.campaigns.drafts import apply_values, given_values
 from notifications.features.campaigns.entries import recorded, write_audit_entry
 from notifications.features.campaigns.placing import begin_due_now, place_audience
@@ -84,7 +81,7 @@ class CampaignService:
             raise NotFound(f"there is no campaign {identifier}", code="unknown_campaign")
         if to_change:
             check_test_key(caller, is_test=found.is_test)
-            _check_stored_category(found, caller)
+            check_stored_categories(found, caller)
         return found
 
     def list(
@@ -118,7 +115,7 @@ class CampaignService:
         require_scope(caller, SCOPE)
         row = Campaign(created_at=now, created_by_id=caller.user_id, is_test=caller.is_test)
         content = apply_values(row, given_values(body), now=now)
-        _check_rights(row, content.category.key, caller)
+        check_content_rights(row, content, caller)
         row.involved_user_ids = sorted(people_behind(caller))
         return self._save_new(row, "create", caller=caller, now=now)
 
@@ -137,7 +134,7 @@ class CampaignService:
         for name in _COPIED:
             setattr(row, name, getattr(first, name))
         content = apply_values(row, {}, now=now)
-        _check_rights(row, content.category.key, caller)
+        check_content_rights(row, content, caller)
         writers = {*first.involved_user_ids, first.created_by_id} - {None}
         row.involved_user_ids = sorted({*writers, *people_behind(caller)})
         return self._save_new(row, "duplicate", caller=caller, now=now, reason=f"of {first.uuid}")
@@ -157,7 +154,8 @@ class CampaignService:
         """Changes a draft or scheduled campaign. An approved one must be approved again.
 
         Raises:
-            InvalidRequest, Refused, NotFound; Conflict: campaign_status.
+            Refused: self_approval, person_required, category_not_allowed, missing_scope.
+            InvalidRequest, NotFound; Conflict: campaign_status.
         """
         key = self.find(identifier, caller=caller, to_change=True).pk
         with transaction.atomic():
@@ -166,7 +164,7 @@ class CampaignService:
                 raise actions.wrong_status("change", row)
             before = recorded(row)
             content = apply_values(row, given_values(body), now=now)
-            _check_rights(row, content.category.key, caller)
+            check_content_rights(row, content, caller)
             _involve(row, caller)
             row.save()
             actions.changed(row, now=now)
@@ -319,29 +317,6 @@ class CampaignService:
 def _involve(row: Campaign, caller: Caller) -> None:
     """Adds the caller to the involved people, because a sender cannot approve the campaign."""
     row.involved_user_ids = sorted({*row.involved_user_ids, *people_behind(caller)})
-
-
-def _check_rights(row: Campaign, category: str, caller: Caller) -> None:
-    """Checks the rights to a campaign's category, and to critical priority, which overtakes all.
-
-    Raises:
-        Refused: missing_scope, category_not_allowed.
-    """
-    check_category_keys(caller, [category])
-    critical = "priority:critical"
-    if row.priority == Priority.CRITICAL and not caller.may(critical):
-        raise missing_scope(critical)
-
-
-def _check_stored_category(row: Campaign, caller: Caller) -> None:
-    """Checks the right to the category that a stored campaign has now.
-
-    Raises:
-        Refused: category_not_allowed.
-    """
-    if caller.categories is None:
-        return
-    check_category_keys(caller, [row.category or content_of(row).category.key])
 
 
 def _reviewer(caller: Caller) -> User:

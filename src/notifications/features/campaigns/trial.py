@@ -16,7 +16,13 @@ from notifications.features.broadcasts.delivery.intents import CALLS, build_inte
 from notifications.features.broadcasts.dry_run import dry_run
 from notifications.features.broadcasts.trial import check_reachable
 from notifications.features.campaigns.actions import must_ask, wrong_status
-from notifications.features.campaigns.contents import broadcast_of, fix_content, resolve_audience
+from notifications.features.campaigns.contents import (
+    broadcast_of,
+    check_content_rights,
+    content_of,
+    fix_content,
+    resolve_audience,
+)
 from notifications.features.campaigns.entries import write_audit_entry
 from notifications.features.campaigns.report_schemas import (
     CampaignEstimateResponse,
@@ -58,7 +64,7 @@ def send_test_to_caller(
     The caller's preferences apply. The test is no part of the campaign and counts nowhere in it.
 
     Raises:
-        Refused: person_required, opted_out.
+        Refused: person_required, opted_out, category_not_allowed, missing_scope.
         InvalidRequest: with every error of its template and audience.
         Conflict: unreachable, where no channel would deliver it to the caller.
     """
@@ -66,6 +72,7 @@ def send_test_to_caller(
     if person is None:
         detail = "A test goes to the person who requests it, not to a key: sign in, and try again"
         raise Refused(detail, code="person_required")
+    check_content_rights(campaign, content_of(campaign), caller)
     broadcast = _unsaved(campaign, now=now)
     broadcast.list_id = None  # the caller need not be on the list
     channels, options = split_channels(broadcast)
