@@ -9,7 +9,7 @@ from directory.audiences.parse import RULES, parse_audience, parse_target
 from directory.audiences.parse_criteria import parse_criteria
 from directory.audiences.resolve import Missing
 from directory.audiences.rules import Rule, list_of
-from directory.audiences.segments import check_criteria, criteria_in_words
+from directory.audiences.segments import check_criteria, criteria_in_words, saved_criteria
 
 __all__ = [
     "PAGE",
@@ -25,4 +25,5 @@ __all__ = [
     "parse_audience",
     "parse_criteria",
     "parse_target",
+    "saved_criteria",
 ]

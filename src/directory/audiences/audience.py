@@ -7,7 +7,7 @@ for ids in audience.stream(): ...
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -44,22 +44,33 @@ class Audience:
     description: str = ""
 
     @classmethod
-    def of(cls, data: Any, *, now: datetime, path: str = "audience") -> Audience:
+    def of(
+        cls,
+        data: Any,
+        *,
+        now: datetime,
+        path: str = "audience",
+        segments: Mapping[str, Any] | None = None,
+    ) -> Audience:
         """Returns the audience that a JSON object describes.
+
+        segments: criteria that count instead of those of a saved segment, by its id or UUID.
 
         Raises:
             AudienceError: with every fault.
         """
-        return cls.of_rule(parse_audience(data, path=path), now=now)
+        return cls.of_rule(parse_audience(data, path=path), now=now, segments=segments)
 
     @classmethod
-    def of_rule(cls, rule: Rule, *, now: datetime) -> Audience:
+    def of_rule(
+        cls, rule: Rule, *, now: datetime, segments: Mapping[str, Any] | None = None
+    ) -> Audience:
         """Returns the audience of a parsed rule.
 
         Raises:
             AudienceError: the rule names something that does not exist.
         """
-        found = resolve_rule(rule)
+        found = resolve_rule(rule, segments=segments)
         text = describe(found.rule, found.names)
         return cls(rule=found.rule, now=now, missing=found.missing, description=text)
 

@@ -8,7 +8,7 @@ reported as missing.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 from uuid import UUID
@@ -83,20 +83,23 @@ class Resolution:
     names: dict[tuple[str, int], str]
 
 
-def resolve_rule(rule: Rule) -> Resolution:
+def resolve_rule(rule: Rule, *, segments: Mapping[str, Any] | None = None) -> Resolution:
     """Resolves everything that a rule names.
+
+    segments: criteria that count instead of those of a saved segment, by its id or UUID.
 
     Raises:
         AudienceError: with a fault for each name that does not exist.
     """
-    resolver = _Resolver()
+    resolver = _Resolver(segments or {})
     found = resolver.rule(rule)
     resolver.context.raise_faults()
     return Resolution(found, tuple(resolver.missing), resolver.names)
 
 
 class _Resolver:
-    def __init__(self) -> None:
+    def __init__(self, segments: Mapping[str, Any]) -> None:
+        self.segments = segments
         self.context = ParseContext()
         self.missing: list[Missing] = []
         self.names: dict[tuple[str, int], str] = {}
@@ -188,14 +191,15 @@ class _Resolver:
         return int(row[0])
 
     def _saved(self, rule: Saved) -> Rule:
-        key = "uuid" if isinstance(rule.segment, UUID) else "pk"
-        segment = Segment.objects.filter(**{key: rule.segment}).first()
-        if segment is None:
+        given = self.segments.get(str(rule.segment))
+        if given is None:
+            given = criteria_of(rule.segment)
+        if given is None:
             detail = f"there is no segment {rule.segment}"
             self.context.add_fault(rule.path, _UNKNOWN["segment"], detail)
             return rule
         path = f"{rule.path}.criteria"
-        criteria = read_criterion(segment.criteria, path, self.context, depth=1)
+        criteria = read_criterion(given, path, self.context, depth=1)
         if criteria is None:
             return rule
         return Matching(self.criterion(criteria))
@@ -216,6 +220,13 @@ class _Resolver:
             elif known[named] in inactive:
                 self.missing.append(Missing(named, "inactive_user", rule.path))
         return Listed(tuple(sorted(set(known.values()))), rule.path)
+
+
+def criteria_of(segment: Identifier) -> Any:
+    """Returns the criteria of a saved segment; None where there is no such segment."""
+    key = "uuid" if isinstance(segment, UUID) else "pk"
+    rows = Segment.objects.filter(**{key: segment})
+    return rows.values_list("criteria", flat=True).first()
 
 
 def _people(identifiers: Sequence[PersonKey]) -> list[tuple[PersonKey, int, bool]]:

@@ -154,3 +154,15 @@ def list_of(rule: Rule) -> int | None:
             named = {list_of(part) for part in parts}
             return named.pop() if len(named) == 1 else None
     return None
+
+
+def segments_in(rule: Rule) -> set[Identifier]:
+    """Returns the saved segments that a rule names, before `resolve`."""
+    match rule:
+        case Saved(segment):
+            return {segment}
+        case Difference(base, without):
+            return segments_in(base) | segments_in(without)
+        case Union(parts) | Intersection(parts):
+            return set[Identifier]().union(*(segments_in(part) for part in parts))
+    return set()

@@ -6,9 +6,10 @@ from typing import Any
 
 from directory.audiences.describe import describe_criteria
 from directory.audiences.errors import AudienceError
+from directory.audiences.parse import parse_audience
 from directory.audiences.parse_criteria import parse_criteria
-from directory.audiences.resolve import resolve_rule
-from directory.audiences.rules import Matching
+from directory.audiences.resolve import criteria_of, resolve_rule
+from directory.audiences.rules import Matching, segments_in
 
 
 def check_criteria(data: Any, *, path: str = "criteria") -> None:
@@ -18,6 +19,18 @@ def check_criteria(data: Any, *, path: str = "criteria") -> None:
         AudienceError: with every fault.
     """
     resolve_rule(Matching(parse_criteria(data, path=path)))
+
+
+def saved_criteria(data: Any) -> dict[str, Any]:
+    """Returns the criteria of the saved segments that an audience names, by id or UUID.
+
+    One that does not exist is left out.
+
+    Raises:
+        AudienceError: with every fault of the audience.
+    """
+    named = {str(each): criteria_of(each) for each in segments_in(parse_audience(data))}
+    return {key: criteria for key, criteria in named.items() if criteria is not None}
 
 
 def criteria_in_words(data: Any) -> str:

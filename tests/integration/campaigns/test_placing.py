@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from directory.models import ListMembership, User
+from directory.models import Group, ListMembership, Segment, User
 from notifications.domain.campaigns.lifecycle import is_held_out
 from notifications.domain.errors import NotFound
 from notifications.features.campaigns import placing
@@ -89,16 +89,44 @@ class TestExclusions:
         made = finish(act("launch", made))
         assert recipients(made) == set(people[1:])
 
-    def test_a_segment_that_is_deleted_meanwhile_pauses_it(self, frozen, monkeypatch):
+    @pytest.mark.parametrize("is_deleted", [False, True])
+    @pytest.mark.parametrize("is_paused", [False, True])
+    def test_a_segment_that_changes_meanwhile_adds_nobody(
+        self, frozen, monkeypatch, is_deleted, is_paused
+    ):
+        monkeypatch.setattr(placing, "PLACE_BATCH", 1)
+        monkeypatch.setattr("notifications.features.campaigns.service._INLINE_S", -1.0)
+        people = make_students(count=3)
+        make_user(role="student", locale="ru")
+        make_user(role="teacher")
+        to = make_segment("Students", field="role", op="eq", value="student")
+        away = make_segment("Russian", field="locale", op="eq", value="ru")
+        rule = {"rule": "segment", "segment_id": str(to.uuid)}
+        made = act("launch", make_campaign(audience=rule, exclude=[away.pk]))
+        assert made.placed_done is False
+        if is_paused:
+            made = act("pause", made)
+        if is_deleted:
+            Segment.objects.all().delete()
+        else:
+            Segment.objects.update(criteria={"field": "role", "op": "ne", "value": "parent"})
+        if is_paused:
+            made = act("resume", made)
+        made = finish(made)
+        assert (made.status, made.error) == ("completed", "")
+        assert recipients(made) == messaged(made) == set(people)
+
+    def test_a_group_that_is_deleted_meanwhile_pauses_it(self, frozen, monkeypatch):
         monkeypatch.setattr(placing, "PLACE_BATCH", 1)
         monkeypatch.setattr("notifications.features.campaigns.service._INLINE_S", -1.0)
         make_students(count=3)
-        segment = make_segment("Russian", field="locale", op="eq", value="ru")
-        made = act("launch", make_campaign(exclude=[segment.pk]))
-        segment.delete()
+        group = Group.objects.create(name="Away")
+        rule = {"from": {"rule": "all_students"}, "except": {"rule": "group", "group_id": group.pk}}
+        made = act("launch", make_campaign(audience=rule))
+        group.delete()
         made = finish(made)
         assert made.status == "paused"
-        assert "segment" in made.error
+        assert "group" in made.error
 
 
 class TestLists:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -61,14 +62,22 @@ class AudienceService:
         return [_person(user) for user in people]
 
 
-def read_audience(data: Any, *, now: datetime, path: str = "audience") -> Audience:
+def read_audience(
+    data: Any,
+    *,
+    now: datetime,
+    path: str = "audience",
+    segments: Mapping[str, Any] | None = None,
+) -> Audience:
     """Reads the audience that a caller wrote.
+
+    segments: criteria that count instead of those of a saved segment, by its id or UUID.
 
     Raises:
         InvalidRequest: with every fault.
     """
     try:
-        return Audience.of(data, now=now, path=path)
+        return Audience.of(data, now=now, path=path, segments=segments)
     except AudienceError as error:
         raise invalid_audience(error) from error
 

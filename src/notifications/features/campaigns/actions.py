@@ -11,12 +11,14 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from directory.audiences import saved_criteria
 from directory.models import User
 from notifications.domain.broadcast_lifecycle import CANCELLABLE, BroadcastStatus
 from notifications.domain.campaigns.lifecycle import CampaignApproval, CampaignStatus
 from notifications.domain.channels import Priority, lane_for
 from notifications.domain.errors import Conflict, InvalidRequest, Refused
 from notifications.features.broadcasts.delivery.approval import GROWTH
+from notifications.features.campaigns.contents import audience_rule, bound_values, content_of
 from notifications.features.campaigns.drafts import check, check_time
 from notifications.infra.conf import environment
 from notifications.infra.process import wakeups
@@ -40,12 +42,15 @@ def wrong_status(verb: str, row: Campaign) -> Conflict:
 
 
 def must_ask(row: Campaign) -> bool:
-    """Returns whether a second person must still release a campaign."""
+    """Returns whether a second person must still release a campaign that was checked."""
     limit = environment().broadcast_approval_threshold
     if not row.needs_approval and not 0 < limit < row.audience_count:
         return False
     if row.approval != _A.APPROVED or row.approved_count is None:
         return True
+    bound = bound_values(row, content_of(row))
+    if any(getattr(row, name) != value for name, value in bound.items()):
+        return True  # the template, its category or a segment was changed since
     return row.audience_count > max(limit, int(row.approved_count * GROWTH))
 
 
@@ -96,6 +101,7 @@ def start(row: Campaign, *, now: datetime) -> None:
         error="",
         template_version_id=content.version_id,
         category=content.category.key,
+        segment_criteria=saved_criteria(audience_rule(row)),
     )
 
 
@@ -171,12 +177,11 @@ def approve(row: Campaign, *, by: User, now: datetime) -> None:
     """
     if row.approval != _A.REQUESTED:
         raise wrong_status("approve", row)
-    if by.pk == row.created_by_id or by.pk in row.involved_user_ids:
-        detail = "A person who wrote, changed or sent the campaign cannot approve it"
-        raise Refused(detail, code="self_approval")
-    check(row, now=now)
+    check_second_person(row, by=by)
+    content = check(row, now=now)
     requested = row.requested
     row.store(
+        **bound_values(row, content),
         approval=_A.APPROVED.value,
         approved_by=by,
         approved_count=row.audience_count,
@@ -187,6 +192,17 @@ def approve(row: Campaign, *, by: User, now: datetime) -> None:
         schedule(row, now=now)
     else:
         start(row, now=now)
+
+
+def check_second_person(row: Campaign, *, by: User) -> None:
+    """Checks that a person may release a campaign, or decide that it needs no approval.
+
+    Raises:
+        Refused: self_approval, where `by` wrote, changed or sent it.
+    """
+    if by.pk == row.created_by_id or by.pk in row.involved_user_ids:
+        detail = "A person who wrote, changed or sent the campaign cannot approve it"
+        raise Refused(detail, code="self_approval")
 
 
 def _is_ahead(row: Campaign, *, now: datetime) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
-from directory.audiences import Audience, list_of
+from directory.audiences import Audience, list_of, saved_criteria
 from notifications.domain.callers import Caller
 from notifications.domain.channels import Priority
 from notifications.domain.errors import InvalidRequest
@@ -125,9 +127,23 @@ def resolve_audience(campaign: Campaign, *, now: datetime) -> Audience:
     Raises:
         InvalidRequest: with every error.
     """
+    fixed = campaign.segment_criteria  # none before it began: then the segments of now count
     if campaign.exclude:  # the errors of the rule alone have the paths that its author knows
-        read_audience(campaign.audience, now=now)
-    return read_audience(audience_rule(campaign), now=now)
+        read_audience(campaign.audience, now=now, segments=fixed)
+    return read_audience(audience_rule(campaign), now=now, segments=fixed)
+
+
+def bound_values(campaign: Campaign, content: CampaignContent) -> dict[str, Any]:
+    """Returns what an approval binds, by column: the version, the category, and the audience.
+
+    The audience is a digest of its rule with the criteria of the segments. It has been checked.
+    """
+    rule = [audience_rule(campaign), saved_criteria(audience_rule(campaign))]
+    return {
+        "approved_version_id": content.version_id,
+        "approved_category": content.category.key,
+        "approved_digest": sha256(json.dumps(rule, sort_keys=True).encode()).hexdigest(),
+    }
 
 
 def broadcast_of(campaign: Campaign, audience: Audience, **values: Any) -> Broadcast:

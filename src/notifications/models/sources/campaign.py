@@ -89,6 +89,10 @@ class Campaign(models.Model):
     )
     #: The size of the audience when it was approved.
     approved_count = models.IntegerField(null=True, blank=True)
+    #: What was approved: the version of the template, the category, and a digest of the audience.
+    approved_version_id = models.BigIntegerField(null=True, blank=True)
+    approved_category = models.CharField(max_length=50, blank=True)
+    approved_digest = models.CharField(max_length=64, blank=True)
     #: What its approval releases: `schedule` or `launch`; empty for nothing.
     requested = models.CharField(max_length=8, blank=True)
     #: The ids of all users who wrote, changed or sent it: none of them may approve it.
@@ -103,6 +107,8 @@ class Campaign(models.Model):
     audience_count = models.IntegerField(default=0)
     #: The version of the template that all its messages show, from when it began.
     template_version_id = models.BigIntegerField(null=True, blank=True)
+    #: The criteria of the saved segments that it names, by id or UUID, from when it began.
+    segment_criteria = models.JSONField(default=dict, blank=True)
     #: How many people are held out.
     held_out_count = models.IntegerField(default=0)
     #: The user id of the last person who was given a broadcast, or held out.
