@@ -153,6 +153,8 @@ class CampaignService:
     ) -> CampaignResponse:
         """Changes a draft or scheduled campaign. An approved one must be approved again.
 
+        Only a person who may approve it may set `needs_approval` to false.
+
         Raises:
             Refused: self_approval, person_required, category_not_allowed, missing_scope.
             InvalidRequest, NotFound; Conflict: campaign_status.
@@ -163,6 +165,8 @@ class CampaignService:
             if row.status not in EDITABLE:
                 raise actions.wrong_status("change", row)
             before = recorded(row)
+            if row.needs_approval and body.needs_approval is False:
+                actions.check_second_person(row, by=_reviewer(caller))
             content = apply_values(row, given_values(body), now=now)
             check_content_rights(row, content, caller)
             _involve(row, caller)
@@ -199,6 +203,7 @@ class CampaignService:
             if given and row.status == CampaignStatus.DRAFT:
                 apply_values(row, given, now=now)
                 row.save()
+                actions.changed(row, now=now)
             actions.schedule(row, now=now)
 
         return self._act("schedule", do, identifier, caller=caller, now=now)
