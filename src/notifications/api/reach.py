@@ -166,7 +166,8 @@ SCOPE_REACH: dict[str, ScopeReach] = {
     ),
     "lists:write": ScopeReach(
         "Write mailing lists; put users on them, with evidence of consent, and take them off.",
-        "Control over whom a list's mails reach: the evidence is the caller's own text.",
+        "Control over whom a list's mails reach: the evidence is the caller's own text. Consents "
+        "for other mails only with `preferences:write`, users by email with `users:read`.",
         _named(
             """
             create_list change_list delete_list subscribe_to_list unsubscribe_from_list

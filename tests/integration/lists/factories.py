@@ -16,7 +16,11 @@ from tests.integration.factories import make_willing_user
 
 HOME = "https://notify.example.com"
 WORDING = "Send me the news."
-KEY = Caller(name="key:1", is_service=True, scopes=frozenset({"users:read", "lists:write"}))
+KEY = Caller(
+    name="key:1",
+    is_service=True,
+    scopes=frozenset({"users:read", "lists:write", "preferences:write"}),
+)
 _numbers = itertools.count(1)
 
 

@@ -162,6 +162,19 @@ class TestMembers:
         assert unknown.data["code"] == "unknown_user"
         assert writer.post(f"{LISTS}/{10**9}/subscribe", {"user_id": user.pk}).status_code == 404
 
+    def test_consents_for_other_mails_need_their_own_scope(self, writer, with_key, as_user, user):
+        one = f"{LISTS}/{make_list(category='marketing', is_public=True).pk}/subscribe"
+        body = {"user_id": user.pk, "wording": WORDING}
+
+        refused = writer.post(one, body)
+        assert (refused.status_code, refused.data["scope"]) == (403, "preferences:write")
+        assert not ConsentRecord.objects.exists()
+        assert codes(as_user.post(one, {"wording": " "})) == [("wording", "required")]
+        assert as_user.post(one, {"wording": WORDING}).data["status"] == "subscribed"
+        both = with_key("lists:write", "preferences:write")
+        body["user_id"] = make_user().pk
+        assert both.post(one, body).data["status"] == "subscribed"
+
     def test_who_left_unasked_is_never_added(self, writer, reader, found):
         user = make_user()
         writer.post(f"{LISTS}/{found.pk}/unsubscribe", {"user_id": user.pk})

@@ -191,3 +191,26 @@ def test_it_needs_the_scope_and_the_list(found):
         import_people(identifier=found.pk, body=body, caller=Caller(name="key:2", is_service=True))
     with pytest.raises(NotFound):
         import_people(identifier=10**9, body=body, caller=KEY)
+
+
+def test_consents_for_other_mails_need_their_own_scope(found):
+    body = ListImportBody(rows=[row(make_user())], wording=WORDING, resubscribe=True)
+    writer = Caller(name="key:3", is_service=True, scopes=frozenset({"lists:write"}))
+    with pytest.raises(Refused) as caught:
+        import_people(identifier=found.pk, body=body, caller=writer)
+
+    assert (caught.value.code, caught.value.data["scope"]) == (
+        "missing_scope",
+        "preferences:write",
+    )
+    assert not ConsentRecord.objects.exists()
+    plain = make_list(category="course")
+    assert counts(import_people(identifier=plain.pk, body=body, caller=writer)) == (1, 0, 0)
+    assert {entry.purpose for entry in ConsentRecord.objects.all()} == {plain.purpose}
+
+
+@pytest.mark.parametrize("resubscribe", [False, True])
+def test_a_blank_wording_is_no_evidence(found, resubscribe):
+    with pytest.raises(InvalidRequest) as caught:
+        run(found, row(make_user()), wording=" \n", resubscribe=resubscribe)
+    assert [(e.path, e.code) for e in caught.value.errors] == [("wording", "required")]

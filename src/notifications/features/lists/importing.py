@@ -16,14 +16,13 @@ from directory.models.contact import ContactKind
 from directory.references import InvalidPersonFields, read_person_fields
 from directory.texts import is_storable
 from notifications.domain.callers import Caller
-from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.access.service import require_scope
 from notifications.features.lists.joining import (
     AT_ONCE,
     Joining,
     JoinResult,
+    check_evidence,
     join,
-    needs_evidence,
 )
 from notifications.features.lists.schemas import ListImportBody, ListImportResponse
 from notifications.features.lists.service import WRITE, find_list
@@ -55,9 +54,7 @@ def import_people(
     """
     require_scope(caller, WRITE)
     found = find_list(identifier)
-    if not body.wording and (body.resubscribe or needs_evidence(found)):
-        detail = "is required: the text that the users agreed to"
-        raise InvalidRequest([FieldError("wording", "required", detail)])
+    check_evidence(found, caller, body.wording, again=body.resubscribe)
     rejected: list[RejectionResponse] = []
     people = _people_of(body.rows, rejected)
     joining = Joining(

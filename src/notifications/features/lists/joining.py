@@ -22,8 +22,11 @@ from directory.models import (
 )
 from directory.models.contact import ContactKind, ContactState
 from notifications.domain.callers import Caller
+from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.engine.shared_rows import category_by_key
+from notifications.features.access.service import require_scope
 from notifications.features.lists.confirmation_mail import Asked, send_confirmations
+from notifications.features.preferences.consents import WRITE as WRITE_CONSENTS
 from notifications.features.preferences.consents import (
     entries_for,
     set_consent_of,
@@ -235,12 +238,24 @@ def _consents_of(found: SubscriberList) -> list[str]:
     return [*needed, MARKETING] if facts.terms.marketing else needed
 
 
-def needs_evidence(found: SubscriberList) -> bool:
-    """Returns whether people are added with a wording alone.
+def check_evidence(
+    found: SubscriberList, caller: Caller, wording: str, *, own: bool = False, again: bool = False
+) -> None:
+    """Checks what a caller gives to add people. own: the caller is the person alone.
 
-    So it is where no mail asks them, and the category rests on consent or is marketing.
+    Where no mail asks them, and the category rests on consent or is marketing, the wording sets
+    consents for all mails. Others than the person then need the right to change consents.
+
+    Raises:
+        Refused: missing_scope. InvalidRequest: required, for a wording that is blank, or missing
+            for those consents or for people who join `again`.
     """
-    return not found.double_opt_in and bool(_consents_of(found))
+    gives_consents = not found.double_opt_in and bool(_consents_of(found))
+    if (wording or gives_consents or again) and not wording.strip():
+        detail = "is required: the text that the users agreed to"
+        raise InvalidRequest([FieldError("wording", "required", detail)])
+    if gives_consents and not own:
+        require_scope(caller, WRITE_CONSENTS)
 
 
 def _record_consents(step: _Step) -> None:

@@ -10,16 +10,16 @@ from django.db.models import QuerySet
 from directory.models import ContactPoint, ListMembership, SubscriberList, User
 from directory.models.contact import ContactKind
 from notifications.domain.callers import Caller
-from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
+from notifications.domain.errors import Conflict, NotFound
 from notifications.features.access.persons import person_for
 from notifications.features.access.service import require_scope
 from notifications.features.access.throttles import throttled_error
 from notifications.features.lists.joining import (
     Joining,
     JoinResult,
+    check_evidence,
     join,
     leave,
-    needs_evidence,
 )
 from notifications.features.lists.schemas import SubscriptionResponse
 from notifications.features.lists.service import READ, WRITE, find_list, unknown_list
@@ -84,7 +84,7 @@ class MemberService:
 
         People join public lists for themselves; with the scope, anyone joins any list. Who left
         joins again with a new wording. Without double opt-in, a list that rests on consent needs
-        a wording.
+        a wording, and from others than the person the scope preferences:write.
 
         Raises:
             Refused: missing_scope. NotFound: unknown_list, unknown_user. InvalidRequest: required.
@@ -94,9 +94,7 @@ class MemberService:
         found = find_list(identifier)
         if not caller.may(WRITE) and not found.is_public:
             raise unknown_list(identifier)
-        if not wording and needs_evidence(found):
-            detail = "is required: the text that the user agreed to"
-            raise InvalidRequest([FieldError("wording", "required", detail)])
+        check_evidence(found, caller, wording, own=user.pk == caller.user_id)
         joining = Joining(
             caller=caller,
             source=source,
