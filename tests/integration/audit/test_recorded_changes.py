@@ -244,6 +244,25 @@ def test_groups_and_relations(as_staff: APIClient) -> None:
     }  # fmt: skip
 
 
+def test_who_is_asked_to_join_a_list(as_staff: APIClient, staff: User) -> None:
+    body = {"name": "News", "slug": "news", "category": "announcement"}
+    one = as_staff.post(f"{API}/lists", body, format="json").json()["id"]
+    users = [make_user(email=f"l{n}@example.com") for n in range(2)]
+    body = {"user_id": users[0].pk, "source": "form"}
+    done = as_staff.post(f"{API}/lists/{one}/subscribe", body, format="json")
+    assert done.json()["status"] == "pending", done.content
+    found = last("list.asked")
+    assert found["after"] == {"source": "form"}
+    row = found["row"]
+    assert (row.actor, row.target) == (f"user:{staff.pk}", f"list:{one}")
+    assert row.subject_id == users[0].pk
+
+    body = {"rows": [{"user_id": users[1].pk}]}
+    as_staff.post(f"{API}/lists/{one}/import", body, format="json")
+    assert last("list.asked")["row"].subject_id == users[1].pk
+    assert last("list.imported")["after"] == {"subscribed": 0, "pending": 1}
+
+
 def test_preferences_and_consents(as_user: APIClient, user: User) -> None:
     body = {"global": {"email_enabled": False, "marketing_enabled": True}}
     as_user.put(f"{API}/preferences", body, format="json")

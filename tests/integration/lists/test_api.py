@@ -57,6 +57,7 @@ class TestLists:
         assert made.data["counts"] == {"subscribed": 0, "pending": 0, "unsubscribed": 0}
         one = f"{LISTS}/{made.data['id']}"
 
+        assert codes(writer.patch(one, {"name": "www.example.com"})) == [("name", "invalid")]
         changed = writer.patch(one, {"name": "News", "archive": False})
         assert changed.status_code == 200
         assert (changed.data["name"], changed.data["archive"]) == ("News", False)
@@ -77,6 +78,8 @@ class TestLists:
             ({"slug": "a" * 61}, [("slug", "wrong_type")]),
             ({"name": " "}, [("name", "invalid")]),
             ({"name": "a\nb"}, [("name", "invalid")]),
+            ({"name": "Win at HTTPS://example.com"}, [("name", "invalid")]),
+            ({"name": "Win at WWW.example.com"}, [("name", "invalid")]),
             ({"category": "nothing"}, [("category", "unknown_category")]),
             ({"description": "x" * 1001}, [("description", "wrong_type")]),
             ({"members": 1}, [("members", "unknown_field")]),

@@ -90,6 +90,7 @@ def test_each_wrong_row_is_reported_and_the_others_go_in(found):
     unknown = [(10, "unknown_user"), (11, "unknown_user"), (12, "invalid_row")]
     assert faults(response) == [*wrong, *unknown, (13, "unknown_user")]
     assert all(each.detail for each in response.rejected)
+    assert len({each.detail for each in response.rejected if each.code == "unknown_user"}) == 1
     assert counts(response) == (1, 0, 0)
     assert status_of(found, good) == "subscribed"
     assert {status_of(found, each) for each in twice} == {""}
@@ -181,6 +182,7 @@ def test_parts_are_transactions_of_their_own(found, monkeypatch):
     people = [make_user() for _ in range(5)]
 
     assert counts(run(found, *(row(user) for user in people))) == (5, 0, 0)
+    assert AuditQueued.objects.filter(action="list.imported").count() == 3
     emails = [{"email": user.email} for user in people]
     assert counts(run(found, *emails)) == (0, 0, 5)
 
@@ -214,3 +216,14 @@ def test_a_blank_wording_is_no_evidence(found, resubscribe):
     with pytest.raises(InvalidRequest) as caught:
         run(found, row(make_user()), wording=" \n", resubscribe=resubscribe)
     assert [(e.path, e.code) for e in caught.value.errors] == [("wording", "required")]
+
+
+def test_rows_by_email_need_the_right_to_read_people():
+    plain = make_list(category="course")
+    writer = Caller(name="key:3", is_service=True, scopes=frozenset({"lists:write"}))
+    for email in (make_user().email, "unknown@example.com"):
+        body = ListImportBody(rows=[{"email": email}])
+        with pytest.raises(Refused) as caught:
+            import_people(identifier=plain.pk, body=body, caller=writer)
+        assert (caught.value.code, caught.value.data["scope"]) == ("missing_scope", "users:read")
+    assert not ListMembership.objects.exists()

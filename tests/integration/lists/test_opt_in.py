@@ -9,6 +9,7 @@ from django.test import Client
 
 from directory.models import ContactPoint, ListMembership, SubscriberList, User
 from notifications.domain.callers import SYSTEM
+from notifications.features.lists.confirmation_mail import MOST_A_DAY
 from notifications.features.lists.joining import MAILS_A_DAY, JoinResult, leave
 from notifications.features.preferences.service import PreferenceService, preferences_of
 from notifications.features.preferences.unsubscribe import link_caller
@@ -177,12 +178,24 @@ def test_a_person_gets_few_mails_for_one_list(found, user, frozen):
 
 
 def test_a_person_gets_few_mails_for_many_lists(user, frozen):
-    for _ in range(8):
-        put_on(make_list(double_opt_in=True), user)
+    results = [put_on(make_list(double_opt_in=True), user)[user.pk] for _ in range(8)]
     work()
 
-    assert SandboxMessage.objects.count() == 5
-    assert NotificationMessage.objects.filter(status="suppressed").count() == 3
+    assert results == [JoinResult.PENDING] * MOST_A_DAY + [JoinResult.THROTTLED] * 3
+    assert SandboxMessage.objects.count() == MOST_A_DAY
+
+    SubscriberList.objects.all().delete()
+    frozen.forward(DAY_S - 60)
+    put_on(make_list(double_opt_in=True), user)
+    work()
+    assert SandboxMessage.objects.count() == MOST_A_DAY, "deleted lists count, too"
+    assert NotificationMessage.objects.filter(status="suppressed").count() == 1
+
+    SubscriberList.objects.all().delete()
+    frozen.forward(120)
+    assert put_on(make_list(double_opt_in=True), user)[user.pk] is JoinResult.PENDING
+    work()
+    assert SandboxMessage.objects.count() == MOST_A_DAY + 1
 
 
 def test_who_waits_is_asked_again_only_on_request(found, user):

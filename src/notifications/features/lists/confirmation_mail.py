@@ -19,8 +19,9 @@ from notifications.infra.links import LinkKind, address_mark, read_link, sign_li
 from notifications.rendering.texts import consent_texts
 
 LINK_LIFETIME = timedelta(days=7)
-MAILS_AN_HOUR = 5
-"""Such mails to one person for all lists together, so that they fill no mailbox."""
+DAY = timedelta(days=1)
+MOST_A_DAY = 5
+"""Such mails to one person in 24 hours for all lists together, those deleted since included."""
 _EPOCH, _TICK = datetime(2000, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
@@ -59,7 +60,11 @@ def send_confirmations(found: SubscriberList, people: Sequence[Asked], *, now: d
             "priority": 2,
             "context": {"days": LINK_LIFETIME.days, "topic": found.name},
             "options": {
-                "throttle": {"key": "confirm_list", "window_s": 3600, "limit": MAILS_AN_HOUR}
+                "throttle": {
+                    "key": "confirm_list",
+                    "window_s": DAY // timedelta(seconds=1),
+                    "limit": MOST_A_DAY,
+                }
             },
         },
         caller=SYSTEM,

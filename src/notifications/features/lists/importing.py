@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from django.db import transaction
+
 from directory.lookup import Reference, find_people
 from directory.models import ContactPoint, SubscriberList, normalise_address
 from directory.models.contact import ContactKind
@@ -25,18 +27,19 @@ from notifications.features.lists.joining import (
     join,
 )
 from notifications.features.lists.schemas import ListImportBody, ListImportResponse
-from notifications.features.lists.service import WRITE, find_list
+from notifications.features.lists.service import READ, WRITE, find_list
 from notifications.features.sending.schemas import RejectionResponse
 from notifications.infra import clock
 from notifications.models.audit.actions import record_change
 
+_CHANGES = (JoinResult.SUBSCRIBED, JoinResult.PENDING)
 _KEYS = ("user_id", "external_id", "email")
 _LONGEST_EMAIL = 320
 _FAULTS = {
     JoinResult.OPTED_OUT: "the user left the list, withdrew a consent, or is suppressed",
     JoinResult.NO_ADDRESS: "the user has no active email address to confirm by",
     JoinResult.THROTTLED: "the user was asked to confirm several times today",
-    JoinResult.UNKNOWN: "the user does not exist or is not active",
+    JoinResult.UNKNOWN: "the user does not exist or is not active: import users first",
 }
 
 
@@ -53,6 +56,8 @@ def import_people(
         Refused: missing_scope. NotFound: unknown_list. InvalidRequest: required.
     """
     require_scope(caller, WRITE)
+    if any(isinstance(row, dict) and "email" in row for row in body.rows):
+        require_scope(caller, READ)  # the response shows which addresses belong to users
     found = find_list(identifier)
     check_evidence(found, caller, body.wording, again=body.resubscribe)
     rejected: list[RejectionResponse] = []
@@ -66,15 +71,7 @@ def import_people(
     )
     results = _join_all(found, sorted(set(people.values())), joining)
     counts: Counter[JoinResult] = Counter(results.values())
-    changed = {name: counts[name] for name in (JoinResult.SUBSCRIBED, JoinResult.PENDING)}
-    if any(changed.values()):
-        record_change(
-            actor=caller.name,
-            action="list.imported",
-            target=f"list:{found.uuid}",
-            at=clock.now(),
-            after={str(name): count for name, count in changed.items()},
-        )
+    changed = {name: counts[name] for name in _CHANGES}
     for index, person in people.items():
         fault = _FAULTS.get(results[person])
         if fault:
@@ -95,8 +92,25 @@ def _join_all(
 ) -> dict[int, JoinResult]:
     results: dict[int, JoinResult] = {}
     for start in range(0, len(people), AT_ONCE):
-        results |= join(found, people[start : start + AT_ONCE], joining)
+        with transaction.atomic():
+            part = join(found, people[start : start + AT_ONCE], joining)
+            _record(found, part.values(), joining)
+        results |= part
     return results
+
+
+def _record(found: SubscriberList, results: Iterable[JoinResult], joining: Joining) -> None:
+    """Writes what one part of an import changed, in the transaction of the part."""
+    counts = Counter(results)
+    changed = {str(name): counts[name] for name in _CHANGES}
+    if any(changed.values()):
+        record_change(
+            actor=joining.caller.name,
+            action="list.imported",
+            target=f"list:{found.uuid}",
+            at=clock.now(),
+            after=changed,
+        )
 
 
 def _people_of(rows: Sequence[Any], rejected: list[RejectionResponse]) -> dict[int, int]:
@@ -119,7 +133,7 @@ def _people_of(rows: Sequence[Any], rejected: list[RejectionResponse]) -> dict[i
             rejected.append(RejectionResponse(index=index, code="invalid_row", detail=detail))
     missing = {*named, *emails} - found.keys() - {each.index for each in rejected}
     for index in sorted(missing):
-        detail = "there is no such user: import users first"
+        detail = _FAULTS[JoinResult.UNKNOWN]
         rejected.append(RejectionResponse(index=index, code="unknown_user", detail=detail))
     return found
 

@@ -6,12 +6,13 @@ membership, its entry of the consent ledger and its mail are written in one tran
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from django.db import transaction
+from django.db.models import Sum
 
 from directory.models import (
     ContactPoint,
@@ -25,7 +26,12 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.engine.shared_rows import category_by_key
 from notifications.features.access.service import require_scope
-from notifications.features.lists.confirmation_mail import Asked, send_confirmations
+from notifications.features.lists.confirmation_mail import (
+    DAY,
+    MOST_A_DAY,
+    Asked,
+    send_confirmations,
+)
 from notifications.features.preferences.consents import WRITE as WRITE_CONSENTS
 from notifications.features.preferences.consents import (
     entries_for,
@@ -34,13 +40,13 @@ from notifications.features.preferences.consents import (
 )
 from notifications.infra import clock
 from notifications.models import DATA_PROCESSING, MARKETING, ConsentRecord
+from notifications.models.audit.entries import NewEntry, write_entries
 from notifications.models.delivery.hot_facts import load_listed
 
 AT_ONCE = 500
 """The people of one transaction."""
 MAILS_A_DAY = 3
 """Mails that ask one person to confirm one list, in 24 hours."""
-_DAY = timedelta(days=1)
 _CHANGED = (
     "state",
     "source",
@@ -95,6 +101,8 @@ class _Step:
     points: dict[int, ContactPoint]
     #: People who may join only with a new consent.
     barred: Collection[int]
+    #: The mails of the last 24 hours for all lists, by person.
+    asked_today: Mapping[int, int]
     subscribed: list[ListMembership] = field(default_factory=list)
     asked: list[ListMembership] = field(default_factory=list)
 
@@ -116,9 +124,10 @@ class _Step:
         point = self.points.get(row.user_id)
         if point is None or point.state != ContactState.ACTIVE:
             return JoinResult.NO_ADDRESS
-        if row.asked_since is None or row.asked_since <= self.now - _DAY:
+        if row.asked_since is None or row.asked_since <= self.now - DAY:
             row.asked, row.asked_since = 0, self.now
-        if row.asked >= MAILS_A_DAY:
+        of_all = self.asked_today.get(row.user_id, 0)
+        if row.asked >= MAILS_A_DAY or of_all >= MOST_A_DAY:
             return JoinResult.THROTTLED
         row.asked += 1
         if row.state != ListStatus.PENDING:
@@ -142,12 +151,14 @@ def join(found: SubscriberList, user_ids: Sequence[int], joining: Joining) -> di
         held = {row.user_id: row for row in rows}
         points = _emails_of(people)
         barred = () if joining.again else _barred(found, people, points)
-        step = _Step(found, joining, now, points, barred)
+        today = _asked_since(people, now - DAY) if found.double_opt_in else {}
+        step = _Step(found, joining, now, points, barred, today)
         for person in people:
             row = held.get(person) or ListMembership(list=found, user_id=person, state="")
             results[person] = step.result_of(row)
         _record_consents(step)
         _save([*step.subscribed, *step.asked])
+        _record_asked(step)
         asked = [Asked(row.user_id, points[row.user_id].address) for row in step.asked]
         send_confirmations(found, asked, now=now)
     return results
@@ -205,6 +216,13 @@ def lock_people(user_ids: Sequence[int], *, only_active: bool = True) -> list[in
 def _emails_of(people: Sequence[int]) -> dict[int, ContactPoint]:
     points = ContactPoint.objects.filter(user_id__in=people, kind=ContactKind.EMAIL)
     return {point.user_id: point for point in points}
+
+
+def _asked_since(people: Sequence[int], moment: datetime) -> dict[int, int]:
+    """Returns how many mails have asked each person for any list, without those never asked."""
+    rows = ListMembership.objects.filter(user_id__in=people, asked_since__gt=moment)
+    sums = rows.values("user_id").order_by("user_id").annotate(mails=Sum("asked"))
+    return {each["user_id"]: each["mails"] for each in sums}
 
 
 def _barred(
@@ -287,6 +305,22 @@ def _record_consents(step: _Step) -> None:
             at=step.now,
             purpose=purpose,
         )
+
+
+def _record_asked(step: _Step) -> None:
+    """Writes who asked whom to confirm: no consent is recorded before they do."""
+    entries = [
+        NewEntry(
+            actor=step.joining.caller.name,
+            action="list.asked",
+            target=f"list:{step.found.uuid}",
+            subject_id=row.user_id,
+            after={"source": step.joining.source},
+        )
+        for row in step.asked
+    ]
+    if entries:
+        write_entries(entries, at=step.now)
 
 
 def _save(rows: Sequence[ListMembership]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -36,6 +37,8 @@ _COLUMNS = {
     "category": "category",
 }
 """The column of each field that may be changed."""
+_LINK = re.compile(r"://|www\.", re.IGNORECASE)
+"""What mail programs make a link of: the mail that asks to confirm goes to anyone."""
 _UNFINISHED = [
     BroadcastStatus.DRAFT.value,
     BroadcastStatus.AWAITING_APPROVAL.value,
@@ -144,6 +147,8 @@ def _save(row: SubscriberList, caller: Caller, action: str, changed: Sequence[st
     if not row.name or not row.name.isprintable():
         detail = "must contain a visible character, and no control characters"
         errors.append(FieldError("name", "invalid", detail))
+    elif _LINK.search(row.name):
+        errors.append(FieldError("name", "invalid", "must not contain a link: mails show it"))
     if category_by_key(row.category) is None:
         known = ", ".join(category_keys())
         detail = f"there is no category {row.category}; known: {known}"
