@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from directory.models import SubscriberList, User
+from directory.models import ContactPoint, ListMembership, SubscriberList, User
 from notifications.domain.callers import SYSTEM
 from notifications.features.lists.choices import MOST_SHOWN, ListChoices
+from notifications.features.lists.confirmation_mail import MOST_A_DAY
 from notifications.features.lists.joining import leave
+from notifications.infra import clock
 from notifications.infra.links import preferences_url
 from notifications.models import ConsentRecord, SandboxMessage
 from tests.integration.factories import make_user, make_willing_user
@@ -94,6 +96,38 @@ def test_double_opt_in_asks_by_email(user):
     assert "We have sent you an email" in text
     save(user, [found], [])
     assert status_of(found, user) == "unsubscribed"
+
+
+def test_a_list_without_a_mail_to_confirm_is_not_shown_as_saved(user):
+    lists = [make_list(is_public=True, double_opt_in=True) for _ in range(MOST_A_DAY + 1)]
+
+    assert "lists=asked" in save(user, [], lists[:-1])
+    assert "lists=not_asked" in save(user, lists[:-1], lists)
+    assert status_of(lists[-1], user) == ""
+    for language, text in (("en", "Not all lists were saved"), ("ru", "Сохранены не все списки")):
+        page = Client().get(f"{path_of(user)}?lists=not_asked&lang={language}").content.decode()
+        assert text in page
+
+    ContactPoint.objects.filter(user=user).update(state="bounced")
+    plain, other = make_list(is_public=True), make_list(is_public=True, double_opt_in=True)
+    assert "lists=not_asked" in save(user, [], [plain, other])
+    assert status_of(plain, user) == "subscribed"
+
+
+def test_lists_that_a_person_is_on_come_before_those_they_left(user):
+    lists = SubscriberList.objects.bulk_create(
+        [SubscriberList(name=f"L {n}", slug=f"l-{n}") for n in range(MOST_SHOWN)]
+    )
+    ListMembership.objects.bulk_create(
+        [
+            ListMembership(list=each, user=user, state="unsubscribed", changed_at=clock.now())
+            for each in lists
+        ]
+    )
+    mine = make_list()
+    put_on(mine, user)
+
+    assert [each.id for each in ListChoices().of(user=user)] == [mine.pk]
 
 
 def test_only_what_the_form_changed_is_saved(user):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import Case, When
 
 from directory.models import ListMembership, ListStatus, SubscriberList, User
 from notifications.domain.callers import Caller
@@ -13,6 +14,7 @@ from notifications.features.lists.joining import Joining, JoinResult, join, leav
 
 MOST_SHOWN = 100
 """The most lists on one page: the person's own come first."""
+_LEFT_LAST = Case(When(state=ListStatus.UNSUBSCRIBED, then=1), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class ListChoices:
         A private list is shown to those who are on it or were asked.
         """
         rows = ListMembership.objects.filter(user=user).select_related("list")
-        own = {row.list_id: row for row in rows.order_by("list_id")[:MOST_SHOWN]}
+        own = {row.list_id: row for row in rows.order_by(_LEFT_LAST, "list_id")[:MOST_SHOWN]}
         shown = {
             row.list_id: _shown(row.list, row.state)
             for row in own.values()
@@ -58,8 +60,8 @@ class ListChoices:
         source: str,
         wording: Callable[[str], str],
         ip: str | None = None,
-    ) -> bool:
-        """Joins and leaves the lists that differ; returns whether a mail asks to confirm one.
+    ) -> set[JoinResult]:
+        """Joins and leaves the lists that differ; returns what became of those joined.
 
         Args:
             before: the lists that the form showed as chosen. What another process changed
@@ -69,7 +71,7 @@ class ListChoices:
         """
         shown = {each.id for each in self.of(user=user)}
         changed = sorted((set(before) ^ set(wanted)) & shown)
-        asked = False
+        results: set[JoinResult] = set()
         with transaction.atomic():
             for found in SubscriberList.objects.filter(pk__in=changed).order_by("pk"):
                 text = wording(found.name)
@@ -79,9 +81,8 @@ class ListChoices:
                 joining = Joining(
                     caller=caller, source=source, wording=text, ip=ip, again=True, ask_again=True
                 )
-                result = join(found, [user.pk], joining)[user.pk]
-                asked = asked or result is JoinResult.PENDING
-        return asked
+                results.add(join(found, [user.pk], joining)[user.pk])
+        return results
 
 
 def _shown(row: SubscriberList, state: str) -> ShownList:

@@ -11,16 +11,21 @@ from directory.models import User
 from notifications.domain.callers import Caller
 from notifications.domain.identifiers import parse_key
 from notifications.features.lists.choices import MOST_SHOWN, ListChoices
+from notifications.features.lists.joining import JoinResult
 from notifications.web import preference_words as words
 from notifications.web.public_page import address_of_client
 
 SOURCE = "preference_centre"
+_NOT_ASKED = {JoinResult.NO_ADDRESS, JoinResult.THROTTLED}
 
 
 def save(request: HttpRequest, user: User, caller: Caller, *, language: str) -> str:
-    """Saves the form; returns `asked` where a mail asks to confirm, else `saved`."""
+    """Saves the form; returns `asked` where a mail asks to confirm, else `saved`.
+
+    `not_asked`: no mail could ask to confirm one of the lists.
+    """
     with translation.override(language):
-        asked = ListChoices().choose(
+        results = ListChoices().choose(
             user=user,
             caller=caller,
             before=_ids(request.POST.get("lists_shown", "").split()),
@@ -29,7 +34,9 @@ def save(request: HttpRequest, user: User, caller: Caller, *, language: str) -> 
             wording=words.opt_in,
             ip=address_of_client(request),
         )
-    return "asked" if asked else "saved"
+    if results & _NOT_ASKED:
+        return "not_asked"
+    return "asked" if JoinResult.PENDING in results else "saved"
 
 
 def context(request: HttpRequest, user: User) -> dict[str, Any]:
