@@ -54,6 +54,7 @@ join(club, [two.pk], Joining(caller=SYSTEM, source="api"))
 made = Broadcast.objects.create(
     target_group="list", target_filter={"list_id": news.pk}, title="The news of May",
     message="The choir sings on Friday.\\n\\nSee https://example.com/choir", channels=["in_app"],
+    in_archive=True,
 )
 launch.begin(made.pk, now=clock.now())
 launch.continue_launch(made.pk)

@@ -49,8 +49,8 @@ def status_of(found: SubscriberList, user: User) -> str:
     return row.state if row else ""
 
 
-def send_to(found: SubscriberList, **values: Any) -> Broadcast:
-    """Launches a broadcast to a list; nothing is delivered yet."""
+def write_to(found: SubscriberList, **values: Any) -> Broadcast:
+    """Makes a draft to a list."""
     values = {
         "target_group": "list",
         "target_filter": {"list_id": found.pk},
@@ -60,7 +60,15 @@ def send_to(found: SubscriberList, **values: Any) -> Broadcast:
         "priority": 3,
         **values,
     }
-    made = Broadcast.objects.create(**values)
+    made = Broadcast(**values)
+    launching.set_list(made, launching.resolve_audience(made, now=clock.now()))
+    made.save()
+    return made
+
+
+def send_to(found: SubscriberList, **values: Any) -> Broadcast:
+    """Launches a broadcast to a list; nothing is delivered yet."""
+    made = write_to(found, **values)
     launching.begin(made.pk, now=clock.now())
     assert launching.continue_launch(made.pk)
     made.refresh_from_db()

@@ -114,7 +114,12 @@ class TestLists:
 
         assert made.status_code == 201
         assert made.data["data"]["target_group_display"] == "Mailing list"
-        assert Broadcast.objects.get().list_id == found.pk
+        draft = Broadcast.objects.get()
+        assert (draft.list_id, draft.in_archive) == (found.pk, False)
+        SubscriberList.objects.update(has_archive=True)
+        with_key("broadcasts").put(f"/api/admin/broadcasts/{draft.pk}/", body)
+        draft.refresh_from_db()
+        assert draft.in_archive is True
         assert writer.delete(f"{LISTS}/{found.pk}").status_code == 409
 
     def test_counts_are_by_status(self, reader, found):

@@ -8,8 +8,10 @@ import pytest
 from django.test import Client
 
 from directory.models import SubscriberList
+from notifications.features.broadcasts.delivery import launch as launching
+from notifications.infra import clock
 from notifications.models import Broadcast
-from tests.integration.lists.factories import make_list, make_subscriber, send_to
+from tests.integration.lists.factories import make_list, make_subscriber, send_to, write_to
 
 pytestmark = pytest.mark.django_db
 
@@ -84,6 +86,24 @@ def test_what_was_sent_before_stays_out_when_a_list_becomes_public(found, values
     listed = get(ARCHIVE).content.decode()
     assert ("Open" in listed, "Secret" in listed) == (True, False)
     assert (get(page_of(before)).status_code, get(page_of(after)).status_code) == (404, 200)
+
+
+@pytest.mark.parametrize("values", [{"is_public": False}, {"has_archive": False}])
+def test_what_was_written_before_stays_out_when_a_list_becomes_public(found, values):
+    rows = SubscriberList.objects.filter(pk=found.pk)
+    rows.update(**values)
+    private = write_to(found, title="Secret")
+    rows.update(is_public=True, has_archive=True)
+    open_ones = [write_to(found, title="Open") for _ in range(2)]
+    launching.begin(private.pk, now=clock.now())
+    launching.begin(open_ones[0].pk, now=clock.now())
+    rows.update(**values)
+    launching.begin(open_ones[1].pk, now=clock.now())
+    rows.update(is_public=True, has_archive=True)
+    Broadcast.objects.update(status="completed")
+
+    statuses = [get(page_of(each)).status_code for each in (private, *open_ones)]
+    assert statuses == [404, 200, 404]
 
 
 def test_tests_parts_of_the_list_and_unfinished_ones_stay_out(found):

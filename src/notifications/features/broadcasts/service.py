@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils.translation import pgettext
 
-from directory.audiences import Missing, list_of
+from directory.audiences import Missing
 from directory.models import User
 from notifications.domain.broadcast_lifecycle import EDITABLE, BroadcastStatus
 from notifications.domain.callers import Caller
@@ -36,7 +36,7 @@ from notifications.features.broadcasts.action_schemas import (
 )
 from notifications.features.broadcasts.body import no_recipients, read_changes, read_new
 from notifications.features.broadcasts.delivery.approval import request_approval, requires_approval
-from notifications.features.broadcasts.delivery.launch import resolve_audience
+from notifications.features.broadcasts.delivery.launch import OF_LIST, resolve_audience, set_list
 from notifications.features.broadcasts.documented import (
     cancel_message,
     retry_and_start_task,
@@ -125,7 +125,7 @@ class BroadcastWorkflow:
             broadcast.approved_by = None
             involved = {*broadcast.involved_user_ids, *people_behind(caller)}
             broadcast.involved_user_ids = sorted(involved)
-            also = ("recipient_count", "list_id", "approved_by", "involved_user_ids", "updated_at")
+            also = ("recipient_count", *OF_LIST, "approved_by", "involved_user_ids", "updated_at")
             broadcast.save(update_fields=[*values, *also])
             write_audit_entry(caller, "change", broadcast, now=now, before=before)
             _update_status(broadcast, rescheduled="scheduled_at" in values, now=now)
@@ -361,13 +361,13 @@ def _request_approval(broadcast: Broadcast, values: dict[str, Any]) -> None:
 def count_audience(broadcast: Broadcast, *, now: datetime) -> tuple[int, Sequence[Missing]]:
     """Returns how many people the audience has, and the listed people who get nothing.
 
-    Sets the broadcast's mailing list, and does not save it.
+    Sets the columns of the broadcast's mailing list, and does not save them.
 
     Raises:
         InvalidRequest: no_recipients.
     """
     audience = resolve_audience(broadcast, now=now)
-    broadcast.list_id = list_of(audience.rule)
+    set_list(broadcast, audience)
     count = audience.count()
     if not count:
         raise no_recipients(broadcast.target_group)

@@ -84,7 +84,7 @@ def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
     meant, of_list = 0, {}
     if not with_people:
         audience = resolve_audience(broadcast, now=now)
-        meant, of_list = audience.count(), list_values(broadcast, audience)
+        meant, of_list = audience.count(), {"list_id": list_of(audience.rule)}
     if not with_people and not meant:
         group = broadcast.target_group
         detail = f"No recipients found for group {group}"
@@ -101,6 +101,9 @@ def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
         job = make_job(locked, now=now, total=people if locked.snapshot_done else 0)
         values = {"sent_at": now, "job": job, "pace": [[now.timestamp(), 0]]}
         values |= {"recipient_count": people, "meant_count": max(meant, people), **of_list}
+        list_id = values.get("list_id", locked.list_id)
+        is_shown = locked.in_archive and not locked.is_test
+        values["in_archive"] = is_shown and _has_archive(list_id)
         change_broadcast_status(broadcast_id, BroadcastStatus.SENDING, values=values)
     return find_broadcast(broadcast_id)
 
@@ -115,17 +118,23 @@ def _check_campaign(broadcast: Broadcast) -> None:
         raise Conflict("Its campaign is not running", code="broadcast_status")
 
 
-def list_values(broadcast: Broadcast, audience: Audience) -> dict[str, Any]:
-    """Returns the columns that follow from the mailing list of an audience.
+OF_LIST = ("list_id", "in_archive")
+
+
+def set_list(broadcast: Broadcast, audience: Audience) -> None:
+    """Sets the columns that follow from the mailing list of an audience, without saving them.
 
     Only what goes to the whole list is shown in its archive, and only where the list is public and
-    has an archive at that time.
+    has an archive, both when the broadcast is written and when it begins: its author knew.
     """
-    list_id = list_of(audience.rule)
-    if broadcast.target_group != Broadcast.TargetGroup.LIST or broadcast.is_test:
-        return {"list_id": list_id, "in_archive": False}
+    broadcast.list_id = list_of(audience.rule)
+    is_whole = broadcast.target_group == Broadcast.TargetGroup.LIST
+    broadcast.in_archive = is_whole and _has_archive(broadcast.list_id)
+
+
+def _has_archive(list_id: int | None) -> bool:
     rows = SubscriberList.objects.filter(pk=list_id or 0, is_public=True, has_archive=True)
-    return {"list_id": list_id, "in_archive": rows.exists()}
+    return rows.exists()
 
 
 def check_terms(broadcast: Broadcast) -> None:
