@@ -81,10 +81,10 @@ def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
     broadcast = find_broadcast(broadcast_id)
     check_terms(broadcast)
     with_people = BroadcastRecipient.objects.filter(broadcast=broadcast).exists()
-    meant, of_list = 0, {}
+    meant, list_id = 0, broadcast.list_id
     if not with_people:
         audience = resolve_audience(broadcast, now=now)
-        meant, of_list = audience.count(), {"list_id": list_of(audience.rule)}
+        meant, list_id = audience.count(), list_of(audience.rule)
     if not with_people and not meant:
         group = broadcast.target_group
         detail = f"No recipients found for group {group}"
@@ -100,10 +100,9 @@ def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
         people = BroadcastRecipient.objects.filter(broadcast=broadcast_id).count()
         job = make_job(locked, now=now, total=people if locked.snapshot_done else 0)
         values = {"sent_at": now, "job": job, "pace": [[now.timestamp(), 0]]}
-        values |= {"recipient_count": people, "meant_count": max(meant, people), **of_list}
-        list_id = values.get("list_id", locked.list_id)
+        values |= {"recipient_count": people, "meant_count": max(meant, people)}
         is_shown = locked.in_archive and not locked.is_test
-        values["in_archive"] = is_shown and _has_archive(list_id)
+        values |= {"list_id": list_id, "in_archive": is_shown and _has_archive(list_id)}
         change_broadcast_status(broadcast_id, BroadcastStatus.SENDING, values=values)
     return find_broadcast(broadcast_id)
 
