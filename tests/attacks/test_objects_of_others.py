@@ -58,8 +58,8 @@ OF_PEOPLE = {
     "room_presence": "room",
 }
 """The routes by which people reach their own objects, and what their id names."""
-OF_ALL = {"get_category"}
-"""Routes with an id that everybody may read."""
+OF_ALL = {"get_category", "subscribe_to_list", "unsubscribe_from_list"}
+"""Routes with an id that is not of a person: everybody may read it, or join and leave it."""
 NOT_YET = ("export_not_ready", "not_sealed_yet", "no_receipt")
 """Codes to the owner of an object that is not finished."""
 BODIES: dict[str, Any] = {"move_notification": {"scheduled_at": "2031-01-01T10:00:00Z"}}

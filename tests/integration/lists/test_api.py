@@ -116,7 +116,7 @@ class TestLists:
         assert made.data["data"]["target_group_display"] == "Mailing list"
         draft = Broadcast.objects.get()
         assert (draft.list_id, draft.in_archive) == (found.pk, False)
-        SubscriberList.objects.update(has_archive=True)
+        SubscriberList.objects.update(has_archive=True, is_public=True)
         with_key("broadcasts").put(f"/api/admin/broadcasts/{draft.pk}/", body)
         draft.refresh_from_db()
         assert draft.in_archive is True

@@ -281,9 +281,9 @@ def _placed(
     """Returns the places of people in the A/B test of the template, where one is in force."""
     if intent.template_version_id is None:
         return {}
-    template = NotificationTemplate.objects.get(versions=intent.template_version_id)
-    placings = load_placings([template], people)
-    if not placings.tests:
+    template = NotificationTemplate.objects.filter(versions=intent.template_version_id).first()
+    placings = load_placings([template] if template else [], people)
+    if template is None or not placings.tests:
         return {}
     return {
         person: placings.assigned(intent, template.pk, person, channels, context)
