@@ -87,6 +87,7 @@ BROADCASTS: tuple[PersonalField, ...] = (
             "review_note": "the note of a review",
             "audience": Column("the audience", keys="*"),
             "exclude": Column("the segments that are excluded", keys="[]"),
+            "segment_criteria": Column("the criteria of its segments", keys="*"),
             "context": Column("the values of a template", keys="*"),
         },
     ),

@@ -79,6 +79,8 @@ NOT_PERSONAL: Mapping[str, str] = {
     "notifications.Campaign.local_time": "a time",
     "notifications.Campaign.template_path": _SETTINGS,
     "notifications.Campaign.category": _SETTINGS,
+    "notifications.Campaign.approved_category": _SETTINGS,
+    "notifications.Campaign.approved_digest": _CODE,
     "notifications.Campaign.utm": _SETTINGS,
     "notifications.Campaign.error": _CODE,
     "notifications.Broadcast.options": _SETTINGS,
