@@ -117,7 +117,8 @@ class TestLists:
         draft = Broadcast.objects.get()
         assert (draft.list_id, draft.in_archive) == (found.pk, False)
         SubscriberList.objects.update(has_archive=True, is_public=True)
-        with_key("broadcasts").put(f"/api/admin/broadcasts/{draft.pk}/", body)
+        changed = with_key("broadcasts").patch(f"/api/admin/broadcasts/{draft.pk}/", body)
+        assert changed.status_code == 200, changed.content
         draft.refresh_from_db()
         assert draft.in_archive is True
         assert writer.delete(f"{LISTS}/{found.pk}").status_code == 409
