@@ -91,7 +91,7 @@ class TestExclusions:
 
     @pytest.mark.parametrize("is_deleted", [False, True])
     @pytest.mark.parametrize("is_paused", [False, True])
-    def test_a_segment_that_changes_meanwhile_adds_nobody(
+    def test_a_segment_that_changes_meanwhile_adds_no_one(
         self, frozen, monkeypatch, is_deleted, is_paused
     ):
         monkeypatch.setattr(placing, "PLACE_BATCH", 1)
