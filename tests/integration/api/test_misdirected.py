@@ -108,7 +108,7 @@ def test_a_null_in_a_change_is_no_silence(as_staff: APIClient) -> None:
     made = make_broadcast(status="draft")
     for name in BroadcastChangeBody.__struct_fields__:
         answer = as_staff.patch(f"/api/admin/broadcasts/{made.pk}/", {name: None})
-        nullable = name in ("scheduled_at", "target_filter")
+        nullable = name in ("scheduled_at", "target_filter", "track_opens", "track_clicks")
         assert answer.status_code == (200 if nullable else 400), (name, answer.data)
         assert nullable or (answer.data["code"], name in answer.data["error"]) == (
             "wrong_type",
