@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html import unescape
 from itertools import pairwise
 from typing import NamedTuple
@@ -25,7 +25,7 @@ _OFF = "data-track"
 _HTML_BLANKS = "\t\n\f\r "
 _RAW = re.compile(r"<(style|script|textarea|title|xmp|template)\b", re.IGNORECASE)
 _MAY_HIDE = re.compile(r"<(?:!--|[sS][tTcC][yYrR]|[tT][eEiI][xXtTmM]|[xX][mM])")  # it is quicker
-TEXT_URL = re.compile(r"https?://[^\s<>\"]{1,2100}")
+_TEXT_URL = re.compile(r"https?://[^\s<>\"]{1,2100}")
 _BRACKETS = re.compile(r"[()]")
 _AFTER_URL = ".,;:!?'*_]}"
 
@@ -99,7 +99,7 @@ def forget_targets() -> None:
     url_of_run.cache_clear()
 
 
-def skipped_parts(html: str, begin: int) -> Iterator[tuple[int, int]]:
+def _skipped_parts(html: str, begin: int) -> Iterator[tuple[int, int]]:
     """Yields the stretches that are shown, as (end, begin of the next), in order.
 
     Comments and elements whose content is no HTML are not shown. An `--!>` ends a comment, too.
@@ -175,9 +175,29 @@ def url_of_run(run: str) -> str:
     return run.rstrip(_AFTER_URL)
 
 
-def links_pattern(html: str) -> re.Pattern[str]:
-    """Returns the pattern of start tags with links.
+def tags_in(html: str) -> Iterator[tuple[int, int, MailTag]]:
+    """Yields the start tags whose links may be rewritten, with the place of their attributes."""
+    begin = max(html.find("<body"), 0)
+    skipped = _skipped_parts(html, begin)
+    until, beyond = next(skipped)
+    pattern = _ANY_TAG if "<A" in html else _LOWER_TAG
+    for found in pattern.finditer(html, begin):
+        start = found.start()
+        while start >= beyond:
+            until, beyond = next(skipped)
+        tag = tag_of(found[1]) if found[2] and start < until else None
+        if tag is not None:
+            yield *found.span(1), tag
 
-    Group 1 has their attributes, group 2 the end, which is empty for an unfinished tag.
-    """
-    return _ANY_TAG if "<A" in html else _LOWER_TAG
+
+def with_urls(text: str, new_of: Callable[[str], str]) -> str:
+    """Returns a text with each of its URLs replaced."""
+    parts: list[str] = []
+    at = 0
+    while found := _TEXT_URL.search(text, at):
+        url = url_of_run(found[0])
+        start = found.start()
+        parts += (text[at:start], new_of(url))
+        at = start + len(url)
+    parts.append(text[at:])
+    return "".join(parts)

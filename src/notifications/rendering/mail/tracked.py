@@ -9,14 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from notifications.infra.tracking.links import MAX_LINKS, LinkSigner
-from notifications.rendering.mail.links import (
-    TEXT_URL,
-    links_pattern,
-    skipped_parts,
-    tag_of,
-    target_of,
-    url_of_run,
-)
+from notifications.rendering.mail.links import tags_in, target_of, with_urls
 
 _HIDDEN = (
     "display:none;font-size:0;line-height:0;max-height:0;max-width:0;opacity:0;overflow:hidden;"
@@ -61,20 +54,10 @@ class MailTracker:
         return _before_end(html, hidden)
 
     def _html(self, html: str) -> str:
-        begin = max(html.find("<body"), 0)
-        pattern = links_pattern(html)
-        skipped = skipped_parts(html, begin)
-        until, beyond = next(skipped)
         sign, links, start_of_links = self._signer.sign, self._links, self._signer.start
         parts: list[str] = []
         at, count = 0, 0
-        for found in pattern.finditer(html, begin):
-            start = found.start()
-            while start >= beyond:
-                until, beyond = next(skipped)
-            tag = tag_of(found[1]) if found[2] and start < until else None
-            if tag is None:
-                continue
+        for first, last, tag in tags_in(html):
             target = tag.target
             if tag.excluded:
                 self._excluded.add(target.url)
@@ -82,7 +65,6 @@ class MailTracker:
             place = str(count)
             signature = sign(count, target.content)
             count += 1
-            first, last = found.span(1)
             parts += (
                 html[at:first], tag.before, start_of_links, place,
                 "&amp;s=", signature, "&amp;url=", target.quoted, tag.after,
@@ -100,16 +82,12 @@ class MailTracker:
 
     def _text(self, text: str) -> str:
         links, start_of_links = self._links, self._signer.start
-        parts: list[str] = []
-        at = 0
-        while found := TEXT_URL.search(text, at):
-            url = url_of_run(found[0])
-            start = found.start()
+
+        def new_of(url: str) -> str:
             end = links.get(url) or self._new_in_text(url)
-            parts += (text[at:start], start_of_links + end if end else url)
-            at = start + len(url)
-        parts.append(text[at:])
-        return "".join(parts)
+            return start_of_links + end if end else url
+
+        return with_urls(text, new_of)
 
     def _new_in_text(self, url: str) -> str:
         """Returns the end of the link of a URL that the HTML does not have; empty for no link."""

@@ -10,14 +10,7 @@ import functools
 from urllib.parse import quote
 
 from notifications.infra.tracking.links import MAX_URL
-from notifications.rendering.mail.links import (
-    TEXT_URL,
-    links_pattern,
-    skipped_parts,
-    tag_of,
-    target_of,
-    url_of_run,
-)
+from notifications.rendering.mail.links import tags_in, target_of, with_urls
 
 _PREFIX = "utm_"
 Parameters = tuple[tuple[str, str], ...]
@@ -32,23 +25,13 @@ def add_parameters(html: str, text: str, parameters: Parameters) -> tuple[str, s
 
 
 def _in_html(html: str, query: str, excluded: set[str]) -> str:
-    begin = max(html.find("<body"), 0)
-    skipped = skipped_parts(html, begin)
-    until, beyond = next(skipped)
     parts: list[str] = []
     at = 0
-    for found in links_pattern(html).finditer(html, begin):
-        start = found.start()
-        while start >= beyond:
-            until, beyond = next(skipped)
-        tag = tag_of(found[1]) if found[2] and start < until else None
-        if tag is None:
-            continue
+    for first, last, tag in tags_in(html):
         if tag.excluded:
             excluded.add(tag.target.url)
             continue
         url = _with_query(tag.target.url, query).replace("&", "&amp;").replace("'", "&#39;")
-        first, last = found.span(1)
         parts += (html[at:first], tag.before, url, tag.after)
         at = last
     parts.append(html[at:])
@@ -56,17 +39,11 @@ def _in_html(html: str, query: str, excluded: set[str]) -> str:
 
 
 def _in_text(text: str, query: str, excluded: set[str]) -> str:
-    parts: list[str] = []
-    at = 0
-    while found := TEXT_URL.search(text, at):
-        url = url_of_run(found[0])
-        start, at_end = found.start(), found.start() + len(url)
+    def new_of(url: str) -> str:
         target = target_of(url) if url not in excluded else None
-        is_whole = target is not None and target.url == url
-        parts += (text[at:start], _with_query(url, query) if is_whole else url)
-        at = at_end
-    parts.append(text[at:])
-    return "".join(parts)
+        return _with_query(url, query) if target is not None and target.url == url else url
+
+    return with_urls(text, new_of)
 
 
 @functools.lru_cache(maxsize=2048)
