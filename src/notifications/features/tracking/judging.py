@@ -24,6 +24,13 @@ from notifications.infra.conf import environment
 from notifications.models import NotificationAnalytics, TrackingEvent
 
 _FIELDS = ["flags", "opened_at", "clicked_at"]
+_TOUCHES = (
+    (EventKind.OPEN, "opened_at", OPEN_HUMAN, REPORTED_OPEN),
+    (EventKind.CLICK, "clicked_at", CLICK_HUMAN, REPORTED_CLICK),
+)
+"""Of each kind of touch: the column of its time, and the bits of a person's and a reported one."""
+_LASTING = CONVERTED | REPORTED_OPEN | REPORTED_CLICK
+"""Bits that no judgement takes away."""
 
 
 class Judged(Protocol):
@@ -104,14 +111,13 @@ def _settle(row: NotificationAnalytics, events: list[TrackingEvent], *, is_parti
 
     is_partial: retention may have deleted earlier events, so what the row says stays.
     """
-    is_opened = is_partial or bool(row.flags & REPORTED_OPEN)
-    is_clicked = is_partial or bool(row.flags & REPORTED_CLICK)
-    flags = row.flags & _lasting(row.flags, is_partial=is_partial)
+    flags = row.flags if is_partial else row.flags & _LASTING
     first: dict[str, datetime] = {}
-    if is_opened and row.opened_at:
-        first[EventKind.OPEN] = row.opened_at
-    if is_clicked and row.clicked_at:
-        first[EventKind.CLICK] = row.clicked_at
+    for kind, column, human, reported in _TOUCHES:
+        if is_partial or row.flags & reported:
+            flags |= row.flags & human
+            if at := getattr(row, column):
+                first[kind] = at
     for event in events:
         flags |= bit_of(event.kind, event.verdict)
         if event.verdict == Actor.HUMAN:
@@ -120,12 +126,3 @@ def _settle(row: NotificationAnalytics, events: list[TrackingEvent], *, is_parti
     before = (row.flags, row.opened_at, row.clicked_at)
     row.flags, row.opened_at, row.clicked_at = flags, opened, clicked
     return before != (flags, opened, clicked)
-
-
-def _lasting(flags: int, *, is_partial: bool) -> int:
-    """Returns the bits that no judgement takes away."""
-    if is_partial:
-        return flags
-    lasting = CONVERTED | REPORTED_OPEN | REPORTED_CLICK
-    lasting |= OPEN_HUMAN if flags & REPORTED_OPEN else 0
-    return lasting | (CLICK_HUMAN if flags & REPORTED_CLICK else 0)
