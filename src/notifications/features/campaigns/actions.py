@@ -68,7 +68,7 @@ def schedule(row: Campaign, *, now: datetime) -> None:
     if must_ask(row):
         request_approval(row, SCHEDULE)
     else:
-        row.become(_S.SCHEDULED, **_written(row), begins_at=begins_at, error="")
+        row.become(_S.SCHEDULED, audience_count=row.audience_count, begins_at=begins_at, error="")
 
 
 def launch(row: Campaign, *, now: datetime) -> None:
@@ -95,7 +95,7 @@ def start(row: Campaign, *, now: datetime) -> None:
         return
     row.become(
         _S.RUNNING,
-        **_written(row),
+        audience_count=row.audience_count,
         started_at=now,
         begins_at=None,
         error="",
@@ -116,11 +116,7 @@ def request_approval(row: Campaign, what: str) -> None:
     )
 
 
-def _written(row: Campaign) -> dict[str, Any]:
-    return {"audience_count": row.audience_count}
-
-
-def pause(row: Campaign, *, now: datetime, error: str = "") -> None:
+def pause(row: Campaign, *, error: str = "") -> None:
     """Pauses a campaign: messages in flight arrive, no other message is sent.
 
     Raises:

@@ -15,7 +15,7 @@ from notifications.domain.errors import InvalidRequest
 from notifications.engine.shared_rows import CategoryFacts, category_by_key, category_facts
 from notifications.engine.shared_rows import category_keys as known_categories
 from notifications.features.access.limits import check_category, check_category_keys
-from notifications.features.access.service import missing_scope
+from notifications.features.access.service import require_scope
 from notifications.features.audiences.service import read_audience
 from notifications.features.sending.intents import (
     check_channels,
@@ -73,9 +73,8 @@ def check_content_rights(row: Campaign, content: CampaignContent, caller: Caller
     """
     check_category_keys(caller, [content.category.key])
     _check_template_category(content.template, caller)
-    critical = "priority:critical"
-    if row.priority == Priority.CRITICAL and not caller.may(critical):
-        raise missing_scope(critical)
+    if row.priority == Priority.CRITICAL:
+        require_scope(caller, "priority:critical")
 
 
 def check_stored_categories(row: Campaign, caller: Caller) -> None:
@@ -191,8 +190,3 @@ def message_options(campaign: Campaign) -> dict[str, Any]:
     if campaign.utm:
         options["utm"] = dict(campaign.utm)
     return options
-
-
-def faults_text(error: InvalidRequest) -> str:
-    """Returns the errors of a campaign that cannot begin, as one text."""
-    return error.detail[:500]

@@ -27,7 +27,6 @@ from notifications.features.scheduling.zones import people_by_zone
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
-    BroadcastRecipient,
     Campaign,
     CampaignHoldout,
     change_broadcast_status,
@@ -113,9 +112,8 @@ def _release(campaign_id: int) -> bool:
         if row.status != CampaignStatus.RUNNING or row.placed_done:
             return row.placed_done
         for key in Broadcast.objects.filter(campaign=row).values_list("pk", flat=True):
-            total = BroadcastRecipient.objects.filter(broadcast=key).count()
-            values = {"snapshot_done": True, "recipient_count": total, "meant_count": total}
-            change_broadcast_status(key, BroadcastStatus.SCHEDULED, values=values)
+            # `_add_people` counted its recipients.
+            change_broadcast_status(key, BroadcastStatus.SCHEDULED, values={"snapshot_done": True})
         row.store(placed_done=True)
     return True
 

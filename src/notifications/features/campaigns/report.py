@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
-from notifications.domain.analytics.periods import Grain, Span, floor_to
+from notifications.domain.analytics.periods import QUARTER, Grain, Span, floor_to
 from notifications.domain.broadcast_lifecycle import RecipientState
 from notifications.domain.experiments.proportions import Arm, z_test
 from notifications.features.analytics.metrics import engagement_response, rate, rates_of, summed
@@ -33,7 +33,6 @@ from notifications.models import (
 )
 
 EFFECT_LASTS = timedelta(days=30)
-_QUARTER = timedelta(minutes=15)
 _OTHER = "other"
 
 
@@ -61,7 +60,7 @@ def _messages(
     if campaign.started_at is None or not broadcasts:
         return {}
     span = Span(
-        floor_to(campaign.started_at, Grain.QUARTER), floor_to(now, Grain.QUARTER) + _QUARTER
+        floor_to(campaign.started_at, Grain.QUARTER), floor_to(now, Grain.QUARTER) + QUARTER
     )
     sources = tuple(each.source for each in broadcasts)
     found = read_counts(Selection(buckets=[span], by=("channel",), only={"source": sources}))

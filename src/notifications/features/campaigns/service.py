@@ -228,9 +228,7 @@ class CampaignService:
         Raises:
             Refused, NotFound; Conflict: campaign_status.
         """
-        return self._act(
-            "pause", lambda row: actions.pause(row, now=now), identifier, caller=caller, now=now
-        )
+        return self._act("pause", actions.pause, identifier, caller=caller, now=now)
 
     def resume(self, *, identifier: object, caller: Caller, now: datetime) -> CampaignResponse:
         """Resumes a paused campaign.

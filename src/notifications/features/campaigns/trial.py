@@ -19,7 +19,6 @@ from notifications.features.campaigns.actions import must_ask, wrong_status
 from notifications.features.campaigns.contents import (
     broadcast_of,
     check_content_rights,
-    content_of,
     fix_content,
     resolve_audience,
 )
@@ -30,7 +29,7 @@ from notifications.features.campaigns.report_schemas import (
 )
 from notifications.features.sending.refusal import predict_or_refuse
 from notifications.intake.accept import SendTarget, accept
-from notifications.models import Broadcast, Campaign
+from notifications.models import Campaign
 
 TYPE = "campaign_test"
 """The type of the notification, which distinguishes a test from the campaign."""
@@ -45,8 +44,10 @@ def estimate(campaign: Campaign, *, now: datetime) -> CampaignEstimateResponse:
     """
     if campaign.status not in EDITABLE:
         raise wrong_status("estimate", campaign)
-    broadcast = _unsaved(campaign, now=now)
-    campaign.audience_count = resolve_audience(campaign, now=now).count()
+    fix_content(campaign)
+    audience = resolve_audience(campaign, now=now)
+    broadcast = broadcast_of(campaign, audience, scheduled_at=campaign.scheduled_at)
+    campaign.audience_count = audience.count()
     found = dry_run(broadcast, now=now, is_left_out=campaign.holds_out).data
     found.needs_approval = must_ask(campaign)
     return CampaignEstimateResponse(
@@ -72,8 +73,9 @@ def send_test_to_caller(
     if person is None:
         detail = "A test goes to the person who requests it, not to a key: sign in, and try again"
         raise Refused(detail, code="person_required")
-    check_content_rights(campaign, content_of(campaign), caller)
-    broadcast = _unsaved(campaign, now=now)
+    check_content_rights(campaign, fix_content(campaign), caller)
+    audience = resolve_audience(campaign, now=now)
+    broadcast = broadcast_of(campaign, audience, scheduled_at=campaign.scheduled_at)
     broadcast.list_id = None  # the caller need not be on the list
     channels, options = split_channels(broadcast)
     built = build_intent(broadcast, channels, options, calls=CALLS)
@@ -90,10 +92,3 @@ def send_test_to_caller(
     return CampaignTestResponse(
         notification_id=UUID(accepted.uuids[0]), estimated_delivery=seen.delivery_at
     )
-
-
-def _unsaved(campaign: Campaign, *, now: datetime) -> Broadcast:
-    """Returns a broadcast as the campaign would make it now; it is not saved."""
-    fix_content(campaign)
-    audience = resolve_audience(campaign, now=now)
-    return broadcast_of(campaign, audience, scheduled_at=campaign.scheduled_at)

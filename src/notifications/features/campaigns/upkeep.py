@@ -5,6 +5,7 @@ Any process may do it, at any time; another process may continue what one began.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 
@@ -17,7 +18,6 @@ from notifications.domain.campaigns.lifecycle import CampaignStatus
 from notifications.domain.errors import InvalidRequest
 from notifications.features.background.items import Items, Rotation
 from notifications.features.campaigns import actions
-from notifications.features.campaigns.contents import faults_text
 from notifications.features.campaigns.placing import begin_due_now, place_audience
 from notifications.infra import clock
 from notifications.models import Broadcast, Campaign, Work
@@ -67,7 +67,7 @@ def _begin_one(campaign_id: int, *, now: datetime) -> int:
         try:
             actions.start(row, now=now)
         except InvalidRequest as error:
-            row.become(CampaignStatus.DRAFT, begins_at=None, error=faults_text(error))
+            row.become(CampaignStatus.DRAFT, begins_at=None, error=error.detail[:500])
             log.error("campaign.held", campaign=campaign_id, code=error.code)
             return 0
     return int(row.status == CampaignStatus.RUNNING)
@@ -80,17 +80,17 @@ def _go_on(campaign_id: int, *, now: datetime, until: float) -> int:
             return 0
         begin_due_now(campaign_id, now=now, until=until)
     except InvalidRequest as error:
-        _halt(campaign_id, faults_text(error), now=now)
+        _halt(campaign_id, error.detail)
         return 0
     return int(end_if_sent(campaign_id, now=now))
 
 
-def _halt(campaign_id: int, reason: str, *, now: datetime) -> None:
+def _halt(campaign_id: int, reason: str) -> None:
     """Pauses a campaign that cannot continue, with the reason, for a person to fix."""
     with transaction.atomic():
         row = actions.locked_campaign(campaign_id)
         if row.status == CampaignStatus.RUNNING:
-            actions.pause(row, now=now, error=reason)
+            actions.pause(row, error=reason)
             log.error("campaign.held", campaign=campaign_id)
 
 
@@ -99,18 +99,30 @@ def end_if_sent(campaign_id: int, *, now: datetime) -> bool:
 
     Where one of its broadcasts could not go on, the campaign is paused with the reason.
     """
+    if not _is_over(_states_of(campaign_id)):
+        return False  # most rounds end here, without a lock
     with transaction.atomic():
         row = actions.locked_campaign(campaign_id)
         if row.status != CampaignStatus.RUNNING or not row.placed_done:
             return False
-        states = dict(Broadcast.objects.filter(campaign=row).values_list("pk", "status"))
+        states = _states_of(campaign_id)
         halted = [key for key, status in states.items() if status in _HALTED]
         if halted:
-            actions.pause(row, now=now, error=_reason_of(halted[0]))
+            actions.pause(row, error=_reason_of(halted[0]))
             return False
         if not _HANDED_OVER.issuperset(states.values()):
             return False
         return row.become(CampaignStatus.COMPLETED, completed_at=now)
+
+
+def _states_of(campaign_id: int) -> dict[int, str]:
+    return dict(Broadcast.objects.filter(campaign=campaign_id).values_list("pk", "status"))
+
+
+def _is_over(states: Mapping[int, str]) -> bool:
+    """Returns whether everything was handed over, or something could not go on."""
+    found = set(states.values())
+    return not _HALTED.isdisjoint(found) or _HANDED_OVER.issuperset(found)
 
 
 def _reason_of(broadcast_id: int) -> str:

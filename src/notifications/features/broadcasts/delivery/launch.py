@@ -281,7 +281,8 @@ def _placed(
     """Returns the places of people in the A/B test of the template, where one is in force."""
     if intent.template_version_id is None:
         return {}
-    template = NotificationTemplate.objects.filter(versions=intent.template_version_id).first()
+    rows = NotificationTemplate.objects.filter(versions=intent.template_version_id)
+    template = rows.only("pk").first()
     placings = load_placings([template] if template else [], people)
     if template is None or not placings.tests:
         return {}
