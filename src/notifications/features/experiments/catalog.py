@@ -127,7 +127,7 @@ def _current_versions(rows: Sequence[NotificationABTest]) -> dict[tuple[int, str
 
     A template of another category has other authors: its version stays that of the test.
     """
-    paths = {_served(row)["template_path"] for row in rows}
+    paths = {row.served["template_path"] for row in rows}
     if not paths:
         return {}
     templates = NotificationTemplate.objects
@@ -142,20 +142,11 @@ def _current_versions(rows: Sequence[NotificationABTest]) -> dict[tuple[int, str
     }
 
 
-def _served(row: NotificationABTest) -> Mapping[str, Any]:
-    """Returns the variant that everybody gets once the test is paused or ended."""
-    name = row.winner_variant or row.settings["control"]
-    found: Mapping[str, Any] = next(
-        each for each in row.settings["variants"] if each["name"] == name
-    )
-    return found
-
-
 def _live(row: NotificationABTest, current: Mapping[tuple[int, str], int]) -> LiveTest:
     versions = dict(row.settings["versions"])
     served, note = "", PlaceNote.COUNTED
     if row.status != ABTestStatus.RUNNING:
-        variant = _served(row)
+        variant = row.served
         served = variant["name"]
         note = PlaceNote.PAUSED if row.status == ABTestStatus.PAUSED else PlaceNote.ENDED
         if note is PlaceNote.ENDED and variant["version"] is None:

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
+from notifications.domain.identifiers import parse_identifier
 from notifications.features.experiments.catalog import forget_tests
 from notifications.models import (
     ABTestEnd,
@@ -33,8 +34,8 @@ def find_test(identifier: object, *, lock: bool = False) -> NotificationABTest:
     rows = NotificationABTest.objects.select_related("template", "goal")
     if lock:
         rows = rows.select_for_update(of=("self",))
-    text = str(identifier)
-    found = rows.filter(pk=int(text)).first() if text.isdecimal() and len(text) < 19 else None
+    key = parse_identifier(identifier)
+    found = rows.filter(pk=key).first() if isinstance(key, int) else None
     if found is None:
         raise NotFound(f"there is no A/B test {identifier}", code="unknown_ab_test")
     return found
@@ -196,10 +197,10 @@ def end(
     row.status = ABTestStatus.COMPLETED
     row.ended_at = now
     row.ended_by, row.winner_variant, row.conclusion = by, winner, why
-    row.in_force = not _is_usual(row, winner or row.settings["control"])
+    row.in_force = not _is_usual(row)
 
 
-def _is_usual(row: NotificationABTest, name: str) -> bool:
-    """Returns whether a variant is the test's own template, which needs no test any more."""
-    variant = next(each for each in row.settings["variants"] if each["name"] == name)
+def _is_usual(row: NotificationABTest) -> bool:
+    """Returns whether everybody gets the test's own template, which needs no test any more."""
+    variant = row.served
     return bool(variant["version"] is None and variant["template_path"] == row.template.path)

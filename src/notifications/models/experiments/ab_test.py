@@ -159,6 +159,15 @@ class NotificationABTest(models.Model):
         return {each["name"]: each["weight"] for each in self.settings["variants"]}
 
     @property
+    def served(self) -> Mapping[str, Any]:
+        """The variant that everybody gets once the test is paused or ended."""
+        name = self.winner_variant or self.settings["control"]
+        found: Mapping[str, Any] = next(
+            each for each in self.settings["variants"] if each["name"] == name
+        )
+        return found
+
+    @property
     def alpha(self) -> float:
         """The share of tests without a difference that may get a winner."""
         return 1 - self.confidence_level
