@@ -8,7 +8,8 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from directory.models import User
+from directory.models import ContactPoint, User
+from directory.models.contact import ContactKind
 from directory.references import PREFIX, ExternalId, PersonKey, read_person
 from directory.texts import is_storable
 
@@ -46,6 +47,19 @@ def read_reference(value: object, *, written: bool = False) -> Reference | None:
     if not text or len(text) > 150 or not is_storable(text) or text.startswith(PREFIX):
         return None
     return read_person(text, written=written) or text
+
+
+def people_by_email(addresses: Iterable[str]) -> dict[str, list[int]]:
+    """Returns the ids of the people who have each address, a normal one, in ascending order."""
+    wanted = sorted(set(addresses))
+    found: dict[str, list[int]] = {}
+    for start in range(0, len(wanted), _AT_ONCE):
+        points = ContactPoint.objects.filter(
+            kind=ContactKind.EMAIL, address__in=wanted[start : start + _AT_ONCE]
+        )
+        for point in points.order_by("user_id"):
+            found.setdefault(point.address, []).append(point.user_id)
+    return found
 
 
 def staff_among(ids: Iterable[int]) -> set[int]:

@@ -29,7 +29,7 @@ from notifications.infra.tracking.links import LinkSigner, tracking_base
 from notifications.models.delivery.attachment import attachments_of
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.facts import SliceFacts
-from notifications.policy.options import LIST, UTM, options_of
+from notifications.policy.options import UTM, list_of_message, options_of
 from notifications.rendering.engine import storable
 from notifications.rendering.lengths.push import push_fitted
 from notifications.rendering.mail.tracked import MailTracker
@@ -165,7 +165,7 @@ def _end_url(message: PendingMessage, user_id: int, category: CategoryFacts, add
 
     Empty for a category that cannot be ended; a list can always be left.
     """
-    list_id = options_of(message.options).get(LIST) if message.options else None
+    list_id = list_of_message(message.options)
     if list_id is not None:
         return leave_list_url(user_id, list_id, address)
     return unsubscribe_url(user_id, category.key, address) if category.can_end else ""
@@ -176,10 +176,8 @@ def _leave_footer(message: PendingMessage, facts: SliceFacts) -> str:
 
     A template says where it shows the link; a plain text cannot.
     """
-    if not message.options or message.channel != Channel.EMAIL or message.user_id is None:
-        return ""
-    list_id = options_of(message.options).get(LIST)
-    if list_id is None:
+    list_id = list_of_message(message.options)
+    if list_id is None or message.channel != Channel.EMAIL or message.user_id is None:
         return ""
     contact = facts.contacts.get(message.id)
     url = leave_list_url(message.user_id, list_id, contact.address if contact else "")

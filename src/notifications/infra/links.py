@@ -11,7 +11,7 @@ import base64
 import functools
 import hashlib
 import hmac
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from django.conf import settings
@@ -22,6 +22,7 @@ from vault.indexes import blind_index
 _TAG_BYTES = 16
 _LONGEST = 400
 ADDRESS_MARK = 16  # characters of an address's blind index
+_EPOCH, _TICK = datetime(2000, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 class LinkKind(StrEnum):
@@ -46,6 +47,16 @@ def sign_link(kind: LinkKind, *fields: str) -> str:
     """Returns a token of fields of letters, digits, `_`, `-` and `:`. It fits the path of a URL."""
     body = ".".join((kind, *fields))
     return f"{body}.{_tag(body, settings.SECRET_KEY)}"
+
+
+def link_time(moment: datetime) -> str:
+    """Returns a time as a field of a link."""
+    return str((moment - _EPOCH) // _TICK)
+
+
+def read_link_time(field: str) -> datetime:
+    """Returns the time in a field of a link that was read."""
+    return _EPOCH + int(field) * _TICK
 
 
 def read_link(kind: LinkKind, token: str, count: int) -> tuple[str, ...] | None:

@@ -40,7 +40,7 @@ from notifications.models.delivery.hot_facts import (
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Burst, Contact, MessageFacts
 from notifications.policy.devices import load_push_contacts
-from notifications.policy.options import LIST, options_of
+from notifications.policy.options import list_of_message, options_of
 from notifications.policy.preference_state import PreferenceState
 from notifications.policy.preference_text import CategoryTerms, read_preference_state
 from vault.cells import Key, KeyErased, key_id_of
@@ -233,9 +233,9 @@ def _load_people(
 def _check_lists(facts: SliceFacts, messages: Sequence[PendingMessage]) -> None:
     """Finds the messages whose person left the list since they were accepted."""
     named = {
-        message.id: (options_of(message.options)[LIST], message.user_id)
+        message.id: (list_id, message.user_id)
         for message in messages
-        if message.options and LIST in options_of(message.options)
+        if (list_id := list_of_message(message.options)) is not None
     }
     if named:
         lists, people = (unique(ids) for ids in zip(*named.values(), strict=True))

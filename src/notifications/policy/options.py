@@ -26,6 +26,12 @@ def options_of(text: str) -> Mapping[str, Any]:
     return options
 
 
+def list_of_message(options: str | None) -> int | None:
+    """Returns the mailing list that a message with these options went to."""
+    found: int | None = options_of(options).get(LIST) if options else None
+    return found
+
+
 def retraction_of(options: Mapping[str, Any]) -> Retraction | None:
     """Returns the push that a message takes back; None for a message that shows something."""
     given = options.get(RETRACTS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 from django.views.decorators.csrf import csrf_exempt
@@ -12,7 +14,7 @@ from notifications.features.preferences.link_holders import LinkHolder
 from notifications.infra.links import LinkKind, has_kind
 from notifications.web import preference_words as words
 from notifications.web.lists import links as list_links
-from notifications.web.public_page import address_of_client, language_of, page
+from notifications.web.public_page import confirm_page, language_of
 
 
 @csrf_exempt
@@ -25,16 +27,8 @@ def confirm(request: HttpRequest, token: str) -> HttpResponse:
     holder = DoubleOptIn().holder(request=consent) if consent else LinkHolder()
     language = language_of(request, holder.locale)
     wording = _wording(consent, language) if consent else ""
-    is_valid, done = consent is not None, request.method == "POST"
-    if done:
-        ip = address_of_client(request)
-        is_valid = DoubleOptIn().confirm(token=token, wording=wording, ip=ip)
-    if not is_valid:
-        return page(request, "carillon/link_broken.html", {}, language=language, status=404)
-    context = {"wording": wording, "done": done, "holder": holder}
-    if done:
-        context["languages"] = []  # a language link would show the form again
-    return page(request, "carillon/confirm.html", context, language=language)
+    confirmed = partial(DoubleOptIn().confirm, token=token)
+    return confirm_page(request, confirmed, wording=wording, holder=holder, language=language)
 
 
 def _wording(consent: ConsentRequest, language: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,7 +11,9 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils import translation
 
+from notifications.domain.errors import InvalidRequest
 from notifications.features.preferences.link_holders import LinkHolder
+from notifications.features.preferences.unsubscribe import ONE_CLICK
 from notifications.infra.conf import environment
 from notifications.infra.http.client_address import address_of
 
@@ -70,3 +72,32 @@ def preferences_link(holder: LinkHolder, language: str) -> str:
 def address_of_client(request: HttpRequest) -> str | None:
     """Returns the client's address for the ledger; None when it is unknown."""
     return address_of(request) or None
+
+
+def one_click(request: HttpRequest, end: Callable[..., object]) -> HttpResponse:
+    """Responds to the one-click request of a mail program (RFC 8058)."""
+    text, status = "unsubscribed", 200
+    try:
+        end(source=ONE_CLICK, ip=address_of_client(request))
+    except InvalidRequest as error:
+        text, status = error.detail, 400
+    return HttpResponse(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")
+
+
+def confirm_page(
+    request: HttpRequest,
+    confirm: Callable[..., bool],
+    *,
+    wording: str,
+    holder: LinkHolder,
+    language: str,
+) -> HttpResponse:
+    """Shows a consent and handles its button. wording: empty where the link is not valid."""
+    done = request.method == "POST"
+    is_valid = confirm(wording=wording, ip=address_of_client(request)) if done else bool(wording)
+    if not is_valid:
+        return page(request, "carillon/link_broken.html", {}, language=language, status=404)
+    context: dict[str, object] = {"wording": wording, "done": done, "holder": holder}
+    if done:
+        context["languages"] = []  # a language link would show the form again
+    return page(request, "carillon/confirm.html", context, language=language)

@@ -7,6 +7,7 @@ forges requests does not know it. A valid token always gets 200, any other 400.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -18,14 +19,19 @@ from django.views.decorators.http import require_http_methods
 from notifications.domain.errors import InvalidRequest
 from notifications.features.preferences.undo import PAGE, UndoResult
 from notifications.features.preferences.unsubscribe import (
-    ONE_CLICK,
     UnsubscribeService,
     UnsubscribeTarget,
 )
 from notifications.infra.links import LinkKind, has_kind
 from notifications.web import preference_words as words
 from notifications.web.lists import links as list_links
-from notifications.web.public_page import address_of_client, language_of, page, preferences_link
+from notifications.web.public_page import (
+    address_of_client,
+    language_of,
+    one_click,
+    page,
+    preferences_link,
+)
 
 
 @csrf_exempt
@@ -38,7 +44,7 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     if has_kind(token, LinkKind.LIST_LEAVE):
         return list_links.leave(request, token)
     if request.method == "POST" and "page" not in request.POST:
-        return _one_click(request, token)
+        return one_click(request, partial(UnsubscribeService().apply, token=token))
     target = UnsubscribeService().read(token=token)
     if target is None:
         return _broken_link(request)
@@ -58,15 +64,6 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
         context["languages"] = []  # a language link would show the question again
     context |= {"holder": holder, "preferences": preferences_link(holder, language)}
     return page(request, "carillon/unsubscribe.html", context, language=language)
-
-
-def _one_click(request: HttpRequest, token: str) -> HttpResponse:
-    text, status = "unsubscribed", 200
-    try:
-        UnsubscribeService().apply(token=token, source=ONE_CLICK, ip=address_of_client(request))
-    except InvalidRequest as error:
-        text, status = error.detail, 400
-    return HttpResponse(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")
 
 
 def _broken_link(request: HttpRequest) -> HttpResponse:

@@ -6,23 +6,29 @@ The signed link names one person, one list, the address and the time. Nothing el
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from directory.models import SubscriberList
 from notifications.domain.callers import SYSTEM
+from notifications.features.preferences.double_opt_in import LINK_LIFETIME
 from notifications.features.sending.service import NotificationService
 from notifications.features.templates.system import ensure_system_template
 from notifications.infra import clock
 from notifications.infra.conf import environment
-from notifications.infra.links import LinkKind, address_mark, read_link, sign_link
+from notifications.infra.links import (
+    LinkKind,
+    address_mark,
+    link_time,
+    read_link,
+    read_link_time,
+    sign_link,
+)
 from notifications.rendering.texts import consent_texts
 
-LINK_LIFETIME = timedelta(days=7)
 DAY = timedelta(days=1)
 MOST_A_DAY = 5
 """Such mails to one person in 24 hours for all lists together, those deleted since included."""
-_EPOCH, _TICK = datetime(2000, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 class Asked(NamedTuple):
@@ -77,7 +83,7 @@ def read_request(token: str) -> ListRequest | None:
     if fields is None:
         return None
     user_id, list_id, mark, ticks = fields
-    since = _EPOCH + int(ticks) * _TICK
+    since = read_link_time(ticks)
     if since + LINK_LIFETIME <= clock.now():
         return None
     return ListRequest(int(user_id), int(list_id), mark, since)
@@ -89,6 +95,6 @@ def _url(found: SubscriberList, asked: Asked, now: datetime) -> str:
         str(asked.user_id),
         str(found.pk),
         address_mark(asked.address),
-        str((now - _EPOCH) // _TICK),
+        link_time(now),
     )
     return f"{environment().public_url}/confirm/{token}"

@@ -7,13 +7,13 @@ by `POST /api/v1/users/bulk`, under a scope of its own.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import transaction
 
-from directory.lookup import Reference, find_people
-from directory.models import ContactPoint, SubscriberList, normalise_address
+from directory.lookup import Reference, find_people, people_by_email
+from directory.models import SubscriberList, normalise_address
 from directory.models.contact import ContactKind
 from directory.references import InvalidPersonFields, read_person_fields
 from directory.texts import is_storable
@@ -123,7 +123,7 @@ def _people_of(rows: Sequence[Any], rejected: list[RejectionResponse]) -> dict[i
             rejected.append(RejectionResponse(index=index, code="invalid_row", detail=fault))
     known = find_people(set(named.values()))
     found = {index: known[key] for index, key in named.items() if key in known}
-    owners = _owners_of(set(emails.values()))
+    owners = people_by_email(set(emails.values()))
     for index, email in emails.items():
         people = owners.get(email, [])
         if len(people) == 1:
@@ -157,14 +157,3 @@ def _read(row: Any, index: int, named: dict[int, Reference], emails: dict[int, s
         return "email contains characters that cannot be stored"
     emails[index] = normalise_address(ContactKind.EMAIL, value)
     return ""
-
-
-def _owners_of(emails: Iterable[str]) -> Mapping[str, list[int]]:
-    """Returns the ids of the people who have each address."""
-    wanted = sorted(emails)
-    found: dict[str, list[int]] = {}
-    for start in range(0, len(wanted), AT_ONCE):
-        part = wanted[start : start + AT_ONCE]
-        for point in ContactPoint.objects.filter(kind=ContactKind.EMAIL, address__in=part):
-            found.setdefault(point.address, []).append(point.user_id)
-    return found

@@ -37,6 +37,7 @@ from notifications.features.preferences.consents import (
     entries_for,
     set_consent_of,
     write_consents,
+    write_entry,
 )
 from notifications.infra import clock
 from notifications.models import DATA_PROCESSING, MARKETING, ConsentRecord
@@ -185,19 +186,15 @@ def leave(
         row = row or ListMembership(list=found, user_id=user_id)
         if row.state == ListStatus.UNSUBSCRIBED:
             return False
-        (entry,) = write_consents(
-            [
-                ConsentRecord(
-                    user_id=user_id,
-                    purpose=found.purpose,
-                    granted=False,
-                    wording=wording,
-                    source=source,
-                    actor=caller.name,
-                    ip=ip,
-                    at=now,
-                )
-            ]
+        entry = write_entry(
+            user_id=user_id,
+            purpose=found.purpose,
+            granted=False,
+            wording=wording,
+            source=source,
+            actor=caller.name,
+            ip=ip,
+            at=now,
         )
         row.move(ListStatus.UNSUBSCRIBED, source=source, at=now)
         row.consent_id = entry.pk

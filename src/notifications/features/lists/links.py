@@ -87,14 +87,14 @@ class ListLinks:
         Raises:
             InvalidRequest: invalid_link, for a token that is not valid.
         """
-        link = self.read_leaving(token=token)
-        if link is None:
+        fields = read_link(LinkKind.LIST_LEAVE, token, 3)
+        if fields is None:
             raise InvalidRequest([FieldError("token", "invalid_link", INVALID_LINK)], INVALID_LINK)
-        found = _list_of(link.list_id)
+        user_id, found = int(fields[0]), _list_of(int(fields[1]))
         if found is None:
             return False
-        caller = link_caller(link.user_id)
-        return leave(found, link.user_id, caller=caller, source=source, wording=wording, ip=ip)
+        caller = link_caller(user_id)
+        return leave(found, user_id, caller=caller, source=source, wording=wording, ip=ip)
 
     def holder(self, *, link: ListLink) -> LinkHolder:
         """Returns the person of a link; empty when the address is no longer theirs."""

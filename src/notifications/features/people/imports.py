@@ -14,9 +14,9 @@ import msgspec
 
 from directory.importing import MAX_REPORTED, ImportReport, LineError, import_users
 from directory.imports.records import FileKind, read_records
-from directory.lookup import find_people, read_reference
+from directory.lookup import find_people, people_by_email, read_reference
 from directory.memberships import groups_of_names
-from directory.models import ContactPoint, Group, GroupMembership, User, normalise_address
+from directory.models import Group, GroupMembership, User, normalise_address
 from directory.models.contact import ContactKind
 from directory.relations import LINKS, add_links
 from notifications.domain.callers import Caller
@@ -213,12 +213,7 @@ def _people_of(rows: Rows) -> Mapping[int, list[int]]:
         for number, row in rows
         if number not in people and row.get("email") and references[number] is None
     }
-    reached: dict[str, list[int]] = {}
-    points = ContactPoint.objects.filter(
-        kind=ContactKind.EMAIL, address__in=sorted(set(emails.values()))
-    )
-    for point in points.order_by("user_id"):
-        reached.setdefault(point.address, []).append(point.user_id)
+    reached = people_by_email(emails.values())
     return people | {n: reached[email] for n, email in emails.items() if email in reached}
 
 

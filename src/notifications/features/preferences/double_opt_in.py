@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -31,7 +31,14 @@ from notifications.features.templates.system import ensure_system_template
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.field_types import ExternalIdOrNone, UserRefOrNone
-from notifications.infra.links import LinkKind, address_mark, read_link, sign_link
+from notifications.infra.links import (
+    LinkKind,
+    address_mark,
+    link_time,
+    read_link,
+    read_link_time,
+    sign_link,
+)
 from notifications.models import (
     MARKETING,
     ConsentRecord,
@@ -42,7 +49,6 @@ SOURCE = "double_opt_in"
 LINK_LIFETIME = timedelta(days=7)
 MAILS_AN_HOUR = 3  # for one user and purpose
 _LONGEST_PURPOSE = 80
-_EPOCH, _TICK = datetime(2000, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 class OptInBody(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -99,7 +105,7 @@ class DoubleOptIn:
             LinkKind.CONFIRM,
             str(user.pk),
             address_mark(point.address),
-            str((now - _EPOCH) // _TICK),
+            link_time(now),
             base64.urlsafe_b64encode(purpose.encode()).decode().rstrip("="),
         )
         with transaction.atomic():
@@ -113,7 +119,7 @@ class DoubleOptIn:
         if fields is None:
             return None
         number, mark, ticks, packed = fields
-        since = _EPOCH + int(ticks) * _TICK
+        since = read_link_time(ticks)
         if since + LINK_LIFETIME <= clock.now():
             return None
         purpose = base64.urlsafe_b64decode(f"{packed}===").decode()

@@ -6,19 +6,25 @@ cookie, and leaves the list with one click.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 from django.utils.translation import gettext
 
-from notifications.domain.errors import InvalidRequest
 from notifications.features.lists.links import ListLink, ListLinks
 from notifications.features.preferences.link_holders import LinkHolder
 from notifications.features.preferences.undo import PAGE
-from notifications.features.preferences.unsubscribe import ONE_CLICK
 from notifications.web import preference_words as words
-from notifications.web.public_page import address_of_client, language_of, page, preferences_link
+from notifications.web.public_page import (
+    address_of_client,
+    confirm_page,
+    language_of,
+    one_click,
+    page,
+    preferences_link,
+)
 
 _KEY = "list"
 
@@ -30,22 +36,14 @@ def confirm(request: HttpRequest, token: str) -> HttpResponse:
     language = language_of(request, holder.locale)
     with translation.override(language):
         wording = words.opt_in(link.name) if link else ""
-    is_valid, done = link is not None, request.method == "POST"
-    if done:
-        ip = address_of_client(request)
-        is_valid = ListLinks().confirm(token=token, wording=wording, ip=ip)
-    if not is_valid:
-        return page(request, "carillon/link_broken.html", {}, language=language, status=404)
-    context = {"wording": wording, "done": done, "holder": holder}
-    if done:
-        context["languages"] = []  # a language link would show the form again
-    return page(request, "carillon/confirm.html", context, language=language)
+    confirmed = partial(ListLinks().confirm, token=token)
+    return confirm_page(request, confirmed, wording=wording, holder=holder, language=language)
 
 
 def leave(request: HttpRequest, token: str) -> HttpResponse:
     """Handles the page, its button, and the one-click request of mail programs."""
     if request.method == "POST" and "page" not in request.POST:
-        return _one_click(request, token)
+        return one_click(request, partial(ListLinks().leave, token=token))
     link = ListLinks().read_leaving(token=token)
     if link is None:
         language = language_of(request)
@@ -74,12 +72,3 @@ def _context(request: HttpRequest, token: str, link: ListLink, name: str) -> dic
         else [],
         "languages": [],
     }
-
-
-def _one_click(request: HttpRequest, token: str) -> HttpResponse:
-    text, status = "unsubscribed", 200
-    try:
-        ListLinks().leave(token=token, source=ONE_CLICK, ip=address_of_client(request))
-    except InvalidRequest as error:
-        text, status = error.detail, 400
-    return HttpResponse(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")
