@@ -18,8 +18,6 @@ from notifications.intake.fields import Fields
 
 GRACE_MINUTES = 60
 MAX_GRACE_MINUTES = 7 * 24 * 60
-LONGEST_AHEAD = timedelta(days=366)
-"""How far ahead a campaign or broadcast is scheduled at most; retention counts on it."""
 
 
 def read_timing(fields: Fields, *, now: datetime) -> Timing | None:

@@ -11,7 +11,6 @@ from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.broadcasts.delivery.launch import check_terms, read_rule
 from notifications.features.broadcasts.schemas import BroadcastBody, BroadcastChangeBody
 from notifications.intake.fields import Fields
-from notifications.intake.timing import LONGEST_AHEAD
 from notifications.models import Broadcast
 from notifications.models.sources.broadcast import MAX_MESSAGE, default_channels
 
@@ -131,8 +130,6 @@ def _moment(fields: Fields, *, now: datetime) -> datetime | None:
     moment = fields.moment("scheduled_at")
     if moment is not None and moment <= now:
         fields.add_error("scheduled_at", "in_the_past", "must be in the future")
-    elif moment is not None and moment > now + LONGEST_AHEAD:
-        fields.add_error("scheduled_at", "time_out_of_range", "must be within 366 days")
     return moment
 
 

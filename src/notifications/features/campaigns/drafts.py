@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,10 +15,11 @@ from notifications.domain.campaigns.timing import first_instant, last_instant
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.campaigns.contents import CampaignContent, content_of, resolve_audience
 from notifications.intake.fields import Fields
-from notifications.intake.timing import LONGEST_AHEAD
 from notifications.intake.validate import read_context
 from notifications.models import Campaign
 
+LONGEST_AHEAD = timedelta(days=366)
+"""How far ahead a campaign is scheduled at most: its people have their rows from its begin on."""
 UTM_NAMES = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 _COLUMNS = frozenset(
     {

@@ -241,8 +241,8 @@ def broadcasts_written(person: ExportedPerson, after: str) -> ExportPage:
 def campaigns_written(person: ExportedPerson, after: str) -> ExportPage:
     rows = Campaign.objects.filter(created_by=person.user)
     names = (
-        "uuid name description audience exclude template_path context channels category status"
-        " created_at started_at completed_at review_note"
+        "uuid name description audience exclude segment_criteria template_path context channels"
+        " category status created_at started_at completed_at review_note"
     )
     return by_key(rows, after, lambda row: columns(row, names))
 
