@@ -8,17 +8,18 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
+
+from notifications.testing.loopback import close_server, run_loop_in_thread, settle
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "src/notifications/static/carillon/inbox.js"
@@ -202,35 +203,29 @@ class InboxServer:
         self.pages: dict[str, str] = {}
         self._sockets: set[web.WebSocketResponse] = set()
         self._queues: set[asyncio.Queue[list[Event] | None]] = set()
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop
         self.home = ""
 
     @contextmanager
     def running(self) -> Iterator[InboxServer]:
-        ready, ended = threading.Event(), asyncio.Event()
-
-        async def serve() -> None:
-            runner = web.AppRunner(self._app(), shutdown_timeout=0.1)
-            await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            assert site._server is not None
-            port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
-            self.home = f"http://127.0.0.1:{port}"
-            ready.set()
-            await ended.wait()
-            await self._cut()
-            await runner.cleanup()
-
-        thread = threading.Thread(target=self._loop.run_until_complete, args=(serve(),))
-        thread.start()
-        assert ready.wait(20)
-        try:
+        with run_loop_in_thread(self._serving(), "InboxServer"):
             yield self
-        finally:
-            self._loop.call_soon_threadsafe(ended.set)
-            thread.join(20)
-            self._loop.close()
+
+    @asynccontextmanager
+    async def _serving(self) -> AsyncIterator[None]:
+        self._loop = asyncio.get_running_loop()
+        runner = web.AppRunner(self._app(), shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        assert site._server is not None
+        port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+        self.home = f"http://127.0.0.1:{port}"
+        yield
+        await close_server(site._server)  # type: ignore[arg-type]
+        await self._cut()
+        await runner.cleanup()
+        await settle()
 
     def _do(self, work: Callable[[], Any]) -> Any:
         async def run() -> Any:

@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from enum import Enum
 from typing import Self
 
@@ -46,9 +46,10 @@ class Sink:
     async def stop(self) -> None:
         """Closes the port and every connection; later connections are refused."""
         if self._server is not None:
-            self._server.close()
+            await close_server(self._server)
             for transport in list(self._connections):
                 transport.abort()
+            await settle()
             await self._server.wait_closed()
             self._server = None
 
@@ -70,29 +71,54 @@ class Sink:
     @contextmanager
     def run_in_thread(self) -> Iterator[Self]:
         """Runs the server in a thread with its own event loop, for the duration of the block."""
-        loop = asyncio.new_event_loop()
-        ready = threading.Event()
-
-        async def serve() -> None:
-            await self.start()
-            ready.set()
-
-        def run() -> None:
-            asyncio.set_event_loop(loop)
-            loop.run_until_complete(serve())
-            loop.run_forever()
-            loop.run_until_complete(self.stop())
-            loop.close()
-
-        thread = threading.Thread(target=run, name=type(self).__name__, daemon=True)
-        thread.start()
-        if not ready.wait(10):
-            raise RuntimeError("the sink did not start within 10 s")
-        try:
+        with run_loop_in_thread(self, type(self).__name__):
             yield self
-        finally:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(10)
+
+
+@contextmanager
+def run_loop_in_thread(server: AbstractAsyncContextManager[object], name: str) -> Iterator[None]:
+    """Enters `server` on the event loop of a new thread, and leaves it after the block.
+
+    Raises RuntimeError if the server does not start within 20 seconds.
+    """
+    ready = threading.Event()
+    shared: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    async def serve() -> None:
+        async with server:
+            ended = asyncio.Event()
+            shared.append((asyncio.get_running_loop(), ended))
+            ready.set()
+            await ended.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name=name, daemon=True)
+    thread.start()
+    if not ready.wait(20):
+        raise RuntimeError(f"{name} did not start within 20 s")
+    try:
+        yield
+    finally:
+        loop, ended = shared[0]
+        loop.call_soon_threadsafe(ended.set)
+        thread.join(20)
+
+
+async def close_server(server: asyncio.Server) -> None:
+    """Closes the listening sockets when every accepted connection has its transport.
+
+    asyncio makes the transport in a later turn of the loop than it accepts. In Python 3.11 that
+    fails when the server was closed between, and leaves the socket open.
+    """
+    for listening in server.sockets:
+        asyncio.get_running_loop().remove_reader(listening)
+    await settle()
+    server.close()
+
+
+async def settle() -> None:
+    """Lets the loop finish what it began: a closed transport closes its socket in a later turn."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 def reset(transport: asyncio.Transport) -> None:

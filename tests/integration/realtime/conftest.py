@@ -27,6 +27,7 @@ from directory.models import User
 from notifications.features.access.authentication import issue_access
 from notifications.infra import clock
 from notifications.realtime import rounds, threads
+from notifications.testing.loopback import close_server, settle
 from tests.integration.factories import make_messages, make_user
 from tests.integration.inbox.conftest import deliver
 
@@ -41,6 +42,12 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.is_up.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            await close_server(server)
+        await super().shutdown(sockets)
+        await settle()
 
 
 class Client:
