@@ -6,6 +6,7 @@ import importlib
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,11 @@ from django.conf import settings as django_settings
 from django.db import connection, connections
 from django.db.models.signals import post_migrate
 from django.dispatch import receiver
+from django.test.utils import setup_databases, teardown_databases
 from django.utils import translation
 from hypothesis import settings
+from pytest_django.plugin import DjangoDbBlocker
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from carillon.servers import PostgresServer, RedisServer
 from carillon.serving import settled
@@ -30,6 +34,7 @@ from notifications.infra.database.clock_bridge import database_clock
 from notifications.rendering import usage, versions
 from notifications.rendering.language import meter
 from notifications.rendering.mail.links import forget_targets
+from tests.migrated import stored
 
 # The same examples on every run; `make proof` searches for more, and stores those that fail.
 settings.register_profile("seeded", derandomize=True, deadline=None)
@@ -122,6 +127,23 @@ def _forgotten_caches() -> Iterator[None]:
     health_probes.forget()  # a write may still wait for the lock of the test's own transaction
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _static_files_are_found_once() -> Iterator[None]:
+    """Shares the static files: each test client makes the middleware, which would read them all."""
+    find = WhiteNoiseMiddleware.add_files_from_finders
+    found: dict[str, Any] = {}
+
+    def find_once(self: WhiteNoiseMiddleware) -> None:
+        if not found:
+            find(self)
+            found.update(self.files)
+        self.files.update(found)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", find_once)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_writer_of_hits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hits wait until the test writes them, in its own transaction."""
@@ -146,6 +168,25 @@ def _forgotten_language() -> Iterator[None]:
     """Resets the language: the test client runs in this thread and leaves its language set."""
     yield
     translation.deactivate()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_test_environment: None,
+    django_db_modify_db_settings: None,
+    django_db_blocker: DjangoDbBlocker,
+) -> Iterator[None]:
+    """Creates the test databases. On SQLite they are copies of migrated files."""
+    with django_db_blocker.unblock():
+        names = {each.alias: each.creation._get_test_db_name() for each in connections.all()}
+        if connection.vendor == "sqlite":
+            with stored({alias: Path(name) for alias, name in names.items()}) as copied:
+                made = setup_databases(verbosity=0, interactive=False, keepdb=copied)
+        else:
+            made = setup_databases(verbosity=0, interactive=False)
+    yield
+    with django_db_blocker.unblock():
+        teardown_databases(made, verbosity=0)
 
 
 @pytest.fixture(scope="session")

@@ -107,7 +107,8 @@ def test_a_stream_ends_with_its_person(live: Live, person: User):
 
     User.objects.filter(pk=person.pk).update(is_active=False)
 
-    assert events.next()["event"] == "token"
+    event = events.next()
+    assert event["event"] == "token", event
     assert events.response.read() == b""
     assert problem(live.get(f"{STREAM}?ticket={ticket_of(person)}")) == (401, "invalid_token")
 
@@ -210,7 +211,8 @@ def test_a_stream_ends_with_the_sign_in_of_its_ticket(live: Live, person: User, 
     else:
         revoke_drf_tokens(person)
 
-    assert events.next()["event"] == "token"
+    event = events.next()
+    assert event["event"] == "token", event
     assert events.response.read() == b""
     refused = live.get(f"{STREAM}?ticket={ticket}")
     assert problem(refused)[0] == 401

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import attrgetter
 from zoneinfo import available_timezones
 
 import pytest
@@ -59,8 +60,8 @@ def test_buckets_and_pieces_cover_the_range_once(zone, first, days, interval):
     assert (buckets[0].start, buckets[-1].end) == period.span
     assert all(one.end == two.start for one, two in pairwise(buckets))
     assert all(bucket.start < bucket.end for bucket in buckets)
-    for number, bucket in enumerate(buckets):
-        pieces = [piece for piece in pieces_of(buckets) if piece.bucket == number]
+    found = [list(pieces) for _, pieces in groupby(pieces_of(buckets), attrgetter("bucket"))]
+    for bucket, pieces in zip(buckets, found, strict=True):
         assert (pieces[0].start, pieces[-1].end) == bucket
         assert all(one.end == two.start for one, two in pairwise(pieces))
         for piece in pieces:
