@@ -29,13 +29,15 @@ from notifications.infra.process.inbox_wakeups import (
 )
 from notifications.realtime import metrics
 from notifications.realtime.frames import Frame, FrameGroup, read_groups, resync_frame
+from notifications.realtime.gathered import BURST
 from notifications.realtime.members import Member, Watcher
 from notifications.realtime.threads import Threads
 
 log = structlog.get_logger("carillon.realtime")
 LIVE_AT_ONCE = 500
 """People who are read with one statement."""
-JOINS_AT_ONCE = 100
+JOINS_AT_ONCE = 25
+"""Connections that are read together: more would occupy the event loop for longer at a time."""
 RETRY_S = 0.5
 BROKEN = 1011
 """The close code where a person's inbox cannot be read."""
@@ -262,7 +264,9 @@ class Hub:
                     self._joins.extendleft(reversed(joins.values()))
                     await asyncio.sleep(RETRY_S)
                     continue
-                for user_id, join in joins.items():
+                for number, (user_id, join) in enumerate(joins.items(), 1):
+                    if number % BURST == 0:
+                        await asyncio.sleep(0)
                     if user_id in found:
                         self._welcome(join, found[user_id])
         finally:

@@ -22,7 +22,8 @@ from notifications.realtime.gathered import Gathered
 from notifications.realtime.threads import Threads
 
 log = structlog.get_logger("carillon.realtime")
-AT_ONCE = 200
+AT_ONCE = 25
+"""Tokens of one group. After a restart thousands wait, and requests are answered between groups."""
 _RESTORED_S = 10
 
 

@@ -169,6 +169,7 @@ def test_a_socket_is_in_a_bounded_number_of_rooms(live: Live, person: User, cour
 def test_a_flood_of_joins_closes_the_socket_and_leaves_no_room(
     live: Live, person: User, course_of: CourseOf
 ):
+    live.allow_messages(5)
     room = course_of(person)
     client = opened(live, person)
     for _ in range(50):
