@@ -29,7 +29,7 @@ from directory.memberships import (
 from directory.models import ContactPoint, User
 from directory.models.contact import ContactKind, ContactState, columns_of
 from directory.models.search_token import save_tokens
-from directory.rows import insert_rows, reserve_ids
+from directory.rows import copying, insert_rows, reserve_ids
 
 _IDS_AT_ONCE = 500
 _KIND_OF_FIELD = {
@@ -320,14 +320,14 @@ def _insert(fresh: Sequence[User], at: datetime) -> None:
     keys = {user.pk: user.data_key() for user in fresh}
     for user in fresh:
         user.__dict__["_data_key"] = keys[user.pk]
-    insert_rows(fresh)
-    save_tokens(fresh, fresh=True)
-    points = [point for user in fresh for point in _points_of(user)]
-    for point in points:
-        point.__dict__["_data_key"] = keys[point.user_id]
-    for point in points:
-        point.created_at = point.updated_at = at
-    insert_rows(points)
+    with copying() as insert:  # the longest first, so that the rest is prepared meanwhile
+        save_tokens(fresh, fresh=True, insert=insert)
+        insert_rows(fresh, insert)
+        points = [point for user in fresh for point in _points_of(user)]
+        for point in points:
+            point.__dict__["_data_key"] = keys[point.user_id]
+            point.created_at = point.updated_at = at
+        insert_rows(points, insert)
 
 
 def _write_contact_points(changed: Sequence[User]) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import json
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import date
 from itertools import repeat
 from typing import Any
@@ -18,6 +20,9 @@ from uuid import UUID
 from django.db import connection, models
 
 from vault.sealed import SealedColumn, SealedText
+
+Insert = Callable[[type[models.Model], Sequence[str], Sequence[Sequence[Any]]], None]
+"""Takes a model, names of columns, and rows of their values."""
 
 
 def reserve_ids(model: type[models.Model], count: int) -> list[int]:
@@ -39,10 +44,42 @@ def reserve_ids(model: type[models.Model], count: int) -> list[int]:
     return list(range(last + 1, last + count + 1))
 
 
-def insert_rows(made: Sequence[models.Model]) -> None:
+@contextmanager
+def copying() -> Iterator[Insert]:
+    """Yields `insert_values`; on PostgreSQL in a form that does not wait for the server.
+
+    Rows are written in another thread, one call after another, while the caller prepares the next
+    ones. The block ends when all are written. No other statement may run in it.
+
+    Raises:
+        IntegrityError: as for an INSERT.
+    """
+    if connection.vendor != "postgresql":
+        yield insert_values
+        return
+    connection.ensure_connection()
+    raw = connection.connection
+    running: list[Future[None]] = []
+    with connection.wrap_database_errors, ThreadPoolExecutor(1, "copy") as pool:
+
+        def insert(
+            model: type[models.Model], columns: Sequence[str], rows: Sequence[Sequence[Any]]
+        ) -> None:
+            if rows:
+                running.append(pool.submit(_copy, raw, model, columns, copy_text(rows)))
+
+        yield insert
+        for each in running:
+            each.result()
+
+
+def insert_rows(made: Sequence[models.Model], insert: Insert | None = None) -> None:
     """Inserts objects of one model with all columns; an id that is missing is left out.
 
     The objects do not receive the ids that the database gives.
+
+    Args:
+        insert: what writes the rows; `insert_values` by default.
 
     Raises:
         IntegrityError: as for an INSERT.
@@ -53,7 +90,7 @@ def insert_rows(made: Sequence[models.Model]) -> None:
     fields = [f for f in options.concrete_fields if not f.primary_key or made[0].pk is not None]
     columns = [_reader(field)(made) for field in fields]
     rows = list(zip(*columns, strict=True))
-    insert_values(type(made[0]), [field.column or "" for field in fields], rows)
+    (insert or insert_values)(type(made[0]), [field.column or "" for field in fields], rows)
 
 
 def insert_values(
@@ -66,24 +103,28 @@ def insert_values(
     """
     if not rows:
         return
-    table = model._meta.db_table
-    names = ", ".join(f'"{column}"' for column in columns)
     connection.ensure_connection()
     if connection.vendor == "postgresql":
-        copy_in = f'COPY "{table}" ({names}) FROM STDIN'
-        with (
-            connection.wrap_database_errors,
-            connection.connection.cursor() as cursor,
-            cursor.copy(copy_in) as copy,
-        ):
-            copy.write(copy_text(rows))
+        with connection.wrap_database_errors:
+            _copy(connection.connection, model, columns, copy_text(rows))
         return
     marks = ", ".join(["%s"] * len(columns))
     with connection.cursor() as cursor:
         cursor.executemany(
-            f'INSERT INTO "{table}" ({names}) VALUES ({marks})',  # noqa: S608 -- names of a model
+            f'INSERT INTO "{model._meta.db_table}" ({_names(columns)}) VALUES ({marks})',  # noqa: S608 -- names of a model
             rows,
         )
+
+
+def _copy(raw: Any, model: type[models.Model], columns: Sequence[str], text: str) -> None:
+    """Writes rows in the text format of COPY over a connection of psycopg."""
+    copy_in = f'COPY "{model._meta.db_table}" ({_names(columns)}) FROM STDIN'
+    with raw.cursor() as cursor, cursor.copy(copy_in) as copy:
+        copy.write(text)
+
+
+def _names(columns: Sequence[str]) -> str:
+    return ", ".join(f'"{column}"' for column in columns)
 
 
 def copy_text(rows: Sequence[Sequence[Any]]) -> str:

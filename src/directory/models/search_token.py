@@ -16,7 +16,7 @@ from django.db import models
 
 from directory.addresses import AddressFault, normalise_address, read_phone
 from directory.models.contact import ContactKind
-from directory.rows import insert_values
+from directory.rows import Insert, insert_values
 from vault.indexes import hasher
 
 if TYPE_CHECKING:
@@ -44,13 +44,15 @@ class SearchToken(models.Model):
         return f"a search token of user {self.user_id}"
 
 
-def save_tokens(people: Sequence[User], *, fresh: bool = False) -> None:
-    """Writes the tokens of people. fresh: they have none yet."""
+def save_tokens(
+    people: Sequence[User], *, fresh: bool = False, insert: Insert = insert_values
+) -> None:
+    """Writes the tokens of people. fresh: they have none yet. insert: what writes the rows."""
     if not fresh:
         SearchToken.objects.filter(user_id__in=[user.pk for user in people]).delete()
     known: dict[str, list[int]] = {}
     rows = [(user.pk, token) for user in people for token in _tokens_of(user, known)]
-    insert_values(SearchToken, ("user_id", "token"), rows)
+    insert(SearchToken, ("user_id", "token"), rows)
 
 
 def people_matching(text: str) -> models.Q | None:
