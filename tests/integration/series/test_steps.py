@@ -12,6 +12,7 @@ from notifications.domain.callers import SYSTEM
 from notifications.features.analytics.goal_schemas import GoalBody
 from notifications.features.analytics.goals import GoalService
 from notifications.features.lists.joining import leave
+from notifications.features.restoring.settle import hold_open
 from notifications.features.series.handing import hand_over_due
 from notifications.infra import clock
 from notifications.models import (
@@ -288,3 +289,14 @@ class TestVersions:
         act("resume", made)
         go_on()
         assert mails_of(made, person) == ["welcome.gone"]
+
+
+def test_a_restored_backup_pauses_the_series_in_which_a_mail_is_due(frozen: Any) -> None:
+    due, later = make_series(), make_series(trigger={"on": "event", "event": "other"})
+    happens(make_user())
+    happens(make_user(), name="other")
+    go_on()
+    frozen.forward(60)
+    happens(make_user())
+    assert hold_open(now=clock.now()).series == 1
+    assert (fresh(due).status, fresh(later).status) == ("paused", "live")
