@@ -125,6 +125,7 @@ class TestExits:
 
     def test_a_mail_of_a_list_has_the_link_that_leaves_it(self, frozen: Any) -> None:
         found, person = make_list(), make_user()
+        make_mail(PATHS[0], email_body_template="Leave: {{ unsubscribe_url }}")
         make_series(trigger={"on": "list", "list_id": found.pk})
         put_on(found, person)
         go_on()
@@ -265,12 +266,23 @@ class TestVersions:
         assert mails_of(made, first) == ALL[:2]
         assert mails_of(made, second) == [PATHS[2]]
 
-    def test_a_later_mail_has_the_published_version_of_that_time(self, frozen: Any) -> None:
+    def test_a_later_mail_has_the_version_that_is_published_then(self, frozen: Any) -> None:
         person = make_user()
-        make_series(context={"shop": "Books"})
+        template = make_mail("welcome.same")
+        step = {"template_path": "welcome.same"}
+        made = make_series(steps=[step, {**step, "wait_days": 1}])
         happens(person)
         go_on()
-        assert Notification.objects.get().template_version.path == PATHS[0]
+        first = template.current_version_id
+        template.email_body_template = "Another text"
+        template.save()
+        template.refresh_from_db()
+        frozen.forward(86_400)
+        go_on()
+        sent = Notification.objects.filter(source=made.source).order_by("pk")
+        versions = list(sent.values_list("template_version_id", flat=True))
+        assert versions == [first, template.current_version_id]
+        assert len(set(versions)) == 2
 
     def test_a_series_whose_template_is_gone_is_paused_with_the_reason(self, frozen: Any) -> None:
         make_mails()

@@ -128,10 +128,8 @@ def _last_entries(series: MailSeries, people: Sequence[int]) -> dict[int, _Last]
     """Returns the latest entry of each person who was in the series before."""
     rows = SeriesEnrollment.objects.filter(series=series, user_id__in=people)
     found: dict[int, _Last] = {}
-    for user_id, *rest in rows.order_by("entry").values_list(
-        "user_id", "entry", "state", "entered_at"
-    ):
-        entry, state, entered_at = rest
+    columns = ("user_id", "entry", "state", "entered_at")
+    for user_id, entry, state, entered_at in rows.order_by("entry").values_list(*columns):
         found[user_id] = (entry, state, entered_at)
     return found
 
