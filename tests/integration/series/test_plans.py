@@ -17,7 +17,7 @@ from notifications.features.upkeep.rounds import ScheduleRounds, loop_conditions
 from notifications.infra import clock
 from notifications.models import MailSeries, SeriesEnrollment
 from tests.integration.factories import make_user
-from tests.integration.series.factories import act, make_series
+from tests.integration.series.factories import PATHS, act, go_on, happens, make_series
 
 pytestmark = pytest.mark.django_db
 _ENTRIES = 25_000
@@ -67,6 +67,22 @@ def test_the_look_for_due_people_reads_the_index_of_due_rows(frozen: Any, overdu
     assert not MailSeries.objects.with_due(clock.now()).exists()
 
 
+def probe() -> WorkProbe:
+    return WorkProbe({MAIL_SERIES.name: loop_conditions(ScheduleRounds())[MAIL_SERIES.name]})
+
+
+def test_the_loop_has_work_when_a_person_is_due_and_none_before(frozen: Any) -> None:
+    make_series(steps=[{"template_path": PATHS[0], "wait_minutes": 1}])
+    found = probe()
+    assert not found.find([MAIL_SERIES.name], clock.now())
+    happens(make_user())
+    for seconds in (0, 60):
+        frozen.forward(seconds)
+        assert found.find([MAIL_SERIES.name], clock.now())
+        go_on()
+        assert not found.find([MAIL_SERIES.name], clock.now())
+
+
 def test_the_people_of_a_round_are_found_by_the_index(frozen: Any) -> None:
     made = make_series()
     wait(made, 5_000, days=30)
@@ -90,13 +106,13 @@ def test_a_million_people_who_wait_cost_no_measurable_time(
     """The look of each second, and a round of the loop, take as long as with no one."""
     made = make_series()
     make_series(name="Other")
-    probe = WorkProbe({MAIL_SERIES.name: loop_conditions(ScheduleRounds())[MAIL_SERIES.name]})
+    looks = probe()
 
     def measure() -> float:
         found = []
         for _ in range(200):
             began = time.perf_counter()
-            assert not probe.find([MAIL_SERIES.name], clock.now())
+            assert not looks.find([MAIL_SERIES.name], clock.now())
             found.append(time.perf_counter() - began)
         return sorted(found)[100]
 
