@@ -137,7 +137,7 @@ SCENARIOS: dict[str, Scenario] = {
     "docs/series.md": Scenario(
         before=_CALLER,
         after={
-            '"path": "welcome.first"': "TEMPLATE=$(response id)",
+            '"path": "trial.first"': "TEMPLATE=$(response id)",
             '"name": "Trial"': "SERIES=$(response id)",
         },
     ),
