@@ -30,7 +30,8 @@ _CAMPAIGN_ROUTES = _named(
     """
     create_campaign change_campaign delete_campaign count_campaign test_campaign
     schedule_campaign launch_campaign pause_campaign resume_campaign cancel_campaign
-    approve_campaign reject_campaign duplicate_campaign
+    approve_campaign reject_campaign duplicate_campaign create_series change_series delete_series
+    launch_series pause_series resume_series end_series
     """
 )
 SCOPE_REACH: dict[str, ScopeReach] = {
@@ -200,7 +201,7 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         ),
     ),
     "broadcasts": ScopeReach(
-        "Write, send and control broadcasts and campaigns; see recipients with their addresses.",
+        "Write, send and control broadcasts, campaigns and series; see recipients' addresses.",
         (
             "A text of its own to any user, and the names and addresses of all recipients. Never "
             "an approval: a person gives it, who neither wrote, changed nor sent it."
@@ -212,7 +213,8 @@ SCOPE_REACH: dict[str, ScopeReach] = {
             broadcast_recipients export_broadcast_recipients cancel_broadcast retry_broadcast
             retry_recipients test_broadcast duplicate_broadcast pause_broadcast resume_broadcast
             approve_broadcast reject_broadcast list_campaigns get_campaign campaign_progress
-            campaign_report campaign_recipients
+            campaign_report campaign_recipients list_series get_series series_report
+            series_enrollments
             """
         )
         | _CAMPAIGN_ROUTES,

@@ -31,6 +31,7 @@ RECEIPTS = LoopSpec("receipts", every_s=1, period_s=10)
 BROADCASTS = LoopSpec("broadcasts", every_s=1, period_s=10)
 SCHEDULED_BROADCASTS = LoopSpec("scheduled broadcasts", every_s=0.5, period_s=10)
 CAMPAIGNS = LoopSpec("campaigns", every_s=1, period_s=10, by_beat=False)
+MAIL_SERIES = LoopSpec("mail series", every_s=1, period_s=10, by_beat=False)
 WEBHOOKS = LoopSpec("status webhooks", every_s=1, period_s=20)
 POLLING = LoopSpec("polling providers", every_s=30, period_s=30)
 EXPIRY = LoopSpec("expiring messages", every_s=1, period_s=10, by_beat=False)
@@ -54,6 +55,7 @@ LOOPS = (
     BROADCASTS,
     SCHEDULED_BROADCASTS,
     CAMPAIGNS,
+    MAIL_SERIES,
     WEBHOOKS,
     POLLING,
     EXPIRY,

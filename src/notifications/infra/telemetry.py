@@ -39,6 +39,12 @@ TRACKING = Counter(
     ["kind", "result"],
     registry=REGISTRY,
 )
+SERIES = Counter(
+    "notifications_series_steps_total",
+    "Steps of series that were handed over (`sent`), and people who left one, by reason.",
+    ["result"],
+    registry=REGISTRY,
+)
 STAGES = Histogram(
     "notification_processing_duration_seconds",
     "Time a slice spends in a stage.",

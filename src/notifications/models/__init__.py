@@ -111,6 +111,13 @@ from notifications.models.sources.broadcast import (
 )
 from notifications.models.sources.broadcast_change import BroadcastChange
 from notifications.models.sources.campaign import Campaign, CampaignHoldout
+from notifications.models.sources.mail_series import (
+    MailSeries,
+    MailSeriesVersion,
+    SeriesEnrollment,
+    SeriesHandover,
+    SeriesStepCount,
+)
 from notifications.models.sources.schedule import (
     ScheduleClock,
     ScheduleMember,
@@ -181,6 +188,8 @@ __all__ = [
     "LegalBasis",
     "LegalHold",
     "LoopReport",
+    "MailSeries",
+    "MailSeriesVersion",
     "MessageEvent",
     "MetricDelta",
     "MetricRollup",
@@ -213,7 +222,10 @@ __all__ = [
     "ScheduleSeries",
     "ScheduledStatus",
     "SealingProgress",
+    "SeriesEnrollment",
+    "SeriesHandover",
     "SeriesStatus",
+    "SeriesStepCount",
     "SharedMark",
     "SignIn",
     "SmsCharge",

@@ -134,6 +134,13 @@ SCENARIOS: dict[str, Scenario] = {
             '"name": "May"': "CAMPAIGN=$(response id)",
         },
     ),
+    "docs/series.md": Scenario(
+        before=_CALLER,
+        after={
+            '"path": "trial.first"': "TEMPLATE=$(response id)",
+            '"name": "Trial"': "SERIES=$(response id)",
+        },
+    ),
     "docs/howto/add_a_provider.md": Scenario(),
     "docs/howto/first_calls.md": Scenario(
         after={

@@ -45,6 +45,8 @@ NOT_FIXED = {
     "DecisionResponse.event",  # results and decisions, not states alone
     "GoalBody.event",  # a word of the platform's own
     "GoalResponse.event",
+    "SeriesTriggerBody.event",
+    "SeriesTriggerResponse.event",
     "ConversionResponse.channel",  # null without a message
     "RejectedEvent.code",  # of several errors, listed on the page of codes
     "StepResponse.outcome",  # `passed`, or any reason

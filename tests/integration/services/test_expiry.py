@@ -31,6 +31,7 @@ from notifications.models import (
     IdempotencyKey,
     InboundSms,
     ItemFault,
+    MailSeries,
     MetricRollup,
     MetricSpan,
     PersonEvent,
@@ -38,6 +39,8 @@ from notifications.models import (
     ProviderFlow,
     QueuedTask,
     RefusedSend,
+    SeriesEnrollment,
+    SeriesHandover,
     SharedMark,
     SignIn,
     SmsCharge,
@@ -220,6 +223,15 @@ ROWS: dict[str, tuple[type[Model], Make]] = {
             user_id=n, name="x", occurred_at=at, idempotency_key=f"{at:%y}{n}", received_at=at
         ),
     ),
+    "steps_of_mail_series_deleted": (
+        SeriesHandover,
+        lambda n, at: SeriesHandover(
+            enrollment_id=enrollment_that_stays(),
+            position=n + at.year % 10 * 2_000,
+            notification_id=n,
+            at=at,
+        ),
+    ),
     "conversions_deleted": (
         Conversion,
         lambda n, at: Conversion(
@@ -257,6 +269,13 @@ ROWS: dict[str, tuple[type[Model], Make]] = {
 
 def goal_that_stays() -> int:
     return Goal.objects.get_or_create(name="g", defaults={"event": "x"})[0].pk
+
+
+def enrollment_that_stays() -> int:
+    series, _ = MailSeries.objects.get_or_create(name="s", defaults={"trigger": "event"})
+    values = {"version": 1, "entered_at": clock.now()}
+    rows = SeriesEnrollment.objects
+    return rows.get_or_create(series=series, user_id=user_who_stays(), defaults=values)[0].pk
 
 
 def fill(name: str, count: int, at: Any) -> type[Model]:

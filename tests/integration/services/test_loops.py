@@ -72,8 +72,8 @@ class TestSilence:
         frozen.forward(30)
         assert silent() == []
         frozen.forward(1)
-        quick = ["audit sealer", "broadcasts", "campaigns", "expiring messages", "queued tasks"]
-        assert silent() == [*quick, "receipts", "scheduled broadcasts", "snoozes"]
+        quick = ["audit sealer", "broadcasts", "campaigns", "expiring messages", "mail series"]
+        assert silent() == [*quick, "queued tasks", "receipts", "scheduled broadcasts", "snoozes"]
         frozen.forward(40)
         assert silent_loops()[6].age_s == 71
 

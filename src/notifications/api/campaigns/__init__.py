@@ -1,7 +1,7 @@
-"""Routes of campaigns."""
+"""Routes of campaigns and series."""
 
 from __future__ import annotations
 
-from notifications.api.campaigns.routes import ROUTES
+from notifications.api.campaigns import routes, series
 
-__all__ = ["ROUTES"]
+ROUTES = (*routes.ROUTES, *series.ROUTES)

@@ -34,6 +34,7 @@ from notifications.features.analytics.goal_schemas import (
     RejectedEvent,
 )
 from notifications.features.analytics.service import READ
+from notifications.features.enrolling.entering import enter_by_events
 from notifications.infra import clock
 from notifications.infra.crypto import seal_json
 from notifications.models import Conversion, Goal, NotificationMessage, PersonEvent
@@ -97,6 +98,7 @@ class GoalService:
         with transaction.atomic():
             stored, duplicates = _store(rows)
             attribute(stored)
+            enter_by_events(stored, now=clock.now())
         return EventsResponse(accepted=len(rows), duplicates=duplicates, rejected=rejected)
 
     def convert(self, *, body: ConversionBody, caller: Caller) -> ConversionResponse:
@@ -126,6 +128,7 @@ class GoalService:
         with transaction.atomic():
             stored, _ = _store(rows)
             attribute(stored)
+            enter_by_events(stored, now=clock.now())
             found = Conversion.objects.filter(goal=goal, event_id=stored[0].pk).first()
             if found is None or found.user_id != rows[0].user_id:
                 raise Conflict(

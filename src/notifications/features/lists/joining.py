@@ -26,6 +26,7 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.engine.shared_rows import category_by_key
 from notifications.features.access.service import require_scope
+from notifications.features.enrolling.entering import enter_by_list
 from notifications.features.lists.confirmation_mail import (
     DAY,
     MOST_A_DAY,
@@ -159,6 +160,7 @@ def join(found: SubscriberList, user_ids: Sequence[int], joining: Joining) -> di
             results[person] = step.result_of(row)
         _record_consents(step)
         _save([*step.subscribed, *step.asked])
+        enter_by_list(found.pk, [row.user_id for row in step.subscribed], now=now)
         _record_asked(step)
         asked = [Asked(row.user_id, points[row.user_id].address) for row in step.asked]
         send_confirmations(found, asked, now=now)

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from directory.models import ListMembership, ListStatus, SubscriberList, User
 from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.features.enrolling.entering import enter_by_list
 from notifications.features.lists.confirmation_mail import ListRequest, read_request
 from notifications.features.lists.joining import leave, lock_people
 from notifications.features.preferences.consents import write_entry
@@ -130,4 +131,5 @@ def _subscribe(
     row.move(ListStatus.SUBSCRIBED, source=SOURCE, at=now)
     row.consent_id = entry.pk
     row.save()
+    enter_by_list(found.pk, [user.pk], now=now)
     open_category(user, found.category, wording=wording, source=SOURCE, ip=ip)

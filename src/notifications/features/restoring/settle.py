@@ -20,6 +20,7 @@ from django.db.models import QuerySet
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.channels import ROW_CHANNELS
 from notifications.domain.lifecycle import MessageStatus
+from notifications.domain.series.lifecycle import MailSeriesStatus
 from notifications.features.scheduling.recurring import create_due_occurrences
 from notifications.features.upkeep.digests import close_due
 from notifications.models import (
@@ -29,6 +30,7 @@ from notifications.models import (
     DeliveryBatch,
     DigestBucket,
     ItemFault,
+    MailSeries,
     NotificationMessage,
     QueuedTask,
     ScheduleClock,
@@ -74,6 +76,8 @@ class SettledWork:
     tasks: int
     #: Digests that are set aside because they cannot be made: closed, and not sent.
     digests: int = 0
+    #: Series in which a mail was due: paused.
+    series: int = 0
 
 
 def free_batches() -> None:
@@ -111,6 +115,7 @@ def hold_open(*, now: datetime) -> SettledWork:
         drafts=drafts,
         tasks=_end_tasks(now),
         digests=digests,
+        series=_pause_series(now),
     )
 
 
@@ -158,6 +163,13 @@ def _stop_broadcasts(now: datetime) -> tuple[int, int]:
         for key in list(due.values_list("pk", flat=True)):
             drafts += bool(change_broadcast_status(key, _S.DRAFT, values={}))
     return paused, drafts
+
+
+def _pause_series(now: datetime) -> int:
+    """Pauses the series in which a mail is due: its people may have been sent it since."""
+    rows = MailSeries.objects.with_due(now).order_by("pk")
+    with transaction.atomic():
+        return sum(row.become(MailSeriesStatus.PAUSED, error=_ERROR) for row in rows)
 
 
 def _hold_messages(now: datetime) -> int:

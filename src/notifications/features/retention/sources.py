@@ -1,4 +1,4 @@
-"""What messages came from: jobs, broadcasts with their recipients, and series."""
+"""What messages came from: jobs, broadcasts with their recipients, campaigns and series."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from notifications.models import (
     Campaign,
     CampaignHoldout,
     Job,
+    MailSeries,
+    MailSeriesVersion,
     Notification,
     RetentionLeftover,
     RetentionProgress,
@@ -25,6 +27,8 @@ from notifications.models import (
     ScheduleMember,
     ScheduleOccurrence,
     ScheduleSeries,
+    SeriesEnrollment,
+    SeriesStepCount,
 )
 from notifications.models.fields import EMPTIED
 
@@ -196,6 +200,34 @@ def first_reserved_key() -> int | None:
         if reserved is not None:
             found.append(reserved)
     return min(found, default=None)
+
+
+class MailSeriesWalk(RowWalk):
+    """Deletes series of mails that have ended: first the people in them, then the row."""
+
+    def __init__(self) -> None:
+        times = ("updated_at", "launched_at", "ended_at")
+        super().__init__(MailSeries, born="created_at", at=times, age=facts_age)
+
+    def apply(self, keys: Sequence[int], plan: RoundPlan, budget: int) -> StepOutcome:
+        outcome = StepOutcome()
+        ended = MailSeries.objects.filter(pk__in=keys, cleared=True)
+        over = set(ended.values_list("pk", flat=True))
+        outcome.stays += [key for key in keys if key not in over]
+        for key in sorted(over):
+            left = budget - outcome.counts.total()
+            rows = SeriesEnrollment.objects.filter(series_id=key)
+            _part(key, rows.exclude(user_id__in=plan.held), plan, left, outcome)
+            if key in outcome.unfinished:
+                continue
+            if rows.filter(user_id__in=plan.held).exists():
+                outcome.stays.append(key)
+            else:
+                for model in (SeriesStepCount, MailSeriesVersion):
+                    parts: QuerySet[Any] = model._default_manager.filter(series_id=key)
+                    outcome.counts += remove(parts, plan)
+                outcome.counts += remove(MailSeries.objects.filter(pk=key), plan)
+        return outcome
 
 
 class Occurrences(RowWalk):

@@ -20,6 +20,8 @@ from notifications.models import (
     InboxChange,
     Job,
     LateOutcome,
+    MailSeries,
+    MailSeriesVersion,
     MessageEvent,
     Notification,
     NotificationAnalytics,
@@ -29,6 +31,8 @@ from notifications.models import (
     ScheduleMember,
     ScheduleOccurrence,
     ScheduleSeries,
+    SeriesEnrollment,
+    SeriesStepCount,
     TrackingEvent,
     WebhookDelivery,
 )
@@ -85,6 +89,15 @@ WALKED: tuple[WalkedRule, ...] = (
         setting="facts_retention_days",
         cost="1 kB a campaign, 80 bytes a person of a holdout",
         walk=sources.Campaigns(),
+    ),
+    WalkedRule(
+        name="mail series",
+        models=(MailSeries, MailSeriesVersion, SeriesEnrollment, SeriesStepCount),
+        happens=DELETED,
+        when="a series of mails that has ended, with those who were in it",
+        setting="facts_retention_days",
+        cost="2 kB a series, 250 bytes each time that a person is in it",
+        walk=sources.MailSeriesWalk(),
     ),
     WalkedRule(
         name="occurrences",

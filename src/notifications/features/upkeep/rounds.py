@@ -35,6 +35,7 @@ from notifications.features.scheduling.rescheduling import (
     process_due,
     retry_all_stuck,
 )
+from notifications.features.series.rounds import maintain_series
 from notifications.features.templates.proving import prove_due
 from notifications.features.upkeep.digests import close_due, due_buckets
 from notifications.features.upkeep.expiring import batches_to_expire, expire_waiting
@@ -46,6 +47,7 @@ from notifications.models import (
     BroadcastChange,
     DataExport,
     Erasure,
+    MailSeries,
     ProviderCallback,
     QueuedTask,
     RetentionProgress,
@@ -120,6 +122,11 @@ def loop_conditions(rounds: ScheduleRounds) -> Mapping[str, Condition]:
         ],
         loops.SCHEDULED_BROADCASTS.name: lambda now: [scheduled_due(now)],
         loops.CAMPAIGNS.name: lambda now: [due_campaigns(now), running_campaigns()],
+        loops.MAIL_SERIES.name: lambda now: [
+            MailSeries.objects.with_due(now),
+            MailSeries.objects.to_scan(now),
+            MailSeries.objects.to_clear(),
+        ],
         loops.WEBHOOKS.name: lambda now: [endpoints_to_call(now)],
         loops.EXPIRY.name: lambda now: [batches_to_expire(now)],
         loops.RETENTION.name: lambda now: [RetentionProgress.objects.filter(next_at__lte=now)],
@@ -144,6 +151,7 @@ def loop_calls(rounds: ScheduleRounds | None = None) -> Mapping[str, Callable[[]
         loops.BROADCASTS.name: lambda: maintain_broadcasts(now=database_now()),
         loops.SCHEDULED_BROADCASTS.name: lambda: begin_due(now=database_now()),
         loops.CAMPAIGNS.name: lambda: maintain_campaigns(now=database_now()),
+        loops.MAIL_SERIES.name: lambda: maintain_series(now=database_now()),
         loops.WEBHOOKS.name: lambda: post_due(now=database_now()),
         loops.POLLING.name: lambda: poll_due(now=database_now()),
         loops.EXPIRY.name: lambda: expire_waiting(now=database_now()),

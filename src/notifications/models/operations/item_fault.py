@@ -40,6 +40,7 @@ class Work(models.TextChoices):
     PACE = "broadcast_pace", "A broadcast's rate is noted"
     SETTLE = "broadcast_settle", "A broadcast is ended"
     CAMPAIGN = "campaign", "A campaign begins, or goes on"
+    MAIL_SERIES = "mail_series", "People of a series of mails are found, sent the next or let go"
     MAINTAIN = "maintain", "A step of the upkeep is done; it is attempted every minute"
     RETAIN = "retain", "Rows are emptied or deleted by their age; it is attempted every minute"
     ERASE = "erase", "A person's or an address's data is erased"

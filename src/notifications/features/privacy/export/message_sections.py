@@ -30,6 +30,7 @@ from notifications.models import (
     InboxChange,
     LastSeen,
     LateOutcome,
+    MailSeries,
     MessageEvent,
     Notification,
     NotificationAnalytics,
@@ -39,6 +40,7 @@ from notifications.models import (
     SandboxMessage,
     ScheduleMember,
     ScheduleSeries,
+    SeriesEnrollment,
     TrackingEvent,
 )
 
@@ -251,6 +253,24 @@ def holdouts(person: ExportedPerson, after: str) -> ExportPage:
     """Campaigns that the person was not sent, so that their effect can be measured."""
     rows = CampaignHoldout.objects.filter(user=person.user).select_related("campaign")
     return by_key(rows, after, lambda row: columns(row.campaign, "uuid name started_at"))
+
+
+def mail_series(person: ExportedPerson, after: str) -> ExportPage:
+    """The series of mails in which the person is or was."""
+    rows = SeriesEnrollment.objects.filter(user=person.user).select_related("series")
+    names = "entry state position due_at day entered_at ended_at reason"
+    return by_key(
+        rows, after, lambda row: {**columns(row.series, "uuid name"), **columns(row, names)}
+    )
+
+
+def mail_series_written(person: ExportedPerson, after: str) -> ExportPage:
+    rows = MailSeries.objects.filter(created_by=person.user)
+    names = (
+        "uuid name description trigger event attribute context category status created_at"
+        " launched_at ended_at"
+    )
+    return by_key(rows, after, lambda row: columns(row, names))
 
 
 def series(person: ExportedPerson, after: str) -> ExportPage:

@@ -46,6 +46,8 @@ SECTIONS: tuple[ExportSection, ...] = tuple(
         message_sections.broadcasts_written,
         message_sections.campaigns_written,
         message_sections.holdouts,
+        message_sections.mail_series,
+        message_sections.mail_series_written,
         message_sections.series,
         record_sections.audit_entries,
         record_sections.tokens,

@@ -34,6 +34,8 @@ _SECTIONS = {
     "broadcasts_written": gettext_lazy("Broadcasts that you wrote"),
     "campaigns_written": gettext_lazy("Campaigns that you wrote"),
     "holdouts": gettext_lazy("Campaigns that you were not sent"),
+    "mail_series": gettext_lazy("Series of mails that you are in"),
+    "mail_series_written": gettext_lazy("Series of mails that you wrote"),
     "series": gettext_lazy("Your recurring notifications"),
     "audit_entries": gettext_lazy("Changes of your data"),
     "tokens": gettext_lazy("Your access tokens"),

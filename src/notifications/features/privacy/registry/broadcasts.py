@@ -1,4 +1,4 @@
-"""The registry of the tables about broadcasts and campaigns."""
+"""The registry of the tables about broadcasts, campaigns and series."""
 
 from __future__ import annotations
 
@@ -89,6 +89,26 @@ BROADCASTS: tuple[PersonalField, ...] = (
             "exclude": Column("the segments that are excluded", keys="[]"),
             "segment_criteria": Column("the criteria of its segments", keys="*"),
             "context": Column("the values of a template", keys="*"),
+        },
+    ),
+    *table(
+        "notifications.SeriesEnrollment",
+        protection=_READ,
+        erasure=_DELETED,
+        section="mail_series",
+        columns={"user_id": _NUMBER},
+    ),
+    *table(
+        "notifications.MailSeries",
+        protection=_READ,
+        erasure=OnErasure.EVIDENCE,
+        section="mail_series_written",
+        reason="what was sent to others",
+        columns={
+            "created_by_id": Column("the number of its author", erasure=OnErasure.EMPTIED),
+            "name": "a name that the person wrote",
+            "description": "a text that the person wrote",
+            "context": Column("the values of the templates", keys="*"),
         },
     ),
 )

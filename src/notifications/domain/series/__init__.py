@@ -1,0 +1,1 @@
+"""The rules of series: mails that follow a trigger."""

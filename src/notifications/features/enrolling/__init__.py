@@ -1,0 +1,1 @@
+"""How people enter series, where their trigger happens (docs/series.md)."""
