@@ -11,14 +11,16 @@ from functools import partial
 
 import structlog
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.campaigns.lifecycle import CampaignStatus
+from notifications.domain.campaigns.variants import CampaignPart
 from notifications.domain.errors import InvalidRequest
 from notifications.features.background.items import Items, Rotation
 from notifications.features.campaigns import actions
 from notifications.features.campaigns.placing import begin_due_now, place_audience
+from notifications.features.campaigns.variants.rest import release_rest
 from notifications.infra import clock
 from notifications.models import Broadcast, Campaign, Work
 
@@ -78,6 +80,7 @@ def _go_on(campaign_id: int, *, now: datetime, until: float) -> int:
     try:
         if not place_audience(campaign_id, until=until):
             return 0
+        release_rest(campaign_id, now=now)
         begin_due_now(campaign_id, now=now, until=until)
     except InvalidRequest as error:
         _halt(campaign_id, error.detail)
@@ -105,6 +108,8 @@ def end_if_sent(campaign_id: int, *, now: datetime) -> bool:
         row = actions.locked_campaign(campaign_id)
         if row.status != CampaignStatus.RUNNING or not row.placed_done:
             return False
+        if row.ab_test and row.rest_released_at is None:
+            return False
         states = _states_of(campaign_id)
         halted = [key for key, status in states.items() if status in _HALTED]
         if halted:
@@ -116,7 +121,10 @@ def end_if_sent(campaign_id: int, *, now: datetime) -> bool:
 
 
 def _states_of(campaign_id: int) -> dict[int, str]:
-    return dict(Broadcast.objects.filter(campaign=campaign_id).values_list("pk", "status"))
+    """Returns the states of the broadcasts of a campaign, without a rest that waits."""
+    waits = Q(part=CampaignPart.REST, campaign__rest_released_at__isnull=True)
+    rows = Broadcast.objects.filter(campaign=campaign_id).exclude(waits)
+    return dict(rows.values_list("pk", "status"))
 
 
 def _is_over(states: Mapping[int, str]) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from notifications.engine.shared_rows import category_facts
-from notifications.features.experiments.catalog import LiveTest, live_test
+from notifications.features.experiments.catalog import LiveTest, campaign_test, live_test
 from notifications.intake.accept import AssignedVariant, Intent
 from notifications.models import Notification, NotificationTemplate
 
@@ -74,6 +74,15 @@ def load_placings(templates: Iterable[NotificationTemplate], user_ids: Collectio
         variant__in=[label for test in running for label in test.counted_labels],
     )
     return Placings(found, frozenset(rows.values_list("ab_test_id", "user_id")))
+
+
+def load_campaign_placings(campaign_id: int, template_id: int) -> Placings:
+    """Returns the test of a campaign, for the messages of one of its broadcasts.
+
+    Each person is in one broadcast of the campaign, so no one was counted before.
+    """
+    test = campaign_test(campaign_id)
+    return NO_TESTS if test is None else Placings({template_id: test})
 
 
 def showing(intent: Intent, assigned: AssignedVariant | None) -> Intent:
