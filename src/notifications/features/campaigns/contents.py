@@ -23,9 +23,11 @@ from notifications.features.sending.intents import (
     missing_variables_error,
     template_among,
 )
+from notifications.infra import clock
 from notifications.intake.validate import unknown_category
 from notifications.models import Broadcast, Campaign, NotificationTemplate
 from notifications.rendering.paths import candidates
+from notifications.rendering.personalization import service_context
 from notifications.rendering.versions import version_of
 
 DEFAULT_CATEGORY = "marketing"
@@ -63,7 +65,8 @@ def _sendable_template(campaign: Campaign, path: str) -> NotificationTemplate:
     template = _template_at(path)
     check_channels(template, tuple(campaign.channels), field="channels")
     version = version_of(template.current_version_id)
-    missing = version.missing_variables({**campaign.context, **_GIVEN})
+    given = {**campaign.context, **service_context(at=clock.now())}
+    missing = version.missing_variables(given)
     if missing:
         raise InvalidRequest([missing_variables_error(template.path, missing)])
     return template
@@ -125,10 +128,6 @@ def check_stored_categories(row: Campaign, caller: Caller) -> None:
 def _check_template_category(template: NotificationTemplate, caller: Caller) -> None:
     if template.category_id is not None:  # a campaign may name another category for its template
         check_category(caller, template.category_id)
-
-
-_GIVEN: dict[str, Any] = {"user": {}, "current_time": "", "app_name": "", "app_url": ""}
-"""The variables of every template that the service gives."""
 
 
 def _category(campaign: Campaign, template: NotificationTemplate) -> CategoryFacts:

@@ -8,8 +8,10 @@ from typing import Any
 
 from notifications.engine.shared_rows import category_facts
 from notifications.features.experiments.catalog import LiveTest, campaign_test, live_test
+from notifications.infra import clock
 from notifications.intake.accept import AssignedVariant, Intent
 from notifications.models import Notification, NotificationTemplate
+from notifications.rendering.personalization import service_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Placings:
             return None
         channels = (*channels, *intent.terms.options.get("fallback", ()))
         place = (test.id, user_id)
-        is_shown = test.shows(channels, {**context, "user": {}})
+        is_shown = test.shows(channels, {**context, **service_context(at=clock.now())})
         is_new = (
             is_shown
             and not intent.is_test
