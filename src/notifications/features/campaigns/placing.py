@@ -22,7 +22,7 @@ from notifications.domain.campaigns.variants import CampaignPart, CampaignTestPl
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest
 from notifications.domain.experiments.assignment import Inclusion, assign_variant
 from notifications.domain.wall_clock import first_zone
-from notifications.features.broadcasts.delivery.launch import begin, continue_launch
+from notifications.features.broadcasts.delivery.launch import begin, continue_launch, parts_of
 from notifications.features.campaigns.actions import locked_campaign
 from notifications.features.campaigns.contents import broadcast_of, resolve_audience
 from notifications.features.campaigns.variants.plan import ab_test_of
@@ -52,7 +52,7 @@ def place_audience(campaign_id: int, *, until: float | None = None) -> bool:
     if row.status != CampaignStatus.RUNNING or row.placed_done or row.started_at is None:
         return row.placed_done
     audience = resolve_audience(row, now=row.started_at)
-    for people in audience.stream(after=row.placed_after, page=PLACE_BATCH):
+    for people in parts_of(audience.stream(after=row.placed_after), PLACE_BATCH):
         if not _place_part(campaign_id, people, audience):
             return False
         if until is not None and clock.monotonic() >= until:

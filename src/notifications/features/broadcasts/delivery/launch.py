@@ -211,7 +211,7 @@ def write_snapshot(broadcast_id: int, *, until: float | None = None) -> bool:
         return broadcast.snapshot_done
     audience = resolve_audience(broadcast, now=broadcast.sent_at or clock.now())
     pages = audience.stream(after=broadcast.snapshot_after)
-    for people in _parts(pages, SNAPSHOT_BATCH):
+    for people in parts_of(pages, SNAPSHOT_BATCH):
         if not _write_recipients(broadcast_id, people) or _is_over(until):
             return False
     with transaction.atomic():
@@ -373,7 +373,7 @@ def _is_over(until: float | None) -> bool:
     return until is not None and clock.monotonic() >= until
 
 
-def _parts(pages: Iterator[list[int]], size: int) -> Iterator[list[int]]:
+def parts_of(pages: Iterator[list[int]], size: int) -> Iterator[list[int]]:
     """Yields the ids of the pages in lists of `size`; the last list may be shorter."""
     rest: list[int] = []
     for page in pages:
