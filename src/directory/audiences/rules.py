@@ -205,3 +205,32 @@ def segments_in(rule: Rule) -> set[Identifier]:
         case Union(parts) | Intersection(parts):
             return set[Identifier]().union(*(segments_in(part) for part in parts))
     return set()
+
+
+def lists_in(rule: Rule) -> set[Identifier]:
+    """Returns the mailing lists that a rule or its criteria name, resolved or not.
+
+    Those that saved segments name are left out.
+    """
+    match rule:
+        case OnList(mailing_list):
+            return {mailing_list}
+        case Matching(criteria):
+            return _lists_tested(criteria)
+        case Difference(base, without):
+            return lists_in(base) | lists_in(without)
+        case Union(parts) | Intersection(parts):
+            return set[Identifier]().union(*(lists_in(part) for part in parts))
+    return set()
+
+
+def _lists_tested(criterion: Criterion) -> set[Identifier]:
+    match criterion:
+        case Not(part):
+            return _lists_tested(part)
+        case AllOf(parts) | AnyOf(parts):
+            return set[Identifier]().union(*(_lists_tested(part) for part in parts))
+        case Test(field="lists", value=value) if criterion.op is not Op.EXISTS:
+            values = value if isinstance(value, tuple) else (value,)
+            return {each for each in values if isinstance(each, int | UUID)}
+    return set()

@@ -22,7 +22,7 @@ from notifications.features.campaigns import actions
 from notifications.features.campaigns.placing import begin_due_now, place_audience
 from notifications.features.campaigns.variants.rest import release_rest
 from notifications.infra import clock
-from notifications.models import Broadcast, Campaign, Work
+from notifications.models import Broadcast, Campaign, ItemFault, Work
 
 _AT_ONCE = 100
 _running = Rotation(_AT_ONCE)
@@ -45,7 +45,7 @@ def running_campaigns() -> QuerySet[Campaign]:
 def maintain_campaigns(*, now: datetime, seconds: float = 5.0) -> dict[str, int]:
     """Runs one round of about `seconds`; the next round does the rest."""
     until = clock.monotonic() + seconds
-    items = Items(Work.CAMPAIGN, now=now)
+    items = Items(Work.CAMPAIGN, now=now, failed=_failed)
     due = items.runnable(due_campaigns(now)).order_by("begins_at").values_list("pk", flat=True)
     begun = sum(
         items.run_one(key, partial(_begin_one, key, now=now), default=0) for key in due[:_AT_ONCE]
@@ -58,6 +58,14 @@ def maintain_campaigns(*, now: datetime, seconds: float = 5.0) -> dict[str, int]
         work = partial(_go_on, key, now=now, until=at + share)
         ended += items.run_one(key, work, default=0)
     return {"begun": begun, "ended": ended}
+
+
+def _failed(campaign_id: int, fault: ItemFault) -> None:
+    """Shows in a campaign why its last round failed, and when it is tried again."""
+    at = fault.next_at.isoformat(timespec="seconds")
+    error = f"attempt {fault.tries} failed: {fault.error}, trace {fault.trace}; next at {at}"
+    live = [CampaignStatus.SCHEDULED.value, CampaignStatus.RUNNING.value]
+    Campaign.objects.filter(pk=campaign_id, status__in=live).update(error=error[:500])
 
 
 def _begin_one(campaign_id: int, *, now: datetime) -> int:
@@ -85,7 +93,9 @@ def _go_on(campaign_id: int, *, now: datetime, until: float) -> int:
     except InvalidRequest as error:
         _halt(campaign_id, error.detail)
         return 0
-    return int(end_if_sent(campaign_id, now=now))
+    ended = end_if_sent(campaign_id, now=now)
+    running_campaigns().filter(pk=campaign_id).exclude(error="").update(error="")
+    return int(ended)
 
 
 def _halt(campaign_id: int, reason: str) -> None:
