@@ -233,7 +233,6 @@ class TestPace:
         frozen.forward(5)
         assert finish(made).status == "completed"
 
-
     def test_it_is_one_for_all_time_zones(self, frozen):
         make_students("UTC", "Europe/Paris", "Asia/Tokyo", count=3)
         local = {"scheduled_at": "2030-05-02T09:00:00", "per_timezone": True}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import timedelta
+from itertools import count
 
 import pytest
+from django.db import connection
 
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import Conflict, InvalidRequest
@@ -226,6 +229,30 @@ class TestOnceEach:
         assert recipients(made) == messaged(made) == people
         assert (made.status, made.error) == ("completed", "")
 
+    def test_a_process_may_die_at_any_statement(self, people, testing, frozen):
+        b_is_better(testing)
+        settle(frozen)
+        states = set()
+        for place in count(1):
+            try:
+                with dying_at(place):
+                    maintain_campaigns(now=clock.now())
+            except Killed:
+                released = fresh(testing).rest_released_at is not None
+                states.add((released, ab_test_row(testing).status, rest_of(testing).status))
+                continue
+            break
+        assert place > 20
+        assert states <= {
+            (False, "running", "draft"),
+            (True, "completed", "scheduled"),
+            (True, "completed", "sending"),
+        }
+        made = finish(testing)
+        assert recipients(made) == messaged(made) == people
+        assert OperatorAction.objects.filter(action="campaign.release").count() == 1
+        assert {path for path, _ in rest_texts(made)} == {SHORT}
+
     def test_a_person_is_in_one_part(self, people, testing, frozen):
         settle(frozen, 24)
         finish(testing)
@@ -252,6 +279,24 @@ class TestOnceEach:
         settle(frozen, 24)
         assert finish(made).status == "completed"
         assert messaged(made) == people
+
+
+class Killed(BaseException):
+    """No code of the process handles it, as that of a process that is killed."""
+
+
+@contextmanager
+def dying_at(place):
+    """The process dies before its statement number `place`."""
+    places = count(1)
+
+    def execute(run, *args):
+        if next(places) == place:
+            raise Killed
+        return run(*args)
+
+    with connection.execute_wrapper(execute):
+        yield
 
 
 def _crash(*_args, **_values):
