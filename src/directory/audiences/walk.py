@@ -32,7 +32,7 @@ from directory.audiences.rules import (
 
 Source = Members | tuple[int, ...]
 """Where ids come from: the rows of a membership table, or sorted ids."""
-_MEMBERSHIPS = {"lists": OnList, "groups": InGroup}
+_MEMBERSHIPS: dict[str, type[OnList | InGroup]] = {"lists": OnList, "groups": InGroup}
 
 
 def sources_of(rule: Rule) -> tuple[Source, ...] | None:

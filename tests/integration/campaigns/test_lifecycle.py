@@ -252,23 +252,18 @@ class TestPace:
 class TestFailures:
     """A campaign whose rounds raise an exception that is no error of its content."""
 
-    @pytest.fixture
-    def broken(self, monkeypatch):
-        with monkeypatch.context() as patched:
-            for name in ("place_audience", "actions.start"):
-                where = f"notifications.features.campaigns.upkeep.{name}"
-                patched.setattr(where, _raise)
-            yield patched
-
     @pytest.mark.parametrize("scheduled", [True, False])
-    def test_it_is_tried_again_soon_and_says_why(self, frozen, broken, monkeypatch, scheduled):
+    def test_it_is_tried_again_soon_and_says_why(self, frozen, monkeypatch, scheduled):
         make_students(count=2)
         made = make_campaign(scheduled_at="2030-05-01T12:00:10Z")
         if scheduled:
             made = schedule(made)
             frozen.forward(10)
         else:
-            Campaign.objects.filter(pk=made.pk).update(status="running", started_at=frozen.now)
+            monkeypatch.setattr("notifications.features.campaigns.service._INLINE_S", -1.0)
+            made = act("launch", made)
+        for name in ("place_audience", "actions.start"):
+            monkeypatch.setattr(f"notifications.features.campaigns.upkeep.{name}", _raise)
         for tries, wait in ((1, 60), (2, 300), (3, 900), (4, 900), (5, 900)):
             maintain_campaigns(now=frozen.now)
             found = fresh(made).error
@@ -279,7 +274,7 @@ class TestFailures:
             maintain_campaigns(now=frozen.now)
             assert fresh(made).error == found, "it waits"
             frozen.forward(1)
-        broken.undo()
+        monkeypatch.undo()
         made = finish(made)
         assert (made.status, made.error) == ("completed", "")
 

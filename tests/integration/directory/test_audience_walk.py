@@ -76,7 +76,7 @@ def test_a_small_audience_takes_few_statements(crowd, name):
     with CaptureQueriesContext(connection) as seen:
         pages = list(found.stream(page=10))
     assert pages == [crowd]
-    assert len(seen) <= 8, "and not one for each ten of four hundred users"
+    assert len(seen) <= 10, "and not one for each ten of four hundred users"
 
 
 @pytest.mark.parametrize("name", NAMES)

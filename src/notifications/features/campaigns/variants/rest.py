@@ -99,11 +99,12 @@ def _decide(
     fresh = test.looked_at is not None and test.looked_at > now - LOOK_EVERY
     if not late and (fresh or not plan.may_decide(now, began=began)):
         return None
-    NotificationABTest.objects.filter(pk=test.pk).update(looked_at=now)
     found = figures_of(test, now=now).decision
     if found.winner is not None:
         return RestDecision(found.winner, found.explanation)
     if not found.safe_to_stop and not late:
+        # Stored only then: a process that dies before the release must not delay it.
+        NotificationABTest.objects.filter(pk=test.pk).update(looked_at=now)
         return None
     reason = "" if found.safe_to_stop else "No winner was known at the deadline. "
     return RestDecision("", f"{reason}The rest gets {plan.first}. {found.explanation}")
