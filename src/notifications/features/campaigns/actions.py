@@ -32,7 +32,7 @@ SCHEDULE, LAUNCH = "schedule", "launch"
 
 def locked_campaign(campaign_id: int) -> Campaign:
     """Returns the row, locked until the caller's transaction ends."""
-    return Campaign.objects.select_for_update(of=("self",)).get(pk=campaign_id)
+    return Campaign.locked(campaign_id)
 
 
 def wrong_status(verb: str, row: Campaign) -> Conflict:

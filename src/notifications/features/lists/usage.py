@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import TypeVar
+
+from django.db.models import Model, QuerySet
 
 from directory.audiences import (
     AudienceError,
@@ -17,8 +20,10 @@ from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.campaigns.lifecycle import CampaignStatus
 from notifications.models import Broadcast, Campaign
 
+Row = TypeVar("Row", bound=Model)
 MOST_NAMED = 5
 """How many of them an error names."""
+_PAGE = 200
 _UNFINISHED = [
     BroadcastStatus.DRAFT.value,
     BroadcastStatus.AWAITING_APPROVAL.value,
@@ -45,9 +50,8 @@ def uses_of(found: SubscriberList) -> list[str]:
 
 
 def _campaigns(found: SubscriberList) -> Iterator[Campaign]:
-    rows = Campaign.objects.filter(status__in=_OPEN).order_by("status", "pk")
-    using = (row for row in rows.iterator(chunk_size=100) if _uses(row, found))
-    return islice(using, MOST_NAMED)
+    rows = Campaign.objects.filter(status__in=_OPEN)
+    return islice((row for row in _all_of(rows) if _uses(row, found)), MOST_NAMED)
 
 
 def _uses(campaign: Campaign, found: SubscriberList) -> bool:
@@ -69,9 +73,16 @@ def _uses(campaign: Campaign, found: SubscriberList) -> bool:
 def _broadcasts(found: SubscriberList) -> Iterator[Broadcast]:
     """Yields broadcasts to the list, and those whose audience is not written yet and names it."""
     rows = Broadcast.objects.filter(status__in=_UNFINISHED, campaign__isnull=True)
-    rows = rows.defer("error_log", "message").order_by("status", "pk")
-    for_list = (row for row in rows.iterator(chunk_size=100) if _is_for(row, found))
-    return islice(for_list, MOST_NAMED)
+    rows = rows.defer("error_log", "message")
+    return islice((row for row in _all_of(rows) if _is_for(row, found)), MOST_NAMED)
+
+
+def _all_of(rows: QuerySet[Row]) -> Iterator[Row]:
+    """Yields all rows by rising key, a page a statement."""
+    after = 0
+    while page := list(rows.filter(pk__gt=after).order_by("pk")[:_PAGE]):
+        yield from page
+        after = page[-1].pk
 
 
 def _is_for(broadcast: Broadcast, found: SubscriberList) -> bool:

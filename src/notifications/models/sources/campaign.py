@@ -140,6 +140,11 @@ class Campaign(models.Model):
     def __str__(self) -> str:
         return f"campaign {self.pk} ({self.status})"
 
+    @classmethod
+    def locked(cls, campaign_id: int) -> Campaign:
+        """Returns the row, locked until the caller's transaction ends."""
+        return cls.objects.select_for_update(of=("self",)).get(pk=campaign_id)
+
     @property
     def wall(self) -> datetime | None:
         """The local time, without a zone; None for a campaign that is due at one instant."""

@@ -17,7 +17,6 @@ from notifications.domain.callers import SYSTEM
 from notifications.domain.campaigns.lifecycle import CampaignStatus
 from notifications.domain.campaigns.variants import CampaignPart, CampaignTestPlan
 from notifications.domain.errors import FieldError, InvalidRequest
-from notifications.features.campaigns.actions import locked_campaign
 from notifications.features.campaigns.entries import recorded, write_audit_entry
 from notifications.features.campaigns.variants.plan import ab_test_of, end_if_live
 from notifications.features.experiments.results import figures_of
@@ -61,7 +60,7 @@ def release_rest(campaign_id: int, *, now: datetime) -> bool:
         if decision is None:
             return False
     with transaction.atomic():
-        row = locked_campaign(campaign_id)
+        row = Campaign.locked(campaign_id)
         if row.status != CampaignStatus.RUNNING or not row.placed_done:
             return False
         if row.rest_released_at is not None:
