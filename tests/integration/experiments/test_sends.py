@@ -188,7 +188,8 @@ def test_what_the_service_gives_is_missing_at_no_door(people, frozen):
     key = draft(template)
     ABTestService().start(identifier=key, caller=SYSTEM)
     single, bulk, *students = people
-    User.objects.filter(pk__in=[each.pk for each in students]).update(role="student")
+    User.objects.filter(pk__in=[single.pk, bulk.pk]).update(role="teacher")
+    assert {each.role for each in students} == {"student"}
 
     send(single)
     recipients = [{"user_id": bulk.pk}]
