@@ -9,7 +9,12 @@ from directory.audiences.parse import RULES, parse_audience, parse_target
 from directory.audiences.parse_criteria import parse_criteria
 from directory.audiences.resolve import Missing
 from directory.audiences.rules import Rule, list_of
-from directory.audiences.segments import check_criteria, criteria_in_words, saved_criteria
+from directory.audiences.segments import (
+    check_criteria,
+    criteria_in_words,
+    lists_named,
+    saved_criteria,
+)
 
 __all__ = [
     "PAGE",
@@ -22,6 +27,7 @@ __all__ = [
     "check_criteria",
     "criteria_in_words",
     "list_of",
+    "lists_named",
     "parse_audience",
     "parse_criteria",
     "parse_target",

@@ -23,12 +23,11 @@ from directory.audiences.dialects.sql import Sql, Window
 from directory.audiences.parse import parse_audience
 from directory.audiences.resolve import Missing, resolve_rule
 from directory.audiences.rules import Rule
+from directory.audiences.walk import horizon, sources_of
 from directory.models import User
 
 PAGE = 5_000
 """The users that one statement of a stream reads; a page cannot hold more."""
-_HORIZON = "SELECT id FROM directory_user WHERE id > %s ORDER BY id LIMIT 1 OFFSET %s"
-_REST = "SELECT max(id) FROM directory_user WHERE id > %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +90,14 @@ class Audience:
     def stream(self, *, after: int = 0, page: int = PAGE) -> Iterator[list[int]]:
         """Yields the ids above `after` in ascending order, in lists of 1 to `page` ids.
 
-        Each list is one short statement over the next `page` users, so that neither memory nor a
-        transaction grows with the audience. A reader that stopped resumes after its last id.
+        Each list is one short statement over the next `page` ids, so that neither memory nor a
+        transaction grows with the audience. They are those of the audience where an index has it,
+        such as a list's or a group's, else those of all users. A reader that stopped resumes after
+        its last id.
         """
+        sources = sources_of(self.rule)
         while True:
-            last = _horizon(after, page)
+            last = horizon(sources, after, page)
             if last is None:
                 return
             ids = self._ids(Window(after, last))
@@ -114,17 +116,6 @@ class Audience:
 
     def _condition(self, window: Window | None) -> Sql:
         return Compiler(dialect(), now=self.now, window=window).people(self.rule)
-
-
-def _horizon(after: int, page: int) -> int | None:
-    """Returns the id of the last of the next `page` users; None where no id is above `after`."""
-    with connection.cursor() as cursor:
-        cursor.execute(_HORIZON, [after, page - 1])
-        row = cursor.fetchone()
-        if row is None:
-            cursor.execute(_REST, [after])
-            row = cursor.fetchone()
-    return row[0] if row else None
 
 
 def _value(select: Sql, condition: Sql) -> Any:

@@ -78,7 +78,7 @@ class Compiler:
             case OfSubject(subject):
                 return self._subjects([subject])
             case _:
-                return self._members(_members_of(rule))
+                return self._members(members_of(rule))
 
     def criterion(self, criterion: Criterion) -> Sql:
         """Compiles one criterion."""
@@ -184,8 +184,8 @@ class Compiler:
         return self._dialect.attribute_in(keys, values)
 
 
-def _members_of(rule: Rule) -> Members:
-    """Returns the table that a membership rule reads.
+def members_of(rule: Rule) -> Members:
+    """Returns the table that a resolved membership rule reads.
 
     Raises:
         TypeError: the rule was not resolved.

@@ -7,10 +7,12 @@ exist.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from directory.audiences.criteria import Criterion
+from directory.audiences.criteria import AllOf, AnyOf, Criterion, Not, Test
+from directory.audiences.fields import Op
 from directory.references import PersonKey
 
 Identifier = int | UUID
@@ -141,19 +143,56 @@ def list_of(rule: Rule) -> int | None:
     """Returns the id of the mailing list to which everyone in a resolved rule is subscribed.
 
     None where a rule may hold people who are not on one and the same list. Of several lists that
-    all hold everyone, the first one counts.
+    all hold everyone, the first one counts. A segment whose criteria test `lists` is on a list,
+    too.
     """
     match rule:
         case OnList(int() as found):
             return found
+        case Matching(criteria):
+            return _list_in(criteria, holds=True)
         case Difference(base, _):
             return list_of(base)
         case Intersection(parts):
-            return next((inner for part in parts if (inner := list_of(part))), None)
+            return _first(list_of(part) for part in parts)
         case Union(parts):
-            named = {list_of(part) for part in parts}
-            return named.pop() if len(named) == 1 else None
+            return _common(list_of(part) for part in parts)
     return None
+
+
+def _list_in(criterion: Criterion, *, holds: bool) -> int | None:
+    """Returns the list of all who match a criterion, or of all who do not, where `holds` is false.
+
+    A negated `all` is an `any` of negations, and the other way round.
+    """
+    match criterion:
+        case Not(part):
+            return _list_in(part, holds=not holds)
+        case AllOf(parts) | AnyOf(parts):
+            found = (_list_in(part, holds=holds) for part in parts)
+            return _first(found) if isinstance(criterion, AllOf) is holds else _common(found)
+        case Test(field="lists", op=Op.EQ | Op.IN) if holds:
+            return _only(criterion.value)
+        case Test(field="lists", op=Op.NE | Op.NOT_IN) if not holds:
+            return _only(criterion.value)
+    return None
+
+
+def _only(value: object) -> int | None:
+    """Returns the one list that a resolved test names; None for several."""
+    values = set(value) if isinstance(value, tuple) else {value}
+    found = values.pop() if len(values) == 1 else None
+    return found if isinstance(found, int) else None
+
+
+def _first(found: Iterable[int | None]) -> int | None:
+    return next((each for each in found if each), None)
+
+
+def _common(found: Iterable[int | None]) -> int | None:
+    """Returns the list that all parts have in common."""
+    named = set(found)
+    return named.pop() if len(named) == 1 else None
 
 
 def segments_in(rule: Rule) -> set[Identifier]:
@@ -165,4 +204,33 @@ def segments_in(rule: Rule) -> set[Identifier]:
             return segments_in(base) | segments_in(without)
         case Union(parts) | Intersection(parts):
             return set[Identifier]().union(*(segments_in(part) for part in parts))
+    return set()
+
+
+def lists_in(rule: Rule) -> set[Identifier]:
+    """Returns the mailing lists that a rule or its criteria name, resolved or not.
+
+    Those that saved segments name are left out.
+    """
+    match rule:
+        case OnList(mailing_list):
+            return {mailing_list}
+        case Matching(criteria):
+            return _lists_tested(criteria)
+        case Difference(base, without):
+            return lists_in(base) | lists_in(without)
+        case Union(parts) | Intersection(parts):
+            return set[Identifier]().union(*(lists_in(part) for part in parts))
+    return set()
+
+
+def _lists_tested(criterion: Criterion) -> set[Identifier]:
+    match criterion:
+        case Not(part):
+            return _lists_tested(part)
+        case AllOf(parts) | AnyOf(parts):
+            return set[Identifier]().union(*(_lists_tested(part) for part in parts))
+        case Test(field="lists", value=value) if criterion.op is not Op.EXISTS:
+            values = value if isinstance(value, tuple) else (value,)
+            return {each for each in values if isinstance(each, int | UUID)}
     return set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from directory.audiences.describe import describe_criteria
@@ -9,7 +10,7 @@ from directory.audiences.errors import AudienceError
 from directory.audiences.parse import parse_audience
 from directory.audiences.parse_criteria import parse_criteria
 from directory.audiences.resolve import criteria_of, resolve_rule
-from directory.audiences.rules import Matching, segments_in
+from directory.audiences.rules import Identifier, Matching, Rule, lists_in, segments_in
 
 
 def check_criteria(data: Any, *, path: str = "criteria") -> None:
@@ -31,6 +32,21 @@ def saved_criteria(data: Any) -> dict[str, Any]:
     """
     named = {str(each): criteria_of(each) for each in segments_in(parse_audience(data))}
     return {key: criteria for key, criteria in named.items() if criteria is not None}
+
+
+def lists_named(rule: Rule, *, segments: Mapping[str, Any] | None = None) -> set[Identifier]:
+    """Returns the mailing lists that a rule names, by id or UUID, also by its saved segments.
+
+    segments: criteria that count instead of those of a saved segment, by its id or UUID.
+    """
+    found = lists_in(rule)
+    for key in segments_in(rule):
+        criteria = (segments or {}).get(str(key)) or criteria_of(key)
+        try:
+            found |= lists_in(Matching(parse_criteria(criteria)))
+        except AudienceError:
+            continue  # it is gone, or cannot be read any more: then it names nothing
+    return found
 
 
 def criteria_in_words(data: Any) -> str:

@@ -34,12 +34,12 @@ from notifications.rendering.engine import storable
 from notifications.rendering.lengths.push import push_fitted
 from notifications.rendering.mail.tracked import MailTracker
 from notifications.rendering.mail.utm import add_parameters
+from notifications.rendering.personalization import service_context
 from notifications.rendering.render import (
     LINK_VARIABLES,
     CompiledVersion,
     UserFacts,
     text_content,
-    user_context,
 )
 from notifications.rendering.texts.list_texts import leave_footer
 
@@ -108,14 +108,10 @@ def context_of(
     a working link acts for the person.
     """
     row = facts.users.get(message.user_id or 0)
-    settings = environment()
     context = {
         **(job_context(message.job_id) if message.job_id else {}),
         **unseal_json(message.context, facts.keys),
-        "user": user_context(row) if row else {},
-        "current_time": at,
-        "app_name": settings.app_name,
-        "app_url": settings.app_url,
+        **service_context(at=at, user=row),
     }
     if version.links_back and for_caller:
         context |= example_links()

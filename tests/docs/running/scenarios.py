@@ -132,6 +132,7 @@ SCENARIOS: dict[str, Scenario] = {
             '"name": "News of May"': "TEMPLATE=$(response id)",
             '"name": "Russian readers"': "SEGMENT=$(response id)",
             '"name": "May"': "CAMPAIGN=$(response id)",
+            '"name": "May with a test"': "TESTED=$(response id)",
         },
     ),
     "docs/series.md": Scenario(

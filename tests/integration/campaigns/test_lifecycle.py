@@ -233,6 +233,55 @@ class TestPace:
         frozen.forward(5)
         assert finish(made).status == "completed"
 
+    def test_it_is_one_for_all_time_zones(self, frozen):
+        make_students("UTC", "Europe/Paris", "Asia/Tokyo", count=3)
+        local = {"scheduled_at": "2030-05-02T09:00:00", "per_timezone": True}
+        made = act("launch", make_campaign(per_minute=24, **local))
+        assert Broadcast.objects.filter(campaign=made).count() == 3
+        frozen.forward(86_400)
+        sent = 0
+        for _ in range(5):
+            go_on()
+            found = counts(made).get("sent", 0)
+            assert found - sent <= 2, "two in five seconds, whatever the number of zones"
+            sent = found
+            frozen.forward(5)
+        assert counts(made) == {"sent": 9}
+
+
+class TestFailures:
+    """A campaign whose rounds raise an exception that is no error of its content."""
+
+    @pytest.mark.parametrize("scheduled", [True, False])
+    def test_it_is_tried_again_soon_and_says_why(self, frozen, monkeypatch, scheduled):
+        make_students(count=2)
+        made = make_campaign(scheduled_at="2030-05-01T12:00:10Z")
+        if scheduled:
+            made = schedule(made)
+            frozen.forward(10)
+        else:
+            monkeypatch.setattr("notifications.features.campaigns.service._INLINE_S", -1.0)
+            made = act("launch", made)
+        for name in ("place_audience", "actions.start"):
+            monkeypatch.setattr(f"notifications.features.campaigns.upkeep.{name}", _raise)
+        for tries, wait in ((1, 60), (2, 300), (3, 900), (4, 900), (5, 900)):
+            maintain_campaigns(now=frozen.now)
+            found = fresh(made).error
+            assert found.startswith(f"attempt {tries} failed: OSError at "), found
+            at = (frozen.now + timedelta(seconds=wait)).isoformat(timespec="seconds")
+            assert found.endswith(f"next at {at}")
+            frozen.forward(wait - 1)
+            maintain_campaigns(now=frozen.now)
+            assert fresh(made).error == found, "it waits"
+            frozen.forward(1)
+        monkeypatch.undo()
+        made = finish(made)
+        assert (made.status, made.error) == ("completed", "")
+
+
+def _raise(*_args, **_values):
+    raise OSError("a person's address")
+
 
 @pytest.mark.parametrize(
     ("values", "path", "code"),

@@ -81,7 +81,7 @@ def test_a_broadcast_that_begins_during_a_pause_stays_where_it_is(
 ) -> None:
     later = waiting(made)
     with transaction.atomic():
-        locked(lambda row: actions.pause(row, now=clock.now()), made)
+        locked(lambda row: actions.pause(row), made)
         work = other.start(lambda: begin(later.pk, now=clock.now()))
         wait_until_blocked_or_done(work)
         assert not work.done()
@@ -96,7 +96,7 @@ def test_a_pause_that_comes_while_a_broadcast_begins_pauses_it(
     later = waiting(made)
     with transaction.atomic():
         begin(later.pk, now=clock.now())
-        work = other.start(lambda: locked(lambda row: actions.pause(row, now=clock.now()), made))
+        work = other.start(lambda: locked(lambda row: actions.pause(row), made))
         wait_until_blocked_or_done(work)
         assert not work.done()
     assert work.exception(PATIENCE_S) is None

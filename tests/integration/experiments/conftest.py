@@ -47,7 +47,7 @@ def make_plain(path: str, text: str, **values: Any) -> NotificationTemplate:
     """A template whose texts are one word."""
     names = ("in_app", "push", "sms", "email_body", "email_subject")
     texts = {f"{name}_template": text for name in names}
-    return make_template(path, required_variables=[], **{**texts, **values})
+    return make_template(path, **{"required_variables": [], **texts, **values})
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from directory.models import User
 from notifications.domain.callers import SYSTEM
 from notifications.domain.experiments.assignment import Inclusion, assign_variant
 from notifications.engine import shared_rows
@@ -26,6 +27,7 @@ from notifications.models import (
     UserNotificationPreference,
 )
 from notifications.services import NotificationService
+from tests.integration.campaigns.factories import act, make_campaign
 from tests.integration.experiments.conftest import (
     PATH,
     SHORT,
@@ -176,6 +178,28 @@ def test_what_a_variant_cannot_show_is_in_no_variant(template, people, running):
     made = [send(person, channel="push") for person in people]
     assert {each.variant for each in made} == {f"{test.pk}:/outside"}
     assert {each.template_version_id for each in made} == {template.current_version_id}
+
+
+def test_what_the_service_gives_is_missing_at_no_door(people, frozen):
+    """Single sends, bulk calls, broadcasts of campaigns and scheduled sends: one context."""
+    given = ["user", "current_time", "app_name", "app_url"]
+    make_plain(SHORT, "Short", required_variables=given)
+    template = make_plain(PATH, "Usual", required_variables=given)
+    key = draft(template)
+    ABTestService().start(identifier=key, caller=SYSTEM)
+    single, bulk, *students = people
+    User.objects.filter(pk__in=[single.pk, bulk.pk]).update(role="teacher")
+    assert {each.role for each in students} == {"student"}
+
+    send(single)
+    recipients = [{"user_id": bulk.pk}]
+    body = {"template_path": PATH, "recipients": recipients, "channel": "email"}
+    found = NotificationService().send_bulk(body=body, caller=SYSTEM)
+    assert (found.accepted, found.rejected) == (1, [])
+    act("launch", make_campaign(template_path=PATH, channels=["email"], context={}))
+    made = Notification.objects.all()
+    assert len(made) == len(people)
+    assert not [each.variant for each in made if "/" in each.variant]
 
 
 def test_one_bulk_call_counts_a_person_once(running, people):

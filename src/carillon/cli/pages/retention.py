@@ -16,7 +16,7 @@ This page says which rows are emptied and deleted at which age, and what they co
 **Facts** are notifications, messages, attempts, events, bulk calls, broadcasts and recipients. They are deleted later.
 
 - What has not ended stays: a message that waits or is uncertain, an open dead letter, a running broadcast, a scheduled notification.
-- The age counts from the time when a notification was due, not from the request. A notification may be scheduled up to 366 days ahead.
+- The age counts from the time when a notification was due, not from the request. A notification may be scheduled for any time until 2199.
 - The rows of a user under a legal hold stay.
 - A notification goes as a whole, with all rows of its messages, in one transaction.
 - Once its texts are emptied, a notification or broadcast is not sent again: 409 `contents_expired`.

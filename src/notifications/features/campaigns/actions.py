@@ -15,11 +15,13 @@ from directory.audiences import saved_criteria
 from directory.models import User
 from notifications.domain.broadcast_lifecycle import CANCELLABLE, BroadcastStatus
 from notifications.domain.campaigns.lifecycle import CampaignApproval, CampaignStatus
+from notifications.domain.campaigns.variants import CampaignPart
 from notifications.domain.channels import Priority, lane_for
 from notifications.domain.errors import Conflict, InvalidRequest, Refused
 from notifications.features.broadcasts.delivery.approval import GROWTH
 from notifications.features.campaigns.contents import audience_rule, bound_values, content_of
 from notifications.features.campaigns.drafts import check, check_time
+from notifications.features.campaigns.variants.plan import start_test, stop_test
 from notifications.infra.conf import environment
 from notifications.infra.process import wakeups
 from notifications.models import Broadcast, Campaign, change_broadcast_status
@@ -30,7 +32,7 @@ SCHEDULE, LAUNCH = "schedule", "launch"
 
 def locked_campaign(campaign_id: int) -> Campaign:
     """Returns the row, locked until the caller's transaction ends."""
-    return Campaign.objects.select_for_update(of=("self",)).get(pk=campaign_id)
+    return Campaign.locked(campaign_id)
 
 
 def wrong_status(verb: str, row: Campaign) -> Conflict:
@@ -93,6 +95,8 @@ def start(row: Campaign, *, now: datetime) -> None:
     if must_ask(row):
         request_approval(row, LAUNCH)
         return
+    if row.test_plan is not None:
+        start_test(row, row.test_plan, content.template, content.variants, now=now)
     row.become(
         _S.RUNNING,
         audience_count=row.audience_count,
@@ -142,7 +146,7 @@ def resume(row: Campaign, *, now: datetime) -> None:
         if each.status == BroadcastStatus.PAUSED:
             pace = [[now.timestamp(), each.tally.total - each.tally.pending]]
             change_broadcast_status(each.pk, BroadcastStatus.SENDING, values={"pace": pace})
-        elif each.status == BroadcastStatus.DRAFT and row.placed_done:
+        elif each.status == BroadcastStatus.DRAFT and row.placed_done and not waits(row, each):
             change_broadcast_status(each.pk, BroadcastStatus.SCHEDULED)
     wakeups.wake([lane_for(Priority(row.priority), mass=True)])
 
@@ -157,10 +161,16 @@ def cancel(row: Campaign, *, now: datetime) -> None:
     values = {"completed_at": now, "begins_at": None, "approval": approval, "requested": ""}
     if not row.become(_S.CANCELLED, **values):
         raise wrong_status("cancel", row)
+    stop_test(row, now=now)
     for each in _locked_broadcasts(row):
         if each.status in CANCELLABLE:
             ended: dict[str, Any] = {"completed_at": now, "cleared": False}
             change_broadcast_status(each.pk, BroadcastStatus.CANCELLED, values=ended)
+
+
+def waits(row: Campaign, broadcast: Broadcast) -> bool:
+    """Returns whether a broadcast waits for the decision of the campaign's A/B test."""
+    return broadcast.part == CampaignPart.REST and row.rest_released_at is None
 
 
 def approve(row: Campaign, *, by: User, now: datetime) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -17,14 +17,17 @@ from notifications.engine.shared_rows import category_keys as known_categories
 from notifications.features.access.limits import check_category, check_category_keys
 from notifications.features.access.service import require_scope
 from notifications.features.audiences.service import read_audience
+from notifications.features.campaigns.variants.plan import variant_paths
 from notifications.features.sending.intents import (
     check_channels,
     missing_variables_error,
     template_among,
 )
+from notifications.infra import clock
 from notifications.intake.validate import unknown_category
 from notifications.models import Broadcast, Campaign, NotificationTemplate
 from notifications.rendering.paths import candidates
+from notifications.rendering.personalization import service_context
 from notifications.rendering.versions import version_of
 
 DEFAULT_CATEGORY = "marketing"
@@ -36,6 +39,8 @@ class CampaignContent:
 
     template: NotificationTemplate
     category: CategoryFacts
+    #: The published templates of the variants of its A/B test, in their order.
+    variants: tuple[NotificationTemplate, ...] = ()
 
     @property
     def version_id(self) -> int | None:
@@ -50,17 +55,42 @@ def content_of(campaign: Campaign) -> CampaignContent:
         InvalidRequest: unknown_template, channel_not_in_template, missing_variable,
             unknown_category.
     """
-    template = _template_of(campaign)
+    template = _sendable_template(campaign, campaign.template_path)
+    variants = _variant_templates(campaign)
+    return CampaignContent(template, _category(campaign, template), variants)
+
+
+def _sendable_template(campaign: Campaign, path: str) -> NotificationTemplate:
+    """Returns the published template at a path, if all messages of a campaign may show it."""
+    template = _template_at(path)
     check_channels(template, tuple(campaign.channels), field="channels")
     version = version_of(template.current_version_id)
-    missing = version.missing_variables({**campaign.context, **_GIVEN})
+    given = {**campaign.context, **service_context(at=clock.now())}
+    missing = version.missing_variables(given)
     if missing:
         raise InvalidRequest([missing_variables_error(template.path, missing)])
-    return CampaignContent(template, _category(campaign, template))
+    return template
 
 
-def _template_of(campaign: Campaign) -> NotificationTemplate:
-    path = campaign.template_path
+def _variant_templates(campaign: Campaign) -> tuple[NotificationTemplate, ...]:
+    """Returns the templates of the variants. Each must be sendable wherever the others are.
+
+    Raises:
+        InvalidRequest: with every error, at the variant's `template_path`.
+    """
+    found, errors = [], []
+    for place, path in enumerate(variant_paths(campaign)):
+        try:
+            found.append(_sendable_template(campaign, path))
+        except InvalidRequest as error:
+            field = f"ab_test.variants[{place}].template_path"
+            errors += [replace(each, path=field) for each in error.errors]
+    if errors:
+        raise InvalidRequest(errors)
+    return tuple(found)
+
+
+def _template_at(path: str) -> NotificationTemplate:
     rows = NotificationTemplate.objects.filter(path__in=candidates(path))
     return template_among(path, {row.path: row for row in rows})
 
@@ -72,7 +102,8 @@ def check_content_rights(row: Campaign, content: CampaignContent, caller: Caller
         Refused: missing_scope, category_not_allowed.
     """
     check_category_keys(caller, [content.category.key])
-    _check_template_category(content.template, caller)
+    for template in (content.template, *content.variants):
+        _check_template_category(template, caller)
     if row.priority == Priority.CRITICAL:
         require_scope(caller, "priority:critical")
 
@@ -86,20 +117,17 @@ def check_stored_categories(row: Campaign, caller: Caller) -> None:
     if caller.categories is None:
         return
     check_category_keys(caller, [row.category or content_of(row).category.key])
-    try:
-        template = _template_of(row)
-    except InvalidRequest:
-        return  # it is gone: a campaign that shows it can still be cancelled
-    _check_template_category(template, caller)
+    for path in {row.template_path, *variant_paths(row)}:
+        try:
+            template = _template_at(path)
+        except InvalidRequest:
+            continue  # it is gone: a campaign that shows it can still be cancelled
+        _check_template_category(template, caller)
 
 
 def _check_template_category(template: NotificationTemplate, caller: Caller) -> None:
     if template.category_id is not None:  # a campaign may name another category for its template
         check_category(caller, template.category_id)
-
-
-_GIVEN: dict[str, Any] = {"user": {}, "current_time": "", "app_name": "", "app_url": ""}
-"""The variables of every template that the service gives."""
 
 
 def _category(campaign: Campaign, template: NotificationTemplate) -> CategoryFacts:
@@ -135,9 +163,12 @@ def resolve_audience(campaign: Campaign, *, now: datetime) -> Audience:
 def bound_values(campaign: Campaign, content: CampaignContent) -> dict[str, Any]:
     """Returns what an approval binds, by column: the version, the category, and the audience.
 
-    The audience is a digest of its rule with the criteria of the segments. It has been checked.
+    The digest is of the audience, with the criteria of its segments, and of the A/B test, with the
+    versions of its variants. They have been checked.
     """
-    rule = [audience_rule(campaign), saved_criteria(audience_rule(campaign))]
+    rule: list[Any] = [audience_rule(campaign), saved_criteria(audience_rule(campaign))]
+    if campaign.ab_test:
+        rule += [campaign.ab_test, [each.current_version_id for each in content.variants]]
     return {
         "approved_version_id": content.version_id,
         "approved_category": content.category.key,

@@ -14,6 +14,7 @@ from directory.models import Segment
 from notifications.domain.campaigns.timing import first_instant, last_instant
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.campaigns.contents import CampaignContent, content_of, resolve_audience
+from notifications.features.campaigns.variants.plan import check_plan
 from notifications.intake.fields import Fields
 from notifications.intake.validate import read_context
 from notifications.models import Campaign
@@ -66,10 +67,14 @@ def apply_values(row: Campaign, given: Mapping[str, Any], *, now: datetime) -> C
         row.utm = _utm(given["utm"], errors)
     if "exclude" in given:
         row.exclude = _excluded(given["exclude"], errors)
+    if "ab_test" in given:
+        plan = given["ab_test"]
+        row.ab_test = None if plan is None else msgspec.to_builtins(plan)
     if given.keys() & {"scheduled_at", "per_timezone"}:
         _apply_times(row, given, errors, now=now)
     if len(set(row.channels)) < len(row.channels):
         errors.append(FieldError("channels", "duplicate_channel", "names a channel twice"))
+    errors += check_plan(row, per_zone=given.get("per_timezone", bool(row.local_time)))
     if errors:
         raise InvalidRequest(errors)
     return check(row, now=now)

@@ -8,8 +8,8 @@ from notifications.domain.callers import Caller
 from notifications.models import Campaign
 from notifications.models.audit.actions import Values, record_action, values_of
 
-NOT_RECORDED = ("updated_at", "placed_after", "segment_criteria")
-"""Columns that placing writes, and criteria that the segments' own entries show."""
+NOT_RECORDED = ("updated_at", "placed_after", "segment_criteria", "throttled_until")
+"""Columns that placing and sending write, and criteria that the segments' own entries show."""
 
 
 def recorded(campaign: Campaign) -> Values:

@@ -18,11 +18,14 @@ from directory.audiences import Audience
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.campaigns.lifecycle import CampaignStatus
 from notifications.domain.campaigns.timing import LateZones, due_in
-from notifications.domain.errors import Conflict
+from notifications.domain.campaigns.variants import CampaignPart, CampaignTestPlan
+from notifications.domain.errors import Conflict, FieldError, InvalidRequest
+from notifications.domain.experiments.assignment import Inclusion, assign_variant
 from notifications.domain.wall_clock import first_zone
-from notifications.features.broadcasts.delivery.launch import begin, continue_launch
+from notifications.features.broadcasts.delivery.launch import begin, continue_launch, parts_of
 from notifications.features.campaigns.actions import locked_campaign
 from notifications.features.campaigns.contents import broadcast_of, resolve_audience
+from notifications.features.campaigns.variants.plan import ab_test_of
 from notifications.features.scheduling.zones import people_by_zone
 from notifications.infra import clock
 from notifications.models import (
@@ -49,7 +52,7 @@ def place_audience(campaign_id: int, *, until: float | None = None) -> bool:
     if row.status != CampaignStatus.RUNNING or row.placed_done or row.started_at is None:
         return row.placed_done
     audience = resolve_audience(row, now=row.started_at)
-    for people in audience.stream(after=row.placed_after, page=PLACE_BATCH):
+    for people in parts_of(audience.stream(after=row.placed_after), PLACE_BATCH):
         if not _place_part(campaign_id, people, audience):
             return False
         if until is not None and clock.monotonic() >= until:
@@ -70,31 +73,60 @@ def _place_part(campaign_id: int, people: Sequence[int], audience: Audience) -> 
             ignore_conflicts=True,
         )
         away = set(held)
-        for due, some in _by_due(row, [p for p in new if p not in away]).items():
-            _add_people(_broadcast_at(row, due, audience), some)
+        for group, some in _groups(row, [p for p in new if p not in away]).items():
+            _add_people(_broadcast_of_group(row, group, audience), some)
         if new:
             row.store(placed_after=new[-1], held_out_count=row.held_out_count + len(held))
     return True
 
 
-def _by_due(row: Campaign, people: Sequence[int]) -> dict[datetime, list[int]]:
-    """Returns the people by the time at which they are due, each list by rising id."""
+_Group = tuple[datetime, CampaignPart]
+"""When people are due, and their part in the A/B test of the campaign. Each is one broadcast."""
+
+
+def _groups(row: Campaign, people: Sequence[int]) -> dict[_Group, list[int]]:
+    """Returns the people by group, each list by rising id."""
     began, wall = row.started_at, row.wall
     assert began is not None
+    if row.test_plan is not None:
+        return _parts(row, row.test_plan, people, began=began)
     if wall is None:
-        return {began: list(people)} if people else {}
-    found: dict[datetime, list[int]] = defaultdict(list)
+        return {(began, CampaignPart.WHOLE): list(people)} if people else {}
+    found: dict[_Group, list[int]] = defaultdict(list)
     for name, members in people_by_zone(people).items():
         zone, _ = first_zone(name)
-        found[due_in(wall, zone, began=began, late=LateZones(row.late_zones))] += members
-    return {due: sorted(members) for due, members in found.items()}
+        due = due_in(wall, zone, began=began, late=LateZones(row.late_zones))
+        found[due, CampaignPart.WHOLE] += members
+    return {group: sorted(members) for group, members in found.items()}
 
 
-def _broadcast_at(row: Campaign, due: datetime, audience: Audience) -> Broadcast:
-    """Returns the campaign's broadcast of a time; there is one for each. The campaign is locked."""
-    found = Broadcast.objects.filter(campaign=row, scheduled_at=due).first()
+def _parts(
+    row: Campaign, plan: CampaignTestPlan, people: Sequence[int], *, began: datetime
+) -> dict[_Group, list[int]]:
+    """Returns those in the test, who are due at once, and the rest, due at its deadline."""
+    test = ab_test_of(row)
+    if test is None:
+        raise InvalidRequest([FieldError("ab_test", "unknown_ab_test", "it was deleted")])
+    split = test.split()
+    found: dict[_Group, list[int]] = defaultdict(list)
+    for person in people:
+        in_test = assign_variant(split, str(person)).standing is Inclusion.IN_TEST
+        if in_test:
+            found[began, CampaignPart.TEST].append(person)
+        else:
+            found[plan.deadline(began), CampaignPart.REST].append(person)
+    return found
+
+
+def _broadcast_of_group(row: Campaign, group: _Group, audience: Audience) -> Broadcast:
+    """Returns the campaign's broadcast of a group; there is one for each. The campaign is locked.
+
+    The broadcast of the rest says what the campaign says until the test is decided.
+    """
+    due, part = group
+    found = Broadcast.objects.filter(campaign=row, scheduled_at=due, part=part).first()
     if found is None:
-        found = broadcast_of(row, audience, scheduled_at=due)
+        found = broadcast_of(row, audience, scheduled_at=due, part=part.value)
         found.save()
     return found
 
@@ -111,9 +143,10 @@ def _release(campaign_id: int) -> bool:
         row = locked_campaign(campaign_id)
         if row.status != CampaignStatus.RUNNING or row.placed_done:
             return row.placed_done
-        for key in Broadcast.objects.filter(campaign=row).values_list("pk", flat=True):
-            # `_add_people` counted its recipients.
-            change_broadcast_status(key, BroadcastStatus.SCHEDULED, values={"snapshot_done": True})
+        broadcasts = Broadcast.objects.filter(campaign=row)
+        broadcasts.update(snapshot_done=True)  # `_add_people` counted its recipients
+        for key in broadcasts.exclude(part=CampaignPart.REST).values_list("pk", flat=True):
+            change_broadcast_status(key, BroadcastStatus.SCHEDULED)
         row.store(placed_done=True)
     return True
 

@@ -14,6 +14,7 @@ from notifications.features.campaigns.report_schemas import (
     CampaignGroupResponse,
     CampaignProgressResponse,
 )
+from notifications.features.campaigns.variants.progress import ab_test_progress
 from notifications.models import Broadcast, Campaign
 
 _NAMES = ("total", "sent", "failed", "suppressed", "uncertain", "cancelled")
@@ -73,11 +74,13 @@ def campaign_progress(campaign: Campaign, *, now: datetime) -> CampaignProgressR
             CampaignGroupResponse(
                 broadcast_id=each.pk,
                 status=each.status,
+                part=each.part,
                 due_at=each.scheduled_at,
                 **counts_of(each.tally),
             )
             for each in tally.broadcasts
         ],
+        ab_test=ab_test_progress(campaign, now=now),
     )
 
 

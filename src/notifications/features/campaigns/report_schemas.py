@@ -10,10 +10,12 @@ import msgspec
 from msgspec import Meta
 
 from notifications.domain.broadcast_lifecycle import RecipientState
+from notifications.domain.campaigns.variants import CampaignPart
 from notifications.features.analytics.schemas import EngagementResponse
 from notifications.features.broadcasts.dry_run_schemas import DryRun
 from notifications.features.broadcasts.schemas import BroadcastState
 from notifications.features.campaigns.schemas import ApprovalState, CampaignState, Number, Share
+from notifications.features.campaigns.variants.schemas import CampaignABTestProgress
 from notifications.infra.field_types import (
     MessageState,
     NextPage,
@@ -31,6 +33,14 @@ CampaignRecipientState = Annotated[
         "CampaignRecipientStatus",
         (*RecipientState, HELD_OUT),
         "The state of one recipient. `held_out`: gets nothing, so that an effect is measured.",
+    ),
+]
+CampaignPartName = Annotated[
+    str,
+    choice(
+        "CampaignPart",
+        CampaignPart,
+        "The users of a group: those in the A/B test, the rest, or all where it is empty.",
     ),
 ]
 ReasonCounts = Annotated[
@@ -58,9 +68,10 @@ class CampaignGroupResponse(CampaignCounts, kw_only=True):
     """The integer id of the broadcast. Example: `12`"""
 
     status: BroadcastState
+    part: CampaignPartName
 
     due_at: datetime | None
-    """When it is due (RFC 3339)."""
+    """When it is due (RFC 3339); for a rest that waits, the deadline of the test."""
 
 
 class CampaignProgressResponse(CampaignCounts, kw_only=True):
@@ -90,7 +101,11 @@ class CampaignProgressResponse(CampaignCounts, kw_only=True):
     """When it was completed or cancelled (RFC 3339), or null."""
 
     groups: list[CampaignGroupResponse]
-    """Its broadcasts: one, or one for each time at which users in some time zones get it."""
+    """Its broadcasts: one, or one for each time at which users in some time zones get it. With an
+    A/B test, one of its users and one of the rest."""
+
+    ab_test: CampaignABTestProgress | None
+    """How far its A/B test has come; null without one, and before it began."""
 
 
 class CampaignEstimateResponse(msgspec.Struct, kw_only=True):

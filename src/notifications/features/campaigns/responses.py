@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import msgspec
+
 from notifications.features.campaigns.schemas import CampaignResponse
+from notifications.features.campaigns.variants.schemas import CampaignABTestBody
 from notifications.models import Campaign
 
 _SAME = (
@@ -26,6 +29,7 @@ _SAME = (
     "begins_at",
     "per_minute",
     "holdout_percent",
+    "rest_released_at",
     "track_opens",
     "track_clicks",
     "utm",
@@ -48,5 +52,6 @@ def campaign_response(row: Campaign) -> CampaignResponse:
         created_by=row.created_by_id,
         approved_by=row.approved_by_id,
         estimated_recipients=row.audience_count,
+        ab_test=msgspec.convert(row.ab_test, CampaignABTestBody) if row.ab_test else None,
         **{name: getattr(row, name) for name in _SAME},
     )

@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from notifications.domain.campaigns.lifecycle import CampaignApproval, CampaignStatus
 from notifications.domain.campaigns.timing import LateZones
 from notifications.features.broadcasts.schemas import DeliveryMode
+from notifications.features.campaigns.variants.schemas import CampaignABTestBody
 from notifications.infra.field_types import (
     CategoryKey,
     NextPage,
@@ -93,7 +94,7 @@ PerMinute = Annotated[
     Meta(
         ge=1,
         le=1_000_000,
-        description="The most users a minute of each group of time zones.",
+        description="The most users a minute of the whole campaign.",
         examples=[6000],
     ),
 ]
@@ -175,6 +176,9 @@ class CampaignBody(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     holdout_percent: HoldoutPercent = 0.0
 
+    ab_test: CampaignABTestBody | None = None
+    """A test on a part of the users; the others get the winner. Not with `per_timezone`."""
+
     track_opens: TracksOpens | None = None
     """Whether opens are tracked. Example: `true`"""
 
@@ -232,6 +236,9 @@ class CampaignChangeBody(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     holdout_percent: HoldoutPercent | UnsetType = UNSET
     """The share of users who get nothing. Example: `5.0`"""
+
+    ab_test: CampaignABTestBody | UnsetType | None = UNSET
+    """A test on a part of the users, in place of another; null for none."""
 
     track_opens: TracksOpens | UnsetType | None = UNSET
     """Whether opens are tracked. Example: `true`"""
@@ -310,6 +317,12 @@ class CampaignResponse(msgspec.Struct, kw_only=True):
     """The most users a minute, or null. Example: `6000`"""
 
     holdout_percent: HoldoutPercent
+
+    ab_test: CampaignABTestBody | None
+    """Its test on a part of the users; null for none."""
+
+    rest_released_at: datetime | None
+    """When the users who are not in the test were released (RFC 3339), or null."""
 
     track_opens: bool | None
     """Whether opens are tracked; null: the service's setting decides."""

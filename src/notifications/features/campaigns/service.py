@@ -55,6 +55,7 @@ _COPIED = (
     "late_zones",
     "per_minute",
     "holdout_percent",
+    "ab_test",
     "track_opens",
     "track_clicks",
     "utm",

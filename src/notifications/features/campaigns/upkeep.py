@@ -11,16 +11,18 @@ from functools import partial
 
 import structlog
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.campaigns.lifecycle import CampaignStatus
+from notifications.domain.campaigns.variants import CampaignPart
 from notifications.domain.errors import InvalidRequest
 from notifications.features.background.items import Items, Rotation
 from notifications.features.campaigns import actions
 from notifications.features.campaigns.placing import begin_due_now, place_audience
+from notifications.features.campaigns.variants.rest import release_rest
 from notifications.infra import clock
-from notifications.models import Broadcast, Campaign, Work
+from notifications.models import Broadcast, Campaign, ItemFault, Work
 
 _AT_ONCE = 100
 _running = Rotation(_AT_ONCE)
@@ -43,7 +45,7 @@ def running_campaigns() -> QuerySet[Campaign]:
 def maintain_campaigns(*, now: datetime, seconds: float = 5.0) -> dict[str, int]:
     """Runs one round of about `seconds`; the next round does the rest."""
     until = clock.monotonic() + seconds
-    items = Items(Work.CAMPAIGN, now=now)
+    items = Items(Work.CAMPAIGN, now=now, failed=_failed)
     due = items.runnable(due_campaigns(now)).order_by("begins_at").values_list("pk", flat=True)
     begun = sum(
         items.run_one(key, partial(_begin_one, key, now=now), default=0) for key in due[:_AT_ONCE]
@@ -56,6 +58,14 @@ def maintain_campaigns(*, now: datetime, seconds: float = 5.0) -> dict[str, int]
         work = partial(_go_on, key, now=now, until=at + share)
         ended += items.run_one(key, work, default=0)
     return {"begun": begun, "ended": ended}
+
+
+def _failed(campaign_id: int, fault: ItemFault) -> None:
+    """Shows in a campaign why its last round failed, and when it is tried again."""
+    at = fault.next_at.isoformat(timespec="seconds")
+    error = f"attempt {fault.tries} failed: {fault.error}, trace {fault.trace}; next at {at}"
+    live = [CampaignStatus.SCHEDULED.value, CampaignStatus.RUNNING.value]
+    Campaign.objects.filter(pk=campaign_id, status__in=live).update(error=error[:500])
 
 
 def _begin_one(campaign_id: int, *, now: datetime) -> int:
@@ -78,11 +88,14 @@ def _go_on(campaign_id: int, *, now: datetime, until: float) -> int:
     try:
         if not place_audience(campaign_id, until=until):
             return 0
+        release_rest(campaign_id, now=now)
         begin_due_now(campaign_id, now=now, until=until)
     except InvalidRequest as error:
         _halt(campaign_id, error.detail)
         return 0
-    return int(end_if_sent(campaign_id, now=now))
+    ended = end_if_sent(campaign_id, now=now)
+    running_campaigns().filter(pk=campaign_id).exclude(error="").update(error="")
+    return int(ended)
 
 
 def _halt(campaign_id: int, reason: str) -> None:
@@ -105,6 +118,8 @@ def end_if_sent(campaign_id: int, *, now: datetime) -> bool:
         row = actions.locked_campaign(campaign_id)
         if row.status != CampaignStatus.RUNNING or not row.placed_done:
             return False
+        if row.ab_test and row.rest_released_at is None:
+            return False
         states = _states_of(campaign_id)
         halted = [key for key, status in states.items() if status in _HALTED]
         if halted:
@@ -116,7 +131,10 @@ def end_if_sent(campaign_id: int, *, now: datetime) -> bool:
 
 
 def _states_of(campaign_id: int) -> dict[int, str]:
-    return dict(Broadcast.objects.filter(campaign=campaign_id).values_list("pk", "status"))
+    """Returns the states of the broadcasts of a campaign, without a rest that waits."""
+    waits = Q(part=CampaignPart.REST, campaign__rest_released_at__isnull=True)
+    rows = Broadcast.objects.filter(campaign=campaign_id).exclude(waits)
+    return dict(rows.values_list("pk", "status"))
 
 
 def _is_over(states: Mapping[int, str]) -> bool:

@@ -99,6 +99,15 @@ def live_test(template_id: int) -> LiveTest | None:
     return tests.get(template_id)
 
 
+def campaign_test(campaign_id: int) -> LiveTest | None:
+    """Returns the test of a campaign, as of now; None without one.
+
+    Once it ended, everybody gets the winner, or the first variant, each in its frozen version.
+    """
+    row = NotificationABTest.objects.filter(campaign_id=campaign_id).first()
+    return None if row is None else _live(row, {})
+
+
 def forget_tests() -> None:
     """Reads the tests again at the next send: after a change by this process, and in tests."""
     global _tests, _read_at

@@ -9,12 +9,14 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
+from notifications.domain.campaigns.lifecycle import CampaignStatus
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_identifier
 from notifications.features.experiments.catalog import forget_tests
 from notifications.models import (
     ABTestEnd,
     ABTestStatus,
+    Campaign,
     NotificationABTest,
     NotificationTemplate,
     TemplateVersion,
@@ -61,6 +63,15 @@ def changing(
             after=values_of(row),
         )
         transaction.on_commit(forget_tests)
+
+
+def refuse_of_campaign(row: NotificationABTest, *, verb: str) -> None:
+    """Raises Conflict, ab_test_status, for the test of a campaign that is not over."""
+    ended = (CampaignStatus.COMPLETED.value, CampaignStatus.CANCELLED.value)
+    rows = Campaign.objects.filter(pk=row.campaign_id or 0).exclude(status__in=ended)
+    if rows.exists():
+        detail = f"a campaign uses the test, so it cannot be {verb}: pause or cancel the campaign"
+        raise Conflict(detail, code="ab_test_status")
 
 
 def require_status(row: NotificationABTest, *allowed: str) -> None:
@@ -197,7 +208,7 @@ def end(
     row.status = ABTestStatus.COMPLETED
     row.ended_at = now
     row.ended_by, row.winner_variant, row.conclusion = by, winner, why
-    row.in_force = not _is_usual(row)
+    row.in_force = row.campaign_id is None and not _is_usual(row)
 
 
 def _is_usual(row: NotificationABTest) -> bool:

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from notifications.engine.shared_rows import category_facts
-from notifications.features.experiments.catalog import LiveTest, live_test
+from notifications.features.experiments.catalog import LiveTest, campaign_test, live_test
+from notifications.infra import clock
 from notifications.intake.accept import AssignedVariant, Intent
 from notifications.models import Notification, NotificationTemplate
+from notifications.rendering.personalization import service_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Placings:
             return None
         channels = (*channels, *intent.terms.options.get("fallback", ()))
         place = (test.id, user_id)
-        is_shown = test.shows(channels, {**context, "user": {}})
+        is_shown = test.shows(channels, {**context, **service_context(at=clock.now())})
         is_new = (
             is_shown
             and not intent.is_test
@@ -74,6 +76,15 @@ def load_placings(templates: Iterable[NotificationTemplate], user_ids: Collectio
         variant__in=[label for test in running for label in test.counted_labels],
     )
     return Placings(found, frozenset(rows.values_list("ab_test_id", "user_id")))
+
+
+def load_campaign_placings(campaign_id: int, template_id: int) -> Placings:
+    """Returns the test of a campaign, for the messages of one of its broadcasts.
+
+    Each person is in one broadcast of the campaign, so no one was counted before.
+    """
+    test = campaign_test(campaign_id)
+    return NO_TESTS if test is None else Placings({template_id: test})
 
 
 def showing(intent: Intent, assigned: AssignedVariant | None) -> Intent:

@@ -237,6 +237,13 @@ class ABTestResponse(msgspec.Struct, kw_only=True):
     window_days: int
     """For how many days after its hand-over a message may succeed. Example: `7`"""
 
+    window_hours: int
+    """The same in hours; tests of campaigns have windows shorter than a day. Example: `168`"""
+
+    campaign: int | None
+    """The integer id of the campaign whose users it divides; null for a test of all sends.
+    Example: `4`"""
+
     minimum_sample_size: int
     """No winner before each variant has so many people. Example: `1000`"""
 

@@ -18,6 +18,7 @@ from notifications.features.experiments.lifecycle import (
     find_test,
     named_variants,
     pause,
+    refuse_of_campaign,
     require_status,
     start,
 )
@@ -110,6 +111,7 @@ class ABTestService:
         with changing(
             identifier, actor=caller.name, action="ab-test.changed", at=clock.now()
         ) as row:
+            refuse_of_campaign(row, verb="changed")
             apply_change(row, body)
             _check_rights(row, caller)
         return _response(row)
@@ -125,6 +127,7 @@ class ABTestService:
             row = find_test(identifier, lock=True)
             _check_rights(row, caller)
             require_status(row, ABTestStatus.DRAFT, ABTestStatus.COMPLETED)
+            refuse_of_campaign(row, verb="deleted")
             record_action(
                 actor=caller.name,
                 action="ab-test.deleted",
@@ -160,6 +163,7 @@ class ABTestService:
             identifier, actor=caller.name, action="ab-test.paused", at=clock.now()
         ) as row:
             _check_rights(row, caller)
+            refuse_of_campaign(row, verb="paused")
             pause(row)
         return _response(row)
 
@@ -274,6 +278,8 @@ def _response(row: NotificationABTest) -> ABTestResponse:
         metric=row.metric,
         goal=row.goal.name if row.goal else None,
         window_days=row.window.days,
+        window_hours=int(row.window.total_seconds() // 3_600),
+        campaign=row.campaign_id,
         minimum_sample_size=row.minimum_sample_size,
         confidence_level=row.confidence_level,
         expected_rate=row.expected_rate,

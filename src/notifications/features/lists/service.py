@@ -11,7 +11,6 @@ from django.db.models import Count
 from msgspec import UNSET
 
 from directory.models import ListMembership, SubscriberList
-from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_identifier
@@ -23,8 +22,8 @@ from notifications.features.lists.schemas import (
     ListCounts,
     ListResponse,
 )
+from notifications.features.lists.usage import uses_of
 from notifications.infra import clock
-from notifications.models import Broadcast
 from notifications.models.audit.actions import Values, record_action, stored_values, values_of
 
 READ, WRITE = "users:read", "lists:write"
@@ -39,13 +38,6 @@ _COLUMNS = {
 """The column of each field that may be changed."""
 _LINK = re.compile(r"://|www\.", re.IGNORECASE)
 """What mail programs make a link of: the mail that asks to confirm goes to anyone."""
-_UNFINISHED = [
-    BroadcastStatus.DRAFT.value,
-    BroadcastStatus.AWAITING_APPROVAL.value,
-    BroadcastStatus.SCHEDULED.value,
-    BroadcastStatus.SENDING.value,
-    BroadcastStatus.PAUSED.value,
-]
 
 
 class ListService:
@@ -106,16 +98,14 @@ class ListService:
 
         Raises:
             Refused: missing_scope. NotFound: unknown_list.
-            Conflict: list_in_use, while a broadcast to it is not finished.
+            Conflict: list_in_use, while a campaign or broadcast that names it is not finished.
         """
         require_scope(caller, WRITE)
         row = find_list(identifier)
-        waiting = Broadcast.objects.filter(list_id=row.pk, status__in=_UNFINISHED)
-        key = waiting.order_by("pk").values_list("pk", flat=True).first()
-        if key is not None:
-            raise Conflict(
-                f"broadcast {key} goes to the list: cancel or delete it first", code="list_in_use"
-            )
+        uses = uses_of(row)
+        if uses:
+            detail = f"the list is used by {', '.join(uses)}: cancel or delete them first"
+            raise Conflict(detail, code="list_in_use")
         with transaction.atomic():
             _record(caller, "list.deleted", row, before=values_of(row))
             row.delete()

@@ -37,6 +37,7 @@ from notifications.models import Job
 from notifications.models.delivery.hot_facts import load_for_bulks
 from notifications.policy.options import LIST
 from notifications.rendering.paths import candidates
+from notifications.rendering.personalization import service_context
 from notifications.rendering.render import CompiledVersion
 from notifications.rendering.versions import version_of
 from vault.cells import Key
@@ -208,7 +209,7 @@ class _RecipientCheck:
         self._version = version
         self._people = people
         self._own_only = None if caller.may(SEND) else caller.user_id
-        self._shared = {**shared, "user": {}}
+        self._shared = {**shared, **service_context(at=clock.now())}
         self._shared_missing = version.missing_variables(self._shared)
 
     def target_of(self, recipient: Recipient) -> SendTarget | None:

@@ -32,8 +32,9 @@ from notifications.intake.request import Terms
 from notifications.intake.validate import unknown_category
 from notifications.models import NotificationTemplate
 from notifications.models.audit.actions import record_action
+from notifications.rendering.personalization import service_context
 from notifications.rendering.pool.render_client import Task, render_task
-from notifications.rendering.render import UserFacts, user_context
+from notifications.rendering.render import UserFacts
 from notifications.rendering.versions import version_of
 
 
@@ -194,13 +195,7 @@ def trial_tasks(
         InvalidRequest: the context lacks a variable, or holds what cannot be rendered.
     """
     version = version_of(intent.template_version_id)
-    context = {
-        **intent.terms.context,
-        "user": user_context(user) if user else {},
-        "current_time": now,
-        "app_name": environment().app_name,
-        "app_url": environment().app_url,
-    }
+    context = {**intent.terms.context, **service_context(at=now, user=user)}
     missing = version.missing_variables(context)
     if missing:
         raise InvalidRequest([missing_variables_error(template.path, missing)])

@@ -10,6 +10,7 @@ from notifications.engine.content import example_links
 from notifications.features.templates.report_schemas import PreviewItem, PushResponse, SmsResponse
 from notifications.infra import clock
 from notifications.infra.conf import environment
+from notifications.rendering.personalization import service_context
 from notifications.rendering.pool import wire
 
 
@@ -43,6 +44,7 @@ def example_context() -> dict[str, Any]:
     """Returns an example user and the service's own variables."""
     now = clock.now()
     return {
+        **service_context(at=now),
         "user": {
             "id": "1",
             "uuid": "00000000-0000-7000-8000-000000000001",
@@ -59,8 +61,5 @@ def example_context() -> dict[str, Any]:
             "last_login": now,
             "role": "student",
         },
-        "current_time": now,
-        "app_name": environment().app_name,
-        "app_url": environment().app_url,
         **example_links(),
     }

@@ -96,6 +96,8 @@ class NotificationABTest(models.Model):
     #: The plan: what is expected before the test begins.
     expected_rate = models.FloatField(null=True, blank=True)
     expected_lift = models.FloatField(null=True, blank=True)
+    #: The campaign whose people it divides, and no other sends; None for a test of all sends.
+    campaign_id = models.BigIntegerField(null=True, unique=True, editable=False)
     #: Whether the service ends the test when its figures allow it.
     is_automatic = models.BooleanField(default=False)
     status = models.CharField(

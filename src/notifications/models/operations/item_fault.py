@@ -1,7 +1,7 @@
 """Failed items of periodic work.
 
 After three failures an item is set aside until a person resumes it. Meanwhile it is attempted once
-a day, because the cause may have been fixed.
+a day, because the cause may have been fixed; a campaign is attempted every quarter of an hour.
 """
 
 from __future__ import annotations
@@ -50,6 +50,10 @@ class Work(models.TextChoices):
     CHECK = "broadcast_check", "A broadcast's counters are compared with its rows"
 
 
+_PROBES = {Work.CAMPAIGN: timedelta(minutes=15)}
+"""How often items of other works are attempted: people wait for a campaign at its time."""
+
+
 class ItemFaultManager(models.Manager["ItemFault"]):
     """Counts failures, and finds the items that wait because of them."""
 
@@ -67,7 +71,8 @@ class ItemFaultManager(models.Manager["ItemFault"]):
         row.tries = min(row.tries + int(counts), _MOST_COUNTED)
         row.error, row.trace, row.failed_at = error[:200], trace, now
         row.set_aside = row.tries >= TRIES
-        row.next_at = now + (PROBE if row.set_aside else PAUSES[max(row.tries - 1, 0)])
+        probe = _PROBES.get(work, PROBE)
+        row.next_at = now + (probe if row.set_aside else PAUSES[max(row.tries - 1, 0)])
         row.save()
         return row
 

@@ -110,6 +110,8 @@ class Broadcast(models.Model):
         editable=False,
         related_name="broadcasts",
     )
+    #: Which people of the campaign it goes to, see `CampaignPart`.
+    part = models.CharField(max_length=4, blank=True, default="", db_default="", editable=False)
     #: The version of the template that it shows; None: its own title and message.
     template_version_id = models.BigIntegerField(null=True, editable=False)
     #: Options of its messages (policy/options.py), such as `track_clicks`.

@@ -16,6 +16,7 @@ from notifications.domain.campaigns.lifecycle import (
     may_become,
 )
 from notifications.domain.campaigns.timing import LateZones
+from notifications.domain.campaigns.variants import CampaignTestPlan
 from notifications.infra import clock
 from notifications.models.sources.broadcast import BroadcastDelivery
 
@@ -63,9 +64,15 @@ class Campaign(models.Model):
     )
     #: When a scheduled campaign begins: at scheduled_at, or when its first zone may be due.
     begins_at = models.DateTimeField(null=True, blank=True)
-    #: Recipients a minute of each of its broadcasts; None: as fast as providers allow.
+    #: Recipients a minute of all its broadcasts together; None: as fast as providers allow.
     per_minute = models.IntegerField(null=True, blank=True)
+    #: Until when no further messages of any broadcast are created, because of per_minute.
+    throttled_until = models.DateTimeField(null=True, editable=False)
     holdout_percent = models.FloatField(default=0.0)
+    #: The plan of its A/B test (`CampaignTestPlan`); None for no test.
+    ab_test = models.JSONField(null=True, blank=True)
+    #: When those who are not in the test were released; None before that.
+    rest_released_at = models.DateTimeField(null=True, editable=False)
     #: None: as the service's settings say.
     track_opens = models.BooleanField(null=True, blank=True)
     track_clicks = models.BooleanField(null=True, blank=True)
@@ -133,10 +140,20 @@ class Campaign(models.Model):
     def __str__(self) -> str:
         return f"campaign {self.pk} ({self.status})"
 
+    @classmethod
+    def locked(cls, campaign_id: int) -> Campaign:
+        """Returns the row, locked until the caller's transaction ends."""
+        return cls.objects.select_for_update(of=("self",)).get(pk=campaign_id)
+
     @property
     def wall(self) -> datetime | None:
         """The local time, without a zone; None for a campaign that is due at one instant."""
         return datetime.fromisoformat(self.local_time) if self.local_time else None
+
+    @property
+    def test_plan(self) -> CampaignTestPlan | None:
+        """The plan of its A/B test; None without one."""
+        return CampaignTestPlan.of(self.ab_test) if self.ab_test else None
 
     def holds_out(self, user_id: int) -> bool:
         """Returns whether a person gets nothing, so that an effect can be measured."""

@@ -15,7 +15,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.db import transaction
 
-from directory.audiences import Audience
+from directory.audiences import Audience, list_of
 from directory.models import User
 from notifications.domain.broadcast_lifecycle import (
     LAUNCHABLE,
@@ -32,6 +32,7 @@ from notifications.features.broadcasts.delivery.launch import (
     create_next_messages,
     find_broadcast,
     resolve_audience,
+    set_list,
     write_snapshot,
 )
 from notifications.features.broadcasts.delivery.retry import requeue_part, retry
@@ -137,7 +138,7 @@ def send_to(
     _check_status(broadcast, _SENDABLE, "send")
     report = BatchReport()
     try:
-        _launch_to(broadcast, target_group, target_filter, report, now=now)
+        _launch_to(broadcast, target_group, target_filter, report, size=size, now=now)
         if retries is not None:
             _set_retries(broadcast_id, retries)
     except InvalidRequest as error:
@@ -157,6 +158,7 @@ def _launch_to(
     target_filter: dict[str, Any] | None,
     report: BatchReport,
     *,
+    size: int,
     now: datetime,
 ) -> None:
     chosen = target_filter
@@ -166,14 +168,38 @@ def _launch_to(
     audience = resolve_audience(wanted, now=now)
     report.errors += [f"{each.reason}: {each.user}" for each in audience.missing]
     if broadcast.status != BroadcastStatus.SENDING:
-        Broadcast.objects.filter(pk=broadcast.pk).update(target_group=group, target_filter=chosen)
+        set_list(wanted, audience)
+        _set_target(broadcast, wanted)
         begin(broadcast.pk, now=now)
         write_snapshot(broadcast.pk)
-    elif broadcast.job_id is None:  # a caller wrote it with status `sending`
+        return
+    if broadcast.job_id is None:  # a caller wrote it with status `sending`
         _prepare_unlaunched(broadcast.pk, now=now)
-        _add_audience(broadcast.pk, audience)
-    else:
-        _add_audience(broadcast.pk, audience)
+    list_id = list_of(audience.rule)
+    if list_id != broadcast.list_id:
+        _message_all(broadcast.pk, size)  # those of the former audience are decided by its list
+        Broadcast.objects.filter(pk=broadcast.pk).update(list_id=list_id, in_archive=False)
+    _add_audience(broadcast.pk, audience)
+
+
+def _set_target(broadcast: Broadcast, wanted: Broadcast) -> None:
+    """Stores the audience of a broadcast before its launch, and the list that it goes to.
+
+    Recipients that it has already may be on no list, so that none decides about them.
+    """
+    values: dict[str, Any] = {"list_id": wanted.list_id, "in_archive": wanted.in_archive}
+    if wanted.list_id != broadcast.list_id and broadcast.recipients.exists():
+        values = {"list_id": None, "in_archive": False}
+    Broadcast.objects.filter(pk=broadcast.pk).update(
+        target_group=wanted.target_group, target_filter=wanted.target_filter, **values
+    )
+
+
+def _message_all(broadcast_id: int, size: int) -> None:
+    """Creates the messages of everyone who is a recipient now."""
+    write_snapshot(broadcast_id)
+    while not create_next_messages(broadcast_id, size):
+        pass
 
 
 def _set_retries(broadcast_id: int, retries: RetrySettings) -> None:

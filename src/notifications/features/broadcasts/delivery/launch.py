@@ -42,8 +42,8 @@ from notifications.features.broadcasts.delivery.intents import (
     make_job,
     split_channels,
 )
-from notifications.features.broadcasts.delivery.pacing import next_part
-from notifications.features.experiments.placing import load_placings
+from notifications.features.broadcasts.delivery.pacing import next_part, paced_until
+from notifications.features.experiments.placing import load_campaign_placings, load_placings
 from notifications.infra import clock
 from notifications.intake.accept import AssignedVariant, Intent, SendTarget, accept
 from notifications.intake.validate import unknown_category
@@ -211,7 +211,7 @@ def write_snapshot(broadcast_id: int, *, until: float | None = None) -> bool:
         return broadcast.snapshot_done
     audience = resolve_audience(broadcast, now=broadcast.sent_at or clock.now())
     pages = audience.stream(after=broadcast.snapshot_after)
-    for people in _parts(pages, SNAPSHOT_BATCH):
+    for people in parts_of(pages, SNAPSHOT_BATCH):
         if not _write_recipients(broadcast_id, people) or _is_over(until):
             return False
     with transaction.atomic():
@@ -260,32 +260,41 @@ def create_next_messages(broadcast_id: int, size: int) -> bool:
         locked = _lock_and_read(broadcast_id)
         if locked.messaged_done or locked.status != BroadcastStatus.SENDING:
             return True
-        size, until = next_part(locked, size, now=clock.now())
-        if not size:
+        part = next_part(locked, size, now=clock.now())
+        if not part.size:
             return True
-        waiting = recipients_without_messages(broadcast_id, after=locked.messaged_after, limit=size)
+        after, limit = locked.messaged_after, part.size
+        waiting = recipients_without_messages(broadcast_id, after=after, limit=limit)
         # Another process may send to people while the rest of the snapshot is being written.
-        last = locked.snapshot_done and len(waiting) < size
+        last = locked.snapshot_done and len(waiting) < limit
         if not waiting:
             _store_position(broadcast_id, messaged_done=last)
             return True
         _accept(locked, waiting)
         position = {"messaged_after": waiting[-1].person, "messaged_done": last}
+        until = paced_until(locked, part, len(waiting))
         _store_position(broadcast_id, **position, throttled_until=until)
     return False
 
 
 def _placed(
-    intent: Intent, people: Sequence[int], channels: Sequence[str], context: dict[str, Any]
+    broadcast: Broadcast,
+    intent: Intent,
+    people: Sequence[int],
+    channels: Sequence[str],
+    context: dict[str, Any],
 ) -> dict[int, AssignedVariant | None]:
-    """Returns the places of people in the A/B test of the template, where one is in force."""
+    """Returns the places of people in the campaign's own A/B test, or in that of the template."""
     if intent.template_version_id is None:
         return {}
     rows = NotificationTemplate.objects.filter(versions=intent.template_version_id)
     template = rows.only("pk").first()
-    placings = load_placings([template] if template else [], people)
-    if template is None or not placings.tests:
+    if template is None:
         return {}
+    if broadcast.part and broadcast.campaign_id is not None:
+        placings = load_campaign_placings(broadcast.campaign_id, template.pk)
+    else:
+        placings = load_placings([template], people)
     return {
         person: placings.assigned(intent, template.pk, person, channels, context)
         for person in people
@@ -303,7 +312,7 @@ def _accept(broadcast: Broadcast, waiting: Sequence[Unreported]) -> None:
         calls=own.get("calls", CALLS),
     )
     people = [each.person for each in waiting]
-    placed = _placed(intent, people, channels, job.context or {})
+    placed = _placed(broadcast, intent, people, channels, job.context or {})
     targets = [
         SendTarget(person, channels, key=key, assigned=placed.get(person))
         for person, key in zip(people, _keys_of(broadcast, waiting), strict=True)
@@ -364,7 +373,7 @@ def _is_over(until: float | None) -> bool:
     return until is not None and clock.monotonic() >= until
 
 
-def _parts(pages: Iterator[list[int]], size: int) -> Iterator[list[int]]:
+def parts_of(pages: Iterator[list[int]], size: int) -> Iterator[list[int]]:
     """Yields the ids of the pages in lists of `size`; the last list may be shorter."""
     rest: list[int] = []
     for page in pages:

@@ -1,0 +1,63 @@
+"""Every text that is marked for translation has a Russian one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from babel.messages.extract import extract, extract_from_dir
+from babel.messages.pofile import read_po
+from django.utils import translation
+from django.utils.translation.template import templatize
+
+SOURCE = Path(__file__).parents[2] / "src"
+CATALOG = SOURCE / "notifications" / "locale" / "ru" / "LC_MESSAGES" / "django.po"
+_ONE, _MANY = None, (1, 2)
+_IN_CONTEXT, _MANY_IN_CONTEXT = ((1, "c"), 2), ((1, "c"), 2, 3)
+KEYWORDS: dict[str, Any] = {
+    name + lazy: form
+    for lazy in ("", "_lazy")
+    for name, form in {
+        "gettext": _ONE,
+        "_": _ONE,
+        "ngettext": _MANY,
+        "pgettext": _IN_CONTEXT,
+        "npgettext": _MANY_IN_CONTEXT,
+    }.items()
+}
+
+
+def marked() -> Iterator[tuple[str, str, str | None]]:
+    """Yields (file, text, context) of the code and of the pages."""
+    for name, _, text, _, context in extract_from_dir(
+        SOURCE, method_map=[("**.py", "python")], keywords=KEYWORDS
+    ):
+        yield name, _singular(text), context
+    for page in sorted(SOURCE.rglob("*.html")):
+        code = templatize(page.read_text(encoding="utf-8")).encode()
+        for _, text, _, context in extract("python", BytesIO(code), keywords=KEYWORDS):
+            yield page.name, _singular(text), context
+
+
+def _singular(text: str | tuple[str, ...]) -> str:
+    return text if isinstance(text, str) else text[0]
+
+
+def test_every_marked_text_is_translated() -> None:
+    """By the service's own catalog, or by that of a library whose page it shows."""
+    with CATALOG.open("rb") as file:
+        own = read_po(file, locale="ru")
+    lacking = []
+    found = 0
+    with translation.override("ru"):
+        for name, text, context in marked():
+            found += 1
+            entry = own.get(text, context)
+            if entry is not None and entry.string and all(entry.string) and not entry.fuzzy:
+                continue
+            if translation.gettext(text) == text:
+                lacking.append((name, text))
+    assert found > 300
+    assert lacking == []
