@@ -1,4 +1,4 @@
-"""The console in real Chromium: every page, narrow and wide, light and dark, and without scripts."""
+"""The console in real Chromium: narrow and wide, light and dark, with and without scripts."""
 
 from __future__ import annotations
 
@@ -140,6 +140,7 @@ def test_the_search_works_without_loading_the_page(console: Console) -> None:
     assert "find=student2" in page.url
     page.get_by_role("searchbox").fill(console.uuid)
     page.get_by_role("searchbox").press("Enter")
+    page.wait_for_url(f"**/console/notifications/{console.uuid}")
     context.close()
 
 

@@ -51,7 +51,7 @@ def search(visit: Visit) -> HttpResponse:
     if text:
         target = "" if after_of(visit) else target_of(visit, text)
         if target:
-            return HttpResponseRedirect(target)
+            return _lead(visit, target)
         found = _people(visit, text)
     context = {
         "find": text[:_LONGEST_NAME],
@@ -63,6 +63,13 @@ def search(visit: Visit) -> HttpResponse:
     }
     status = 400 if found.fault else 200
     return page(visit, "people.html", context, section="people", status=status)
+
+
+def _lead(visit: Visit, target: str) -> HttpResponse:
+    """Leads to another page; a script that fetched a part of this one is asked to load it."""
+    if visit.request.headers.get("HX-Request"):
+        return HttpResponse(headers={"HX-Redirect": target})
+    return HttpResponseRedirect(target)
 
 
 def target_of(visit: Visit, text: str) -> str:

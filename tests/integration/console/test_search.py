@@ -42,6 +42,13 @@ def test_what_names_one_person_leads_to_their_page(operator: Client, grace: User
         assert answer["Location"] == f"/console/people/{grace.pk}", words
 
 
+def test_a_script_is_asked_to_load_the_page(operator: Client, grace: User) -> None:
+    given = {"find": "p-7"}
+    answer = operator.get("/console/people", given, headers={"HX-Request": "true"})
+    assert answer.status_code == 200
+    assert answer["HX-Redirect"] == f"/console/people/{grace.pk}"
+
+
 def test_a_text_that_names_two_people_shows_no_one_alone(operator: Client, grace: User) -> None:
     User.objects.filter(pk=grace.pk).update(external_id=str(grace.pk + 1))
     make_user()
