@@ -75,7 +75,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     place.prepare(demo=True)
     with place.running("serve", "--port", str(port)), sync_playwright() as driver:
         wait_until(lambda: _ready(f"{home}/health/ready"))
-        for channel in ("email", "in_app", "sms"):
+        for channel in ("email", "in_app", "push"):
             sent = place.carillon(
                 "send", "user.payment.success", "--to", "student1", "--channel", channel,
                 "--context", "amount=29.99",
@@ -89,9 +89,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     assert found.faults == []
 
 
-@pytest.mark.parametrize(
-    ("size", "scheme"), list(itertools.product(SIZES, ("light", "dark"))), ids="-".join
-)
+@pytest.mark.parametrize(("size", "scheme"), list(itertools.product(SIZES, ("light", "dark"))))
 def test_every_page_fits_and_axe_finds_nothing(console: Console, size: str, scheme: Any) -> None:
     width, height = SIZES[size]
     context = console.open(
