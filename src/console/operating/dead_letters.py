@@ -33,7 +33,13 @@ def dead_letters(visit: Visit) -> HttpResponse:
         return act(visit, lambda: _work(visit), back=back)
     filters = _filters(visit)
     found = OperationsService().dead_letters(
-        caller=visit.caller, after=after_of(visit), limit=PAGE_ROWS + 1, **filters
+        caller=visit.caller,
+        channel=filters.get("channel", ""),
+        provider=filters.get("provider", ""),
+        code=filters.get("code", ""),
+        template=filters.get("template", ""),
+        after=after_of(visit),
+        limit=PAGE_ROWS + 1,
     )
     rows = found[:PAGE_ROWS]
     following = rows[-1].id if len(found) > PAGE_ROWS else None
