@@ -9,7 +9,7 @@ from console.overview.traffic import traffic
 from console.overview.views import lanes
 from directory.models import Device
 from notifications.infra import clock
-from notifications.models import ConsentRecord, DeliveryAttempt, NotificationMessage
+from notifications.models import ConsentRecord, DeliveryAttempt
 from tests.integration.console.conftest import As
 from tests.integration.console.test_pages import dead_letter
 from tests.integration.factories import make_messages, make_user
@@ -17,20 +17,21 @@ from tests.integration.statements import Statements
 
 pytestmark = pytest.mark.django_db
 MOST = 60
+MOST_OF_HEALTH = 100
+"""On PostgreSQL each health check sets a time limit of its own, and resets it."""
 
 
-def fill(count: int) -> list[NotificationMessage]:
-    user = make_user(first_name="Katherine")
-    made = make_messages(count, user=user)
-    for message in made:
+def fill(count: int) -> None:
+    """Makes notifications, each of another person, who has a key of their own."""
+    for _ in range(count):
+        (message,) = make_messages(1, user=make_user(first_name="Katherine"))
         dead_letter(message)
         DeliveryAttempt.objects.create(
             message_id=message.pk, number=1, provider="smtp", verdict="retry", at=clock.now()
         )
-    return made
 
 
-def statements(client: Client, path: str) -> int:
+def statements(client: Client, path: str) -> list[str]:
     traffic.forget()
     lanes.forget()
     client.get(path)  # what a process reads once
@@ -39,7 +40,7 @@ def statements(client: Client, path: str) -> int:
     with Statements() as sent:
         answer = client.get(path)
     assert answer.status_code == 200
-    return len(sent)
+    return sent.texts
 
 
 @pytest.mark.parametrize(
@@ -62,8 +63,8 @@ def test_a_list_makes_as_many_statements_for_one_row_as_for_many(as_role: As, pa
     few = statements(client, path)
     fill(20)
     many = statements(client, path)
-    assert many == few
-    assert many <= MOST
+    assert len(many) == len(few), sorted(set(many) ^ set(few))
+    assert len(many) <= (MOST_OF_HEALTH if path == "/console/queues" else MOST)
 
 
 def test_a_person_makes_as_many_statements_for_one_row_as_for_many(as_role: As) -> None:
@@ -81,7 +82,7 @@ def test_a_person_makes_as_many_statements_for_one_row_as_for_many(as_role: As) 
                 at=clock.now(),
             )
         make_messages(rows, user=user)
-        counts.append(statements(client, f"/console/people/{user.pk}"))
+        counts.append(len(statements(client, f"/console/people/{user.pk}")))
     assert counts[0] == counts[1]
     assert counts[1] <= 40
 
@@ -99,6 +100,7 @@ def test_a_notification_makes_as_many_statements_for_one_attempt_as_for_many(as_
                 verdict="retry",
                 at=clock.now(),
             )
-        counts.append(statements(client, f"/console/notifications/{message.notification.uuid}"))
+        url = f"/console/notifications/{message.notification.uuid}"
+        counts.append(len(statements(client, url)))
     assert counts[0] == counts[1]
     assert counts[1] <= 50
