@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("notifications.api.urls")),
     path("", include("notifications.web.urls")),
     path("", include("notifications.web.account.urls")),
+    path("", include("console.urls")),
     path("admin/", admin.site.urls),
 ]
 

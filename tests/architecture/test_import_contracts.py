@@ -42,6 +42,7 @@ PLANTED = {
     "directory": ("directory/apps.py", "notifications"),
     "vault": ("vault/apps.py", "directory"),
     "project": ("notifications/apps.py", "carillon"),
+    "console": ("directory/apps.py", "console.urls"),
     "siblings": ("notifications/infra/clock.py", "notifications.infra.telemetry"),
 }
 """Contract -> the file that gets an import, and the imported module."""

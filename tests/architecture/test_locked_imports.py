@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.architecture.test_budgets import ROOT
 
-OWN = frozenset({"carillon", "directory", "notifications", "tests", "vault"})
+OWN = frozenset({"carillon", "console", "directory", "notifications", "tests", "vault"})
 
 
 def _imported(path: Path) -> Iterator[str]:

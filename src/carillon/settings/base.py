@@ -69,6 +69,7 @@ INSTALLED_APPS = [
     "vault",
     "directory",
     "notifications",
+    "console",
     *APPS,
 ]
 MIDDLEWARE = [

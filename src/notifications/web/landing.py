@@ -14,6 +14,7 @@ from notifications.infra.conf import environment
 from notifications.web.errors import error_response
 
 LINKS = (
+    ("/console/", "Console", "what needs attention, notifications and people, for staff"),
     ("/outbox/", "Outbox", "messages that the sandbox providers would have sent"),
     ("/demo/", "Inbox", "the web component with a live inbox"),
     ("/api/docs/", "API", "reference of all routes, with a form to try each"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from notifications.api.permissions.console_pages import CONSOLE_ROLES, CONSOLE_URLS
 from notifications.api.sign_in.pages import ACCOUNT_URLS
 
 OTHER_URLS: dict[str, str] = {
@@ -27,6 +28,7 @@ OTHER_URLS: dict[str, str] = {
     "api/schema": "anyone: the OpenAPI document",
     "api/docs": "anyone: the page of the OpenAPI document",
     **ACCOUNT_URLS,
+    **CONSOLE_URLS,
     "admin/login/": "anyone: it leads to the one sign-in page",
     "admin/password_change/": "the same",
     "admin/": "staff, by session; each list needs a role",
@@ -36,6 +38,7 @@ OTHER_URLS: dict[str, str] = {
 STAFF_PAGES: dict[str, frozenset[str]] = {
     "outbox": frozenset({"admin", "operator"}),
     "outbox/<int:number>/html": frozenset({"admin", "operator"}),
+    **CONSOLE_ROLES,
     "admin/": frozenset({"admin", "operator", "author", "analyst"}),
 }
 """The roles of staff that open a page of OTHER_URLS by their session; other pages need no role."""

@@ -1,0 +1,1 @@
+"""The console: pages for members of staff. See docs/console.md."""

@@ -1,0 +1,1 @@
+"""The list of notifications, and the page of one."""

@@ -1,0 +1,108 @@
+"""The list of notifications. Every filter is a link, so it works without scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from django.http import HttpResponse
+from django.utils.translation import gettext as _
+
+from console import words
+from console.guard import Visit
+from console.paging import PAGE_ROWS, after_of, page_links
+from console.shell import may_open, page, url_with
+from notifications.domain.errors import CarillonError
+from notifications.domain.identifiers import parse_key
+from notifications.features.preferences.categories import CategoryService
+from notifications.features.sending.queries import CHANNELS, STATUSES, NotificationPage
+from notifications.features.sending.service import NotificationService
+
+PATH = "/console/notifications"
+_TEXTS = ("template", "source", "correlation_id")
+_MOST_CATEGORIES = 100
+
+
+class FilterLink(NamedTuple):
+    """One value of a filter."""
+
+    name: str
+    url: str
+    is_current: bool
+
+
+class FilterGroup(NamedTuple):
+    """One filter, with a link for each of its values."""
+
+    title: str
+    links: Sequence[FilterLink]
+
+
+def listing(visit: Visit) -> HttpResponse:
+    """Shows notifications, the newest first."""
+    categories = [each.key for each in CategoryService().list(limit=_MOST_CATEGORIES)]
+    filters = _filters(visit, categories)
+    fault, found = "", NotificationPage([], None, None)
+    try:
+        found = NotificationService().list(
+            caller=visit.caller, filters=filters, after=after_of(visit), limit=PAGE_ROWS
+        )
+    except CarillonError as error:
+        fault = error.detail
+    context = {
+        "rows": found.rows,
+        "fault": fault,
+        "filters": filters,
+        "groups": _groups(filters, categories),
+        "texts": [(name, _label(name), filters.get(name, "")) for name in _TEXTS],
+        "hidden": [(name, value) for name, value in filters.items() if name not in _TEXTS],
+        "links": page_links(visit, PATH, filters, next_after=found.next_below),
+        "scanned_until": found.scanned_until,
+        "clear": PATH if filters else "",
+        "may_see_people": may_open(visit, "console/people"),
+    }
+    status = 400 if fault else 200
+    return page(visit, "notifications.html", context, section="notifications", status=status)
+
+
+def _filters(visit: Visit, categories: Sequence[str]) -> dict[str, Any]:
+    """Returns the filters of the query; a value that a link cannot have made is left out."""
+    known = {"status": STATUSES, "channel": CHANNELS, "category": categories}
+    found: dict[str, Any] = {}
+    for name, values in known.items():
+        if (given := visit.given(name)) in values:
+            found[name] = given
+    for name in _TEXTS:
+        if given := visit.given(name):
+            found[name] = given
+    if user := parse_key(visit.given("user")):
+        found["user"] = user
+    return found
+
+
+def _groups(filters: Mapping[str, Any], categories: Iterable[str]) -> list[FilterGroup]:
+    return [
+        FilterGroup(_("State"), _links(filters, "status", STATUSES, words.state)),
+        FilterGroup(_("Channel"), _links(filters, "channel", CHANNELS, words.channel)),
+        FilterGroup(_("Category"), _links(filters, "category", categories, str)),
+    ]
+
+
+def _links(
+    filters: Mapping[str, Any], name: str, values: Iterable[str], shown: Any
+) -> list[FilterLink]:
+    chosen = filters.get(name, "")
+    links = [FilterLink(_("All"), url_with(PATH, **{**filters, name: ""}), not chosen)]
+    for value in values:
+        url = url_with(PATH, **{**filters, name: str(value)})
+        links.append(FilterLink(shown(str(value)), url, value == chosen))
+    return links
+
+
+def _label(name: str) -> str:
+    labels = {
+        "template": _("Template path"),
+        "source": _("Source, such as key:7"),
+        "correlation_id": _("Request id"),
+    }
+    return labels[name]

@@ -1,0 +1,1 @@
+"""Stops, dead letters, queues and providers."""

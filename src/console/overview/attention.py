@@ -1,0 +1,123 @@
+"""What needs attention first. The rules are those of the health checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from console.guard import Visit
+from console.overview.traffic import Traffic
+from console.shell import may_open
+from notifications.domain.channels import Lane
+from notifications.features.background.loops import silent_loops
+from notifications.features.operations.health import OLDEST_ALERT_S
+from notifications.features.operations.metrics import (
+    open_breakers,
+    open_dead_letters,
+    workers_alive,
+)
+from notifications.features.operations.service import OperationsService
+from notifications.infra.conf import environment
+
+MOST_NAMED = 10
+BOUNCES_OF_CONCERN = 0.05
+"""Mail services suspend accounts from this share of bounces on."""
+FEWEST_SENT = 100
+"""With fewer messages a share says little."""
+LaneFigures = Mapping[str, Mapping[str, float]]
+
+
+class Concern(NamedTuple):
+    """One thing that needs attention."""
+
+    #: stop, bad or warn.
+    tone: str
+    title: str
+    detail: str
+    #: The page that shows more; empty where the role may not open it.
+    link: str
+
+
+def concerns(visit: Visit, lanes: LaneFigures, traffic: Traffic | None) -> list[Concern]:
+    """Returns what needs attention, the most urgent first. traffic: None where it is not shown."""
+    found = [*_stops(visit), *_workers(visit), *_lanes(visit, lanes), *_breakers(visit)]
+    found += [*_dead_letters(visit), *_loops(visit)]
+    if traffic is not None:
+        found += _bounces(visit, traffic)
+    return found
+
+
+def _link(visit: Visit, page: str) -> str:
+    return f"/{page}" if may_open(visit, page) else ""
+
+
+def _stops(visit: Visit) -> Iterator[Concern]:
+    if not may_open(visit, "console/stops"):
+        return
+    for each in OperationsService().stops(caller=visit.caller)[:MOST_NAMED]:
+        what = each.value or _("everything")
+        title = _("Stopped: %(scope)s %(what)s") % {"scope": each.scope, "what": what}
+        if each.scope == "all":
+            title = _("Everything is stopped")
+        yield Concern("stop", title, each.reason, "/console/stops")
+
+
+def _workers(visit: Visit) -> Iterator[Concern]:
+    if not workers_alive():
+        detail = _("Start one with: carillon worker")
+        yield Concern("bad", _("No worker is alive"), detail, _link(visit, "console/queues"))
+
+
+def _lanes(visit: Visit, lanes: LaneFigures) -> Iterator[Concern]:
+    for lane, bound in OLDEST_ALERT_S.items():
+        figures = lanes[Lane(lane).value]
+        if figures["age_s"] > bound:
+            title = _("Lane %(lane)s is late") % {"lane": Lane(lane).value}
+            detail = _("the oldest message is %(seconds)d s overdue") % {
+                "seconds": int(figures["age_s"])
+            }
+            yield Concern("bad", title, detail, _link(visit, "console/queues"))
+
+
+def _breakers(visit: Visit) -> Iterator[Concern]:
+    for provider, count in list(open_breakers().items())[:MOST_NAMED]:
+        if count:
+            title = _("%(provider)s is not called") % {"provider": provider}
+            detail = ngettext(
+                "%(count)d circuit breaker is open",
+                "%(count)d circuit breakers are open",
+                count,
+            ) % {"count": count}
+            yield Concern("bad", title, detail, _link(visit, "console/providers"))
+
+
+def _dead_letters(visit: Visit) -> Iterator[Concern]:
+    count = open_dead_letters()
+    if count:
+        is_alert = count >= environment().dead_letter_alert_threshold
+        title = ngettext("%(count)d dead letter waits", "%(count)d dead letters wait", count) % {
+            "count": count
+        }
+        detail = _("each needs a person's decision")
+        tone = "bad" if is_alert else "warn"
+        yield Concern(tone, title, detail, _link(visit, "console/dead-letters"))
+
+
+def _loops(visit: Visit) -> Iterator[Concern]:
+    for loop in silent_loops()[:MOST_NAMED]:
+        title = _("Periodic work is silent: %(name)s") % {"name": loop.name}
+        detail = _("no round has ended for %(seconds)d s") % {"seconds": int(loop.age_s)}
+        yield Concern("bad", title, detail, _link(visit, "console/queues"))
+
+
+def _bounces(visit: Visit, traffic: Traffic) -> Iterator[Concern]:
+    if traffic.totals.get("sent", 0) < FEWEST_SENT or traffic.bounce_rate < BOUNCES_OF_CONCERN:
+        return
+    title = _("Bounced within a day: %(share)s of the messages") % {
+        "share": f"{traffic.bounce_rate * 100:.1f} %"
+    }
+    detail = _("mail services suspend accounts with many bounces")
+    yield Concern("warn", title, detail, _link(visit, "console/notifications"))

@@ -1,0 +1,1 @@
+"""The search for people, and the page of one person."""

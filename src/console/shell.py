@@ -1,0 +1,95 @@
+"""What all pages of the console share: navigation, messages and the policy of contents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from console.guard import Visit
+from notifications.api.permissions.console_pages import CONSOLE_ROLES
+from notifications.domain.errors import CarillonError
+
+_POLICY = (
+    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self'; img-src 'self' data:;"
+    " connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none';"
+    " frame-ancestors 'none'"
+)
+FRAME_POLICY = (
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:;"
+    " frame-ancestors 'self'"
+)
+"""The policy of a frame that shows what an author wrote. It runs no script and has no cookies."""
+_SECTIONS: Sequence[tuple[str, str, str | Promise]] = (
+    ("console", "overview", gettext_lazy("Overview")),
+    ("console/notifications", "notifications", gettext_lazy("Notifications")),
+    ("console/people", "people", gettext_lazy("People")),
+    ("console/dead-letters", "dead-letters", gettext_lazy("Dead letters")),
+    ("console/queues", "queues", gettext_lazy("Queues")),
+    ("console/providers", "providers", gettext_lazy("Providers")),
+    ("console/stops", "stops", gettext_lazy("Stops")),
+)
+
+
+class Section(NamedTuple):
+    """An entry of the navigation."""
+
+    url: str
+    name: str | Promise
+    is_current: bool
+
+
+def may_open(visit: Visit, page: str) -> bool:
+    """Returns whether the role of the visitor opens a page. page: a key of CONSOLE_ROLES."""
+    return visit.user.staff_role in CONSOLE_ROLES[page]
+
+
+def page(
+    visit: Visit,
+    template: str,
+    context: Mapping[str, Any],
+    *,
+    section: str,
+    status: int = 200,
+) -> HttpResponse:
+    """Renders a page with the navigation. section: the current entry; empty for none."""
+    shared = {
+        "sections": [
+            Section(f"/{path}", name, key == section)
+            for path, key, name in _SECTIONS
+            if may_open(visit, path)
+        ],
+        "staff": visit.user,
+        "nonce": visit.nonce,
+        "may_stop": may_open(visit, "console/stops"),
+    }
+    response = render(visit.request, f"console/{template}", {**shared, **context}, status=status)
+    response["Content-Security-Policy"] = _POLICY.format(nonce=visit.nonce)
+    response["Cache-Control"] = "no-store"
+    response["X-Frame-Options"] = "DENY"
+    return response
+
+
+def act(visit: Visit, work: Callable[[], str], *, back: str) -> HttpResponse:
+    """Runs what a form asks for, then leads back to a page that shows the result.
+
+    work: returns what was done, as a sentence. An error of the service is shown in its place.
+    """
+    try:
+        messages.success(visit.request, work())
+    except CarillonError as error:
+        messages.error(visit.request, _("Not done: %(detail)s") % {"detail": error.detail})
+    return HttpResponseRedirect(back)
+
+
+def url_with(path: str, **query: object) -> str:
+    """Returns a URL on this site with the fields of a query that are not empty."""
+    given = {name: value for name, value in query.items() if value not in ("", None, 0)}
+    return f"{path}?{urlencode(given)}" if given else path

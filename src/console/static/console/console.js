@@ -1,0 +1,101 @@
+"use strict";
+
+/* Updates the elements with data-figure inside of it by server-sent events, while the page is visible. */
+class LiveFigures extends HTMLElement {
+  connectedCallback() {
+    this.onVisibility = () => (document.hidden ? this.close() : this.open());
+    document.addEventListener("visibilitychange", this.onVisibility);
+    this.onVisibility();
+  }
+
+  disconnectedCallback() {
+    document.removeEventListener("visibilitychange", this.onVisibility);
+    this.close();
+  }
+
+  open() {
+    if (this.source) return;
+    this.source = new EventSource(this.dataset.src);
+    this.source.addEventListener("figures", (event) => this.show(JSON.parse(event.data)));
+  }
+
+  close() {
+    this.source?.close();
+    this.source = null;
+  }
+
+  show(figures) {
+    for (const [lane, each] of Object.entries(figures.lanes)) {
+      this.write(`lane-${lane}-queued`, each.queued);
+      this.write(`lane-${lane}-age`, each.age);
+    }
+    for (const [name, count] of Object.entries(figures.totals ?? {})) this.write(`total-${name}`, count);
+    if ("per_minute" in figures) this.write("per-minute", figures.per_minute);
+    if (figures.series) this.querySelector("throughput-chart")?.update(figures.series);
+  }
+
+  write(name, value) {
+    const text = Number(value).toLocaleString(document.documentElement.lang);
+    const element = this.querySelector(`[data-figure="${name}"]`);
+    if (element && element.textContent !== text) element.textContent = text;
+  }
+}
+
+/* Draws its data-series with uPlot, in the colours of the page. The table below it says the same. */
+class ThroughputChart extends HTMLElement {
+  connectedCallback() {
+    if (!window.uPlot || !this.dataset.series) return;
+    this.setAttribute("aria-hidden", "true");
+    this.series = JSON.parse(this.dataset.series);
+    this.scheme = window.matchMedia("(prefers-color-scheme: dark)");
+    this.redraw = () => this.draw();
+    this.scheme.addEventListener("change", this.redraw);
+    this.observer = new ResizeObserver(() => this.chart?.setSize({ width: this.clientWidth, height: 220 }));
+    this.draw();
+    this.observer.observe(this);
+  }
+
+  disconnectedCallback() {
+    this.observer?.disconnect();
+    this.scheme?.removeEventListener("change", this.redraw);
+    this.chart?.destroy();
+  }
+
+  update(series) {
+    this.series = series;
+    this.chart?.setData(series);
+  }
+
+  draw() {
+    this.chart?.destroy();
+    const style = getComputedStyle(document.documentElement);
+    const token = (name) => style.getPropertyValue(`--${name}`).trim();
+    const axis = { stroke: token("text-quiet"), grid: { stroke: token("border"), width: 1 }, ticks: { stroke: token("border") } };
+    const tones = ["accent", "good", "bad"];
+    const lines = this.dataset.labels.split("|").map((label, index) => ({ label, stroke: token(tones[index]), width: 2, points: { show: false } }));
+    this.chart = new window.uPlot(
+      { width: this.clientWidth, height: 220, series: [{}, ...lines], axes: [axis, axis], cursor: { show: false }, legend: { live: false } },
+      this.series,
+      this,
+    );
+  }
+}
+
+/* Adds a box to the head of its table that marks all rows. */
+class CheckAll extends HTMLElement {
+  connectedCallback() {
+    const cell = this.querySelector("thead th");
+    if (!cell) return;
+    const box = document.createElement("input");
+    box.type = "checkbox";
+    box.setAttribute("aria-label", cell.textContent);
+    box.addEventListener("change", () => {
+      for (const each of this.querySelectorAll("tbody input[type=checkbox]")) each.checked = box.checked;
+    });
+    cell.append(" ", box);
+  }
+}
+
+customElements.define("live-figures", LiveFigures);
+customElements.define("throughput-chart", ThroughputChart);
+customElements.define("check-all", CheckAll);

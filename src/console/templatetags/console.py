@@ -1,0 +1,47 @@
+"""Filters that put states, codes and numbers into words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+
+from console import words
+
+register = template.Library()
+
+
+@register.filter
+def state_name(value: Any) -> str:
+    """Returns the name of a state of a message or an address."""
+    return words.state(str(value))
+
+
+@register.filter
+def state_tone(value: Any) -> str:
+    """Returns the tone of a state: good, bad, waiting or quiet."""
+    return words.tone(str(value))
+
+
+@register.filter
+def channel_name(value: Any) -> str:
+    """Returns the name of a channel."""
+    return words.channel(str(value))
+
+
+@register.filter
+def reason_words(value: Any) -> str:
+    """Returns a reason or an error code in words."""
+    return words.reason(str(value))
+
+
+@register.filter
+def share(value: float) -> str:
+    """Returns a share as a percentage with one digit."""
+    return f"{value * 100:.1f} %"
+
+
+@register.filter
+def thousands(value: int) -> str:
+    """Returns a number with narrow spaces between thousands."""
+    return f"{value:,}".replace(",", "\u202f")

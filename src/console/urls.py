@@ -1,0 +1,52 @@
+"""The addresses of the console. Each is listed with its scope in the permission table."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern
+
+from console.guard import console_path
+from console.notices import listing, texts
+from console.notices import views as notices
+from console.operating import dead_letters, providers, queues, stops
+from console.overview import views as overview
+from console.people import actions, person, search
+from console.styleguide import styleguide
+
+_BOTH = ("GET", "HEAD", "POST")
+_POST = ("POST",)
+_NOTICE = "console/notifications/<str:identifier>"
+_PERSON = "console/people/<int:number>"
+urlpatterns: list[URLPattern] = [
+    console_path("console", overview.overview, name="console"),
+    console_path("console/figures", overview.figures, name="console-figures"),
+    console_path("console/styleguide", styleguide, name="console-styleguide"),
+    console_path("console/notifications", listing.listing, name="console-notifications"),
+    console_path(_NOTICE, notices.notification, name="console-notification"),
+    console_path(f"{_NOTICE}/frame/<int:message>", texts.frame, name="console-frame"),
+    console_path(f"{_NOTICE}/cancel", notices.cancel, name="console-cancel", methods=_POST),
+    console_path(f"{_NOTICE}/retract", notices.retract, name="console-retract", methods=_POST),
+    console_path(f"{_NOTICE}/replay", notices.replay, name="console-replay", methods=_POST),
+    console_path("console/people", search.search, name="console-people", methods=_BOTH),
+    console_path(_PERSON, person.person, name="console-person"),
+    console_path(f"{_PERSON}/test", actions.send_test, name="console-test", methods=_POST),
+    console_path(
+        f"{_PERSON}/unsubscribe", actions.unsubscribe, name="console-unsubscribe", methods=_POST
+    ),
+    console_path(f"{_PERSON}/suppress", actions.suppress, name="console-suppress", methods=_POST),
+    console_path(f"{_PERSON}/export", actions.export, name="console-export", methods=_POST),
+    console_path(f"{_PERSON}/erase", actions.erase, name="console-erase", methods=_POST),
+    console_path(
+        "console/exports/<str:identifier>/<str:form>",
+        actions.export_file,
+        name="console-export-file",
+    ),
+    console_path("console/stops", stops.stops, name="console-stops", methods=_BOTH),
+    console_path(
+        "console/dead-letters",
+        dead_letters.dead_letters,
+        name="console-dead-letters",
+        methods=_BOTH,
+    ),
+    console_path("console/queues", queues.queues, name="console-queues"),
+    console_path("console/providers", providers.providers, name="console-providers", methods=_BOTH),
+]

@@ -1,0 +1,59 @@
+"""The pages of the console, and the scope that opens each of them to a role of staff."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from notifications.domain.staff_rights import RIGHTS
+
+CONSOLE_SCOPES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "console": "",
+        "console/figures": "",
+        "console/styleguide": "",
+        "console/notifications": "notifications:read",
+        "console/notifications/<str:identifier>": "notifications:read",
+        "console/notifications/<str:identifier>/frame/<int:message>": "users:read",
+        "console/notifications/<str:identifier>/cancel": "notifications:send",
+        "console/notifications/<str:identifier>/retract": "notifications:send",
+        "console/notifications/<str:identifier>/replay": "operations",
+        "console/people": "users:read",
+        "console/people/<int:number>": "users:read",
+        "console/people/<int:number>/test": "notifications:send",
+        "console/people/<int:number>/unsubscribe": "preferences:write",
+        "console/people/<int:number>/suppress": "users:write",
+        "console/people/<int:number>/export": "privacy:export",
+        "console/people/<int:number>/erase": "privacy:erase",
+        "console/exports/<str:identifier>/<str:form>": "privacy:export",
+        "console/stops": "operations",
+        "console/dead-letters": "operations",
+        "console/queues": "operations",
+        "console/providers": "providers:write",
+    }
+)
+"""The scope of each page by its path; empty for a page of all members of staff.
+
+A page shows no more than the scope allows in the API, and its forms call the same services, which
+check the scope of what they do once more.
+"""
+
+
+def roles_with(scope: str) -> frozenset[str]:
+    """Returns the roles of staff that have a scope; all roles for an empty one."""
+    return frozenset(role for role, rights in RIGHTS.items() if not scope or scope in rights)
+
+
+CONSOLE_ROLES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {path: roles_with(scope) for path, scope in CONSOLE_SCOPES.items()}
+)
+"""The roles that open each page of the console."""
+
+CONSOLE_URLS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        path: f"staff by session, with the scope `{scope}`" if scope else "staff, by session"
+        for path, scope in CONSOLE_SCOPES.items()
+    }
+)
+"""Who may open each page of the console, in words."""
