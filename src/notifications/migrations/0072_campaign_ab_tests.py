@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("notifications", "0070_campaigns")]
+    dependencies = [("notifications", "0071_mail_series")]
 
     operations = [
         migrations.AddField(
