@@ -146,7 +146,10 @@ class MailSeriesBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A series to write. It is a draft."""
 
     name: SeriesName
+
     trigger: SeriesTriggerBody
+    """What makes a user enter. Example: `{"on": "event", "event": "trial.started"}`"""
+
     steps: SeriesSteps
     description: SeriesAbout = ""
 
@@ -255,7 +258,9 @@ class MailSeriesResponse(msgspec.Struct, kw_only=True):
     name: SeriesName
     description: SeriesAbout
     status: MailSeriesState
+
     trigger: SeriesTriggerResponse
+    """What makes a user enter."""
 
     steps: list[SeriesStepResponse]
     """The mails of the version that users enter now."""
