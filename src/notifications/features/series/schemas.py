@@ -260,7 +260,7 @@ class MailSeriesResponse(msgspec.Struct, kw_only=True):
     status: MailSeriesState
 
     trigger: SeriesTriggerResponse
-    """What makes a user enter. Example: `{"on": "event", "event": "trial.started"}`"""
+    """What makes a user enter."""
 
     steps: list[SeriesStepResponse]
     """The mails of the version that users enter now."""
