@@ -37,8 +37,8 @@ def marked() -> Iterator[tuple[str, str, str | None]]:
         yield name, _singular(text), context
     for page in sorted(SOURCE.rglob("*.html")):
         code = templatize(page.read_text(encoding="utf-8"))
-        lines = "\n".join(line.lstrip() for line in code.splitlines()).encode()  # no block is indented
-        for _, text, _, context in extract("python", BytesIO(lines), keywords=KEYWORDS):
+        flat = "\n".join(line.lstrip() for line in code.splitlines())  # no block is indented
+        for _, text, _, context in extract("python", BytesIO(flat.encode()), keywords=KEYWORDS):
             yield page.name, _singular(text), context
 
 
