@@ -20,6 +20,8 @@ from tests.functional.installation import Installation, children, free_port, wai
 from tests.pace import within
 
 pytestmark = pytest.mark.processes
+PATIENCE_S = 120
+"""A client waits while a process starts, which takes long on a busy machine."""
 
 
 class Clients:
@@ -41,14 +43,14 @@ class Clients:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(PATIENCE_S)
 
     def _fresh(self) -> None:
         while not self._ended.is_set():
-            self._request(http.client.HTTPConnection("127.0.0.1", self._port, timeout=20))
+            self._request(http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE_S))
 
     def _lasting(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE_S)
         while not self._ended.is_set():
             self._request(connection, lasting=True)
         connection.close()
@@ -69,7 +71,7 @@ class Clients:
 
 
 def lives(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     try:
         connection.request("GET", "/health/live")
         with connection.getresponse() as response:
