@@ -18,6 +18,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
+from notifications.domain.campaigns.lifecycle import CampaignStatus
 from notifications.domain.channels import ROW_CHANNELS
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.series.lifecycle import MailSeriesStatus
@@ -26,6 +27,7 @@ from notifications.features.upkeep.digests import close_due
 from notifications.models import (
     Broadcast,
     BroadcastChange,
+    Campaign,
     DeadLetter,
     DeliveryBatch,
     DigestBucket,
@@ -78,6 +80,8 @@ class SettledWork:
     digests: int = 0
     #: Series in which a mail was due: paused.
     series: int = 0
+    #: Campaigns that were running: paused. Scheduled ones whose time has passed: drafts.
+    campaigns: int = 0
 
 
 def free_batches() -> None:
@@ -107,6 +111,7 @@ def hold_open(*, now: datetime) -> SettledWork:
     Raises:
         NotMade: one of them cannot be made. The next call tries it again.
     """
+    campaigns = _stop_campaigns(now)  # first: one that runs would schedule its broadcasts again
     paused, drafts = _stop_broadcasts(now)
     digests = _make_due(now)
     return SettledWork(
@@ -116,6 +121,7 @@ def hold_open(*, now: datetime) -> SettledWork:
         tasks=_end_tasks(now),
         digests=digests,
         series=_pause_series(now),
+        campaigns=campaigns,
     )
 
 
@@ -151,6 +157,20 @@ def _repeat(work: Work, due: QuerySet[Any], make: Callable[..., int], *, now: da
         failed = waiting.count()
         if not make(now=now) and waiting.count() == failed:
             return
+
+
+def _stop_campaigns(now: datetime) -> int:
+    """Holds the campaigns that have begun by now: they may have been sent since, with their rest.
+
+    Their broadcasts are held as all others are.
+    """
+    running = Campaign.objects.filter(status=CampaignStatus.RUNNING.value).order_by("pk")
+    due = Campaign.objects.filter(status=CampaignStatus.SCHEDULED.value, begins_at__lte=now)
+    with transaction.atomic():
+        held = sum(row.become(CampaignStatus.PAUSED, error=_ERROR) for row in running)
+        for row in due.order_by("pk"):
+            held += row.become(CampaignStatus.DRAFT, begins_at=None, error=_ERROR)
+    return held
 
 
 def _stop_broadcasts(now: datetime) -> tuple[int, int]:
