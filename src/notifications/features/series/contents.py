@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from directory.models import SubscriberList
 from notifications.domain.callers import Caller
 from notifications.domain.channels import Channel, Priority
 from notifications.domain.errors import FieldError, InvalidRequest
@@ -46,9 +47,9 @@ def check_steps(series: MailSeries, steps: Sequence[SeriesStep]) -> list[StepCon
 
     Raises:
         InvalidRequest: with every error: unknown_template, channel_not_in_template,
-            missing_variable, unknown_category.
+            missing_variable, unknown_category, unknown_list.
     """
-    errors: list[FieldError] = []
+    errors = _list_errors(series)
     found = []
     for place, step in enumerate(steps):
         try:
@@ -58,6 +59,27 @@ def check_steps(series: MailSeries, steps: Sequence[SeriesStep]) -> list[StepCon
     if errors:
         raise InvalidRequest(list(dict.fromkeys(errors)))
     return found
+
+
+def check_list(series: MailSeries) -> None:
+    """Checks that the list of a series exists: without it, all people would leave the series.
+
+    Raises:
+        InvalidRequest: unknown_list.
+    """
+    errors = _list_errors(series)
+    if errors:
+        raise InvalidRequest(errors)
+
+
+def _list_errors(series: MailSeries) -> list[FieldError]:
+    key = series.list_id
+    if series.trigger != SeriesTrigger.LIST or key is None:
+        return []
+    if SubscriberList.objects.filter(pk=key).exists():
+        return []
+    detail = f"there is no list {key} any more"
+    return [FieldError("trigger.list_id", "unknown_list", detail)]
 
 
 def _in_step(error: FieldError, place: int) -> FieldError:
