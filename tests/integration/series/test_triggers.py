@@ -188,6 +188,21 @@ class TestDates:
         assert people_in(made) == {person.pk for person in people}
         assert SeriesEnrollment.objects.count() == 7
 
+    def test_who_may_enter_again_is_counted_in_days(self, frozen: Any) -> None:
+        steps = [{"template_path": PATHS[0]}]
+        made = make_series(trigger=self.TRIGGER, steps=steps, reentry_days=30)
+        person = self.ends("2030-05-06")  # for 3 May
+        frozen.now = datetime(2030, 5, 2, 10, 0, 9, tzinfo=UTC)  # the look is late by 9 seconds
+        go_on()
+        frozen.now = datetime(2030, 5, 5, 12, 0, tzinfo=UTC)
+        go_on()
+        assert where(made, person)[0] == "completed"
+        person.attributes = {"plan": {"ends": "2030-06-05"}}  # for 2 June
+        person.save()
+        frozen.now = datetime(2030, 6, 1, 10, 0, tzinfo=UTC)
+        go_on()
+        assert row_of(made, person).entry == 2
+
     def test_the_days_of_a_short_outage_are_looked_for(self, frozen: Any) -> None:
         made = make_series(trigger=self.TRIGGER)
         go_on()
