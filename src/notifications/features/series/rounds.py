@@ -1,4 +1,4 @@
-"""The periodic work of series: finds people, hands over due steps, ends the rows of ended series.
+"""The periodic work of series: hands over due steps, finds people, ends the rows of ended series.
 
 Any process may do it, at any time; another process may continue what one began.
 """
@@ -36,16 +36,17 @@ log = structlog.get_logger("carillon.series")
 def maintain_series(*, now: datetime, seconds: float = 5.0) -> dict[str, int]:
     """Runs one round of about `seconds`; the next round does the rest.
 
-    Returns how many people entered by a date, went on by a step, and left an ended series.
+    Due mails come first: a walk over all users must not delay them. Returns how many people went on
+    by a step, entered by a date, and left an ended series.
     """
     until = clock.monotonic() + seconds
     items = Items(Work.MAIL_SERIES, now=now)
     found = MailSeries.objects
     return {
-        "entered": _each(items, _first(items, found.to_scan(now)), find_people, now, until),
         "stepped": _each(
             items, _due.next(items.runnable(found.with_due(now))), hand_over_due, now, until
         ),
+        "entered": _each(items, _first(items, found.to_scan(now)), find_people, now, until),
         "ended": _each(items, _first(items, found.to_clear()), clear_ended, now, until),
     }
 
