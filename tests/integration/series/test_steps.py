@@ -312,3 +312,25 @@ def test_a_restored_backup_pauses_the_series_in_which_a_mail_is_due(frozen: Any)
     happens(make_user())
     assert hold_open(now=clock.now()).series == 1
     assert (fresh(due).status, fresh(later).status) == ("paused", "live")
+
+
+def test_a_restored_backup_does_not_look_for_the_dates_since_it_again(frozen: Any) -> None:
+    trigger = {"on": "date", "attribute": "ends"}
+    live = make_series(trigger=trigger)
+    paused = act("pause", make_series(trigger=trigger))
+    go_on()
+    make_user(attributes={"ends": "2030-05-03"})
+    frozen.forward(2 * 86_400)  # the service sent the mails of these days
+    assert hold_open(now=clock.now()).series == 1
+    assert "may have been sent since" in fresh(live).error
+    for each in (live, paused):
+        act("resume", each)
+    go_on()
+    go_on()
+    assert not SeriesEnrollment.objects.exists()
+    for each in (live, paused):
+        assert str(fresh(each).scanned_day) == "2030-05-04"
+    new = make_user(attributes={"ends": "2030-05-05"})
+    frozen.forward(86_400)
+    go_on()
+    assert set(SeriesEnrollment.objects.values_list("user_id", flat=True)) == {new.pk}

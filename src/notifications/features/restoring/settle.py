@@ -22,7 +22,9 @@ from notifications.domain.campaigns.lifecycle import CampaignStatus
 from notifications.domain.channels import ROW_CHANNELS
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.series.lifecycle import MailSeriesStatus
+from notifications.domain.series.steps import zone_days
 from notifications.features.scheduling.recurring import create_due_occurrences
+from notifications.features.series.finding import scanned
 from notifications.features.upkeep.digests import close_due
 from notifications.models import (
     Broadcast,
@@ -78,7 +80,7 @@ class SettledWork:
     tasks: int
     #: Digests that are set aside because they cannot be made: closed, and not sent.
     digests: int = 0
-    #: Series in which a mail was due: paused.
+    #: Series in which a mail or a date was due: paused.
     series: int = 0
     #: Campaigns that were running: paused. Scheduled ones whose time has passed: drafts.
     campaigns: int = 0
@@ -186,10 +188,18 @@ def _stop_broadcasts(now: datetime) -> tuple[int, int]:
 
 
 def _pause_series(now: datetime) -> int:
-    """Pauses the series in which a mail is due: its people may have been sent it since."""
-    rows = MailSeries.objects.with_due(now).order_by("pk")
+    """Pauses the series in which a mail or a date is due: people may have been sent it since.
+
+    The dates until now are not looked for again, also where a series was paused before.
+    """
+    due = MailSeries.objects.with_due(now).values_list("pk", flat=True)
+    to_scan = MailSeries.objects.to_scan(now).values_list("pk", flat=True)
     with transaction.atomic():
-        return sum(row.become(MailSeriesStatus.PAUSED, error=_ERROR) for row in rows)
+        behind = set(to_scan)
+        found = MailSeries.objects.filter(pk__in=behind.union(due)).order_by("pk")
+        held = sum(row.become(MailSeriesStatus.PAUSED, error=_ERROR) for row in found)
+        MailSeries.objects.filter(pk__in=behind).update(**scanned(zone_days(now)))
+    return held
 
 
 def _hold_messages(now: datetime) -> int:

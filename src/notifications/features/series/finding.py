@@ -39,6 +39,12 @@ def first_scan(now: datetime) -> Mapping[str, Any]:
     return {"scan_at": now, "scanned_day": zone_days(now) - _DAY, "scanned_after": 0}
 
 
+def scanned(day: date) -> Mapping[str, Any]:
+    """Returns the columns of a series that has looked for the people of a day."""
+    following = datetime.combine(day + _DAY, time(), UTC) - _EASTERNMOST
+    return {"scan_at": following, "scanned_day": day, "scanned_after": 0}
+
+
 def find_people(series_id: int, *, now: datetime, until: float) -> int:
     """Enters people whose date has come; returns how many entered.
 
@@ -111,7 +117,5 @@ def _finish(row: MailSeries, day: date, *, now: datetime) -> None:
     """Notes that all people of a day were found, and when the next day is looked for."""
     with transaction.atomic():
         fresh = _locked(row, day, now)
-        if fresh is None:
-            return
-        following = datetime.combine(day + _DAY, time(), UTC) - _EASTERNMOST
-        fresh.store(scanned_day=day, scanned_after=0, scan_at=following)
+        if fresh is not None:
+            fresh.store(**scanned(day))
