@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,6 +125,38 @@ def check_content_rights(contents: Sequence[StepContent], caller: Caller) -> Non
     for content in contents:
         if content.template.category_id is not None:
             check_category(caller, content.template.category_id)
+
+
+def check_stored_rights(series: MailSeries, steps: Iterable[SeriesStep], caller: Caller) -> None:
+    """Checks the rights to the categories that a stored series and its templates have now.
+
+    A template that cannot be sent any more counts, too; one that is gone does not.
+
+    Raises:
+        Refused: category_not_allowed.
+    """
+    if caller.categories is None:
+        return
+    if series.category:
+        check_category_keys(caller, [series.category])
+    for path in sorted({step.template_path for step in steps}):
+        template = _known_template(path)
+        if template is None:
+            continue  # a series that shows it can still be ended
+        if template.category_id is not None:
+            check_category(caller, template.category_id)
+        elif not series.category:
+            check_category_keys(caller, [DEFAULT_CATEGORY])
+
+
+def _known_template(path: str) -> NotificationTemplate | None:
+    """Returns the template that is sent, else the one at the path; None where there is none."""
+    rows = NotificationTemplate.objects.filter(path__in=candidates(path))
+    found = {row.path: row for row in rows}
+    try:
+        return template_among(path, found)
+    except InvalidRequest:
+        return found.get(path)
 
 
 def build_step_intent(series: MailSeries, step: SeriesStep, content: StepContent) -> Intent:

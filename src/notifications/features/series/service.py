@@ -11,15 +11,19 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Min
 
 from notifications.domain.callers import Caller
-from notifications.domain.errors import Conflict, InvalidRequest, NotFound
+from notifications.domain.errors import Conflict, NotFound
 from notifications.domain.identifiers import parse_identifier
 from notifications.domain.series.lifecycle import OPEN, MailSeriesStatus, SeriesTrigger
 from notifications.domain.series.steps import SeriesStep
-from notifications.features.access.limits import check_category_keys
 from notifications.features.access.service import check_test_key, require_scope
-from notifications.features.series.contents import check_content_rights, check_steps
+from notifications.features.series.contents import (
+    check_content_rights,
+    check_steps,
+    check_stored_rights,
+)
 from notifications.features.series.drafts import (
     CHANGEABLE,
     apply_values,
@@ -35,7 +39,7 @@ from notifications.features.series.schemas import (
     MailSeriesResponse,
 )
 from notifications.infra.database import commits
-from notifications.models import MailSeries, MailSeriesVersion
+from notifications.models import MailSeries, MailSeriesVersion, SeriesEnrollment
 
 SCOPE = "broadcasts"
 MOST_OPEN = 200
@@ -286,13 +290,16 @@ def _write_version(row: MailSeries, steps: Sequence[SeriesStep], *, now: datetim
 
 
 def _check_stored_categories(row: MailSeries, caller: Caller) -> None:
-    """Checks the right to the categories that a stored series and its templates have now."""
-    if caller.categories is None:
-        return
-    if row.category:
-        check_category_keys(caller, [row.category])
-    try:
-        contents = check_steps(row, _steps_of([row])[row.pk])
-    except InvalidRequest:
-        return  # a template is gone: a series that shows it can still be ended
-    check_content_rights(contents, caller)
+    """Checks the rights to what a series sends now, also to those who entered it earlier."""
+    if caller.categories is not None:
+        used = _versions_in_use(row)
+        check_stored_rights(row, [step for part in used for step in part], caller)
+
+
+def _versions_in_use(row: MailSeries) -> list[Sequence[SeriesStep]]:
+    """Returns the steps that are sent from now on, by version: all of the one that people enter."""
+    waiting = SeriesEnrollment.objects.filter(series=row, due_at__isnull=False).order_by()
+    places = waiting.values_list("version").annotate(first=Min("position"))
+    first = {**dict(places), row.version: 0}
+    versions = MailSeriesVersion.objects.filter(series=row, number__in=list(first))
+    return [each.read_steps()[first[each.number] :] for each in versions.order_by("number")]
