@@ -200,3 +200,10 @@ def test_a_page_of_people_is_in_the_order_in_which_they_entered(client: APIClien
         found += [each["user_id"] for each in page["results"]]
         following = page["next"]
     assert found == [person.pk for person in people]
+
+
+def test_a_stop_may_name_a_series(with_key: Any, frozen: Any) -> None:
+    made = make_series()
+    value = {"scope": "source", "value": made.source, "reason": "a test"}
+    answer = with_key("operations").post("/api/v1/kill-switch", value, format="json")
+    assert answer.status_code == 201, answer.json()
