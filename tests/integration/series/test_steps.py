@@ -13,6 +13,7 @@ from notifications.features.analytics.goal_schemas import GoalBody
 from notifications.features.analytics.goals import GoalService
 from notifications.features.lists.joining import leave
 from notifications.features.restoring.settle import hold_open
+from notifications.features.series import rounds
 from notifications.features.series.handing import hand_over_due
 from notifications.infra import clock
 from notifications.models import (
@@ -301,6 +302,30 @@ class TestVersions:
         act("resume", made)
         go_on()
         assert mails_of(made, person) == ["welcome.gone"]
+
+    def test_one_that_fails_shows_it_and_is_tried_every_quarter_of_an_hour(
+        self, frozen: Any, monkeypatch: Any
+    ) -> None:
+        person = make_user()
+        made = make_series()
+        happens(person)
+
+        def fail(*_: Any, **__: Any) -> int:
+            raise OSError
+
+        with monkeypatch.context() as patched:
+            patched.setattr(rounds, "hand_over_due", fail)
+            for tries, seconds in ((1, 60), (2, 300), (3, 900), (4, 0)):
+                go_on()
+                found = fresh(made).error
+                assert found.startswith(f"attempt {tries} failed: OSError at "), found
+                frozen.forward(seconds)
+        go_on()
+        assert mails_of(made, person) == [], "it waits for its next attempt"
+        frozen.forward(900)
+        go_on()
+        assert mails_of(made, person) == ALL[:1]
+        assert (fresh(made).status, fresh(made).error) == ("live", "")
 
 
 def test_a_restored_backup_pauses_the_series_in_which_a_mail_is_due(frozen: Any) -> None:

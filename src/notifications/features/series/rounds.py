@@ -24,7 +24,7 @@ from notifications.features.background.items import Items, Rotation
 from notifications.features.series.finding import find_people
 from notifications.features.series.handing import AT_ONCE, hand_over_due
 from notifications.infra import clock
-from notifications.models import MailSeries, SeriesEnrollment, SeriesStepCount, Work
+from notifications.models import ItemFault, MailSeries, SeriesEnrollment, SeriesStepCount, Work
 
 _SERIES_AT_ONCE = 100
 _ENTERING = timedelta(minutes=5)
@@ -40,7 +40,7 @@ def maintain_series(*, now: datetime, seconds: float = 5.0) -> dict[str, int]:
     by a step, entered by a date, and left an ended series.
     """
     until = clock.monotonic() + seconds
-    items = Items(Work.MAIL_SERIES, now=now)
+    items = Items(Work.MAIL_SERIES, now=now, failed=_failed)
     found = MailSeries.objects
     return {
         "stepped": _each(
@@ -76,10 +76,19 @@ def _each(
 def _do_or_pause(do: Callable[..., int], series_id: int, now: datetime, until: float) -> int:
     """Does the work of a series; one that cannot go on is paused, with the reason."""
     try:
-        return do(series_id, now=now, until=until)
+        done = do(series_id, now=now, until=until)
     except InvalidRequest as error:
         _halt(series_id, error)
         return 0
+    MailSeries.objects.live().filter(pk=series_id).exclude(error="").update(error="")
+    return done
+
+
+def _failed(series_id: int, fault: ItemFault) -> None:
+    """Shows in a series why its last round failed, and when it is tried again."""
+    at = fault.next_at.isoformat(timespec="seconds")
+    error = f"attempt {fault.tries} failed: {fault.error}, trace {fault.trace}; next at {at}"
+    MailSeries.objects.live().filter(pk=series_id).update(error=error[:500])
 
 
 def _halt(series_id: int, error: InvalidRequest) -> None:
