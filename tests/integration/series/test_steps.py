@@ -9,6 +9,7 @@ import pytest
 
 from directory.models import Suppression
 from notifications.domain.callers import SYSTEM
+from notifications.domain.errors import InvalidRequest
 from notifications.features.analytics.goal_schemas import GoalBody
 from notifications.features.analytics.goals import GoalService
 from notifications.features.lists.joining import leave
@@ -302,6 +303,32 @@ class TestVersions:
         act("resume", made)
         go_on()
         assert mails_of(made, person) == ["welcome.gone"]
+
+    def test_it_resumes_only_with_the_steps_of_all_who_wait(self, frozen: Any) -> None:
+        make_mails()
+        gone, passed = make_mail("welcome.gone"), make_mail("welcome.passed")
+        steps = [{"template_path": each.path} for each in (passed, gone)]
+        steps[1]["wait_days"] = 1
+        made = make_series(steps=steps)
+        person = make_user()
+        happens(person)
+        go_on()
+        change(made, steps=[{"template_path": PATHS[0]}])
+        act("pause", made)
+        for template in (gone, passed):
+            template.is_active = False
+            template.save()
+        with pytest.raises(InvalidRequest) as caught:
+            act("resume", made)
+        assert [(each.path, each.code) for each in caught.value.errors] == [
+            ("steps[1].template_path", "unknown_template")
+        ]
+        gone.is_active = True
+        gone.save()
+        act("resume", made)  # all have passed the other one
+        frozen.forward(86_400)
+        go_on()
+        assert mails_of(made, person) == ["welcome.passed", "welcome.gone"]
 
     def test_one_that_fails_shows_it_and_is_tried_every_quarter_of_an_hour(
         self, frozen: Any, monkeypatch: Any

@@ -42,8 +42,10 @@ class StepContent:
     category: CategoryFacts
 
 
-def check_steps(series: MailSeries, steps: Sequence[SeriesStep]) -> list[StepContent]:
-    """Returns what each step sends at this moment.
+def check_steps(
+    series: MailSeries, steps: Sequence[SeriesStep], *, first: int = 0
+) -> list[StepContent]:
+    """Returns what each step sends at this moment, from the place `first`.
 
     Raises:
         InvalidRequest: with every error: unknown_template, channel_not_in_template,
@@ -51,11 +53,31 @@ def check_steps(series: MailSeries, steps: Sequence[SeriesStep]) -> list[StepCon
     """
     errors = _list_errors(series)
     found = []
-    for place, step in enumerate(steps):
+    for place, step in enumerate(steps[first:], first):
         try:
             found.append(content_of(series, step))
         except InvalidRequest as error:
             errors += [_in_step(each, place) for each in error.errors]
+    if errors:
+        raise InvalidRequest(list(dict.fromkeys(errors)))
+    return found
+
+
+def check_versions(
+    series: MailSeries, versions: Iterable[tuple[Sequence[SeriesStep], int]]
+) -> list[StepContent]:
+    """Returns what the steps of several versions send, each from a place.
+
+    Raises:
+        InvalidRequest: as `check_steps`, with the errors of all versions.
+    """
+    errors: list[FieldError] = []
+    found = []
+    for steps, first in versions:
+        try:
+            found += check_steps(series, steps, first=first)
+        except InvalidRequest as error:
+            errors += error.errors
     if errors:
         raise InvalidRequest(list(dict.fromkeys(errors)))
     return found

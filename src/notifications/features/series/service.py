@@ -23,6 +23,7 @@ from notifications.features.series.contents import (
     check_content_rights,
     check_steps,
     check_stored_rights,
+    check_versions,
 )
 from notifications.features.series.drafts import (
     CHANGEABLE,
@@ -188,14 +189,14 @@ class MailSeriesService:
         """Resumes a paused series.
 
         Raises:
-            InvalidRequest: with every error of its steps.
+            InvalidRequest: with every error of its steps, also of those that people entered with.
             Refused, NotFound; Conflict: series_status.
         """
 
         def do(row: MailSeries, steps: Sequence[SeriesStep]) -> Sequence[SeriesStep]:
             if row.status != _S.PAUSED:
                 raise wrong_status("resume", row)
-            check_content_rights(check_steps(row, steps), caller)
+            check_content_rights(check_versions(row, _versions_in_use(row)), caller)
             row.become(_S.LIVE, error="")
             return steps
 
@@ -292,14 +293,17 @@ def _write_version(row: MailSeries, steps: Sequence[SeriesStep], *, now: datetim
 def _check_stored_categories(row: MailSeries, caller: Caller) -> None:
     """Checks the rights to what a series sends now, also to those who entered it earlier."""
     if caller.categories is not None:
-        used = _versions_in_use(row)
-        check_stored_rights(row, [step for part in used for step in part], caller)
+        used = [step for steps, first in _versions_in_use(row) for step in steps[first:]]
+        check_stored_rights(row, used, caller)
 
 
-def _versions_in_use(row: MailSeries) -> list[Sequence[SeriesStep]]:
-    """Returns the steps that are sent from now on, by version: all of the one that people enter."""
+def _versions_in_use(row: MailSeries) -> list[tuple[Sequence[SeriesStep], int]]:
+    """Returns the steps of each version that people enter or wait in, and the first one they get.
+
+    Of an earlier version, the steps that all have passed are not sent any more.
+    """
     waiting = SeriesEnrollment.objects.filter(series=row, due_at__isnull=False).order_by()
     places = waiting.values_list("version").annotate(first=Min("position"))
     first = {**dict(places), row.version: 0}
     versions = MailSeriesVersion.objects.filter(series=row, number__in=list(first))
-    return [each.read_steps()[first[each.number] :] for each in versions.order_by("number")]
+    return [(each.read_steps(), first[each.number]) for each in versions.order_by("number")]
