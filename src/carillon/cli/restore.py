@@ -135,8 +135,10 @@ def _print(done: RestoreSummary) -> None:
     )
     if held.digests:
         click.echo(f"{held.digests:,} digests failed three times: they are closed, and not sent")
+    if held.campaigns:
+        click.echo(f"{held.campaigns:,} campaigns that had begun are paused, or drafts")
     if held.series:
-        click.echo(f"{held.series:,} series in which a mail was due are paused")
+        click.echo(f"{held.series:,} series in which a mail or a date was due are paused")
     if held.messages:
         click.echo("List them: carillon dead-letters list --code restored")
         click.echo("Send them: carillon dead-letters replay --code restored")

@@ -95,14 +95,19 @@ class Audience:
         such as a list's or a group's, else those of all users. A reader that stopped resumes after
         its last id.
         """
+        return (ids for _, ids in self.windows(after=after, page=page) if ids)
+
+    def windows(self, *, after: int = 0, page: int = PAGE) -> Iterator[tuple[int, list[int]]]:
+        """Yields each window of `stream`: its last id, and its people, who may be none.
+
+        A reader that stopped resumes after that id.
+        """
         sources = sources_of(self.rule)
         while True:
             last = horizon(sources, after, page)
             if last is None:
                 return
-            ids = self._ids(Window(after, last))
-            if ids:
-                yield ids
+            yield last, self._ids(Window(after, last))
             after = last
 
     def _ids(self, window: Window) -> list[int]:

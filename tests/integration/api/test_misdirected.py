@@ -85,6 +85,7 @@ def test_a_provider_of_one_of_the_channels_is_taken(
         ({"scope": "source", "value": "brodcast:1"}, "unknown_source"),
         ({"scope": "source", "value": "broadcast:987654"}, "unknown_source"),
         ({"scope": "source", "value": "key:0"}, "unknown_source"),
+        ({"scope": "source", "value": "series:987654"}, "unknown_source"),
         ({"scope": "version", "value": "987654"}, "unknown_version"),
         ({"scope": "channel"}, "required"),
     ],

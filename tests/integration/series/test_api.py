@@ -11,7 +11,7 @@ from notifications.features.series import service
 from notifications.models import MailSeries, OperatorAction
 from tests.integration.api.conftest import api, as_staff, as_user, staff, user, with_key
 from tests.integration.factories import make_user
-from tests.integration.lists.factories import make_list
+from tests.integration.lists.factories import make_list, put_on
 from tests.integration.series.factories import (
     EVENT,
     THREE,
@@ -20,6 +20,7 @@ from tests.integration.series.factories import (
     make_mail,
     make_mails,
     make_series,
+    where,
 )
 
 __all__ = ["api", "as_staff", "as_user", "staff", "user", "with_key"]
@@ -158,16 +159,34 @@ def test_it_needs_the_scope_of_campaigns(api: APIClient, with_key: Any, frozen: 
     assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")
 
 
-def test_a_list_that_was_deleted_ends_it_for_all_without_an_error(
+def test_the_list_of_a_series_that_has_not_ended_is_not_deleted(with_key: Any, frozen: Any) -> None:
+    found = make_list()
+    made = make_series(trigger={"on": "list", "list_id": found.pk})
+    url = f"/api/v1/lists/{found.pk}"
+    writer = with_key("lists:write")
+    for status in ("draft", "live", "paused"):
+        MailSeries.objects.filter(pk=made.pk).update(status=status)
+        refused = writer.delete(url)
+        assert (refused.status_code, refused.json()["code"]) == (409, "list_in_use")
+        assert f"series 'Welcome' ({made.uuid})" in refused.json()["detail"]
+    MailSeries.objects.filter(pk=made.pk).update(status="ended")
+    assert writer.delete(url).status_code == 204
+
+
+def test_a_series_whose_list_is_gone_is_paused_and_people_stay_in_it(
     client: APIClient, frozen: Any
 ) -> None:
-    found = make_list()
-    made = post(client, "", {**BODY, "trigger": {"on": "list", "list_id": found.pk}}).json()
-    assert made["trigger"]["list_id"] == found.pk
-    post(client, f"/{made['id']}/launch")
+    found, person = make_list(), make_user()
+    made = make_series(trigger={"on": "list", "list_id": found.pk})
+    draft = make_series(trigger={"on": "list", "list_id": found.pk}, live=False)
+    put_on(found, person)
     found.delete()
     go_on()
-    assert client.get(f"{URL}/{made['id']}").json()["status"] == "live"
+    shown = client.get(f"{URL}/{made.pk}").json()
+    assert (shown["status"], where(made, person)) == ("paused", ("waiting", 0, ""))
+    assert "no list" in shown["error"]
+    for call in (f"/{made.pk}/resume", f"/{draft.pk}/launch"):
+        assert errors_of(post(client, call)) == {("trigger.list_id", "unknown_list")}
 
 
 def test_a_page_of_people_is_in_the_order_in_which_they_entered(client: APIClient) -> None:
@@ -181,3 +200,10 @@ def test_a_page_of_people_is_in_the_order_in_which_they_entered(client: APIClien
         found += [each["user_id"] for each in page["results"]]
         following = page["next"]
     assert found == [person.pk for person in people]
+
+
+def test_a_stop_may_name_a_series(with_key: Any, frozen: Any) -> None:
+    made = make_series()
+    value = {"scope": "source", "value": made.source, "reason": "a test"}
+    answer = with_key("operations").post("/api/v1/kill-switch", value, format="json")
+    assert answer.status_code == 201, answer.json()

@@ -9,10 +9,12 @@ import pytest
 
 from directory.models import Suppression
 from notifications.domain.callers import SYSTEM
+from notifications.domain.errors import InvalidRequest
 from notifications.features.analytics.goal_schemas import GoalBody
 from notifications.features.analytics.goals import GoalService
 from notifications.features.lists.joining import leave
 from notifications.features.restoring.settle import hold_open
+from notifications.features.series import rounds
 from notifications.features.series.handing import hand_over_due
 from notifications.infra import clock
 from notifications.models import (
@@ -302,6 +304,56 @@ class TestVersions:
         go_on()
         assert mails_of(made, person) == ["welcome.gone"]
 
+    def test_it_resumes_only_with_the_steps_of_all_who_wait(self, frozen: Any) -> None:
+        make_mails()
+        gone, passed = make_mail("welcome.gone"), make_mail("welcome.passed")
+        steps = [{"template_path": each.path} for each in (passed, gone)]
+        steps[1]["wait_days"] = 1
+        made = make_series(steps=steps)
+        person = make_user()
+        happens(person)
+        go_on()
+        change(made, steps=[{"template_path": PATHS[0]}])
+        act("pause", made)
+        for template in (gone, passed):
+            template.is_active = False
+            template.save()
+        with pytest.raises(InvalidRequest) as caught:
+            act("resume", made)
+        assert [(each.path, each.code) for each in caught.value.errors] == [
+            ("steps[1].template_path", "unknown_template")
+        ]
+        gone.is_active = True
+        gone.save()
+        act("resume", made)  # all have passed the other one
+        frozen.forward(86_400)
+        go_on()
+        assert mails_of(made, person) == ["welcome.passed", "welcome.gone"]
+
+    def test_one_that_fails_shows_it_and_is_tried_every_quarter_of_an_hour(
+        self, frozen: Any, monkeypatch: Any
+    ) -> None:
+        person = make_user()
+        made = make_series()
+        happens(person)
+
+        def fail(*_: Any, **__: Any) -> int:
+            raise OSError
+
+        with monkeypatch.context() as patched:
+            patched.setattr(rounds, "hand_over_due", fail)
+            for tries, seconds in ((1, 60), (2, 300), (3, 900), (4, 0)):
+                go_on()
+                found = fresh(made).error
+                assert found.startswith(f"attempt {tries} failed: OSError at "), found
+                frozen.forward(seconds)
+        go_on()
+        assert mails_of(made, person) == [], "it waits for its next attempt"
+        frozen.forward(900)
+        go_on()
+        assert mails_of(made, person) == ALL[:1]
+        assert (fresh(made).status, fresh(made).error) == ("live", "")
+
 
 def test_a_restored_backup_pauses_the_series_in_which_a_mail_is_due(frozen: Any) -> None:
     due, later = make_series(), make_series(trigger={"on": "event", "event": "other"})
@@ -312,3 +364,25 @@ def test_a_restored_backup_pauses_the_series_in_which_a_mail_is_due(frozen: Any)
     happens(make_user())
     assert hold_open(now=clock.now()).series == 1
     assert (fresh(due).status, fresh(later).status) == ("paused", "live")
+
+
+def test_a_restored_backup_does_not_look_for_the_dates_since_it_again(frozen: Any) -> None:
+    trigger = {"on": "date", "attribute": "ends"}
+    live = make_series(trigger=trigger)
+    paused = act("pause", make_series(trigger=trigger))
+    go_on()
+    make_user(attributes={"ends": "2030-05-03"})
+    frozen.forward(2 * 86_400)  # the service sent the mails of these days
+    assert hold_open(now=clock.now()).series == 1
+    assert "may have been sent since" in fresh(live).error
+    for each in (live, paused):
+        act("resume", each)
+    go_on()
+    go_on()
+    assert not SeriesEnrollment.objects.exists()
+    for each in (live, paused):
+        assert str(fresh(each).scanned_day) == "2030-05-04"
+    new = make_user(attributes={"ends": "2030-05-05"})
+    frozen.forward(86_400)
+    go_on()
+    assert set(SeriesEnrollment.objects.values_list("user_id", flat=True)) == {new.pk}

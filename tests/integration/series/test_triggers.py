@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from directory.models import User
 from notifications.domain.callers import SYSTEM
 from notifications.features.lists.joining import leave
+from notifications.features.series import rounds
+from notifications.features.series.finding import find_people
 from notifications.infra import clock
 from notifications.models import SeriesEnrollment
 from tests.integration.factories import delete_row, make_user
@@ -159,6 +162,7 @@ class TestDates:
         make_user(attributes={})
         frozen.now = datetime(2030, 5, 2, 10, 0, tzinfo=UTC)  # 3 May begins in Kiritimati
         go_on()
+        go_on()
         assert people_in(made) >= {east.pk, west.pk}
         assert row_of(made, east).due_at == datetime(2030, 5, 2, 19, 0, tzinfo=UTC)
         assert row_of(made, west).due_at == datetime(2030, 5, 3, 19, 0, tzinfo=UTC)
@@ -181,12 +185,67 @@ class TestDates:
         monkeypatch.setattr("notifications.features.series.finding.PAGE", 2)
         people = [self.ends("2030-05-05") for _ in range(7)]
         made = make_series(trigger=self.TRIGGER)
-        from notifications.features.series.finding import find_people
-
         for _ in range(10):
             find_people(made.pk, now=clock.now(), until=0.0)
         assert people_in(made) == {person.pk for person in people}
         assert SeriesEnrollment.objects.count() == 7
+
+    def test_a_walk_without_hits_stops_in_time_and_continues(
+        self, frozen: Any, monkeypatch: Any
+    ) -> None:
+        monkeypatch.setattr("notifications.features.series.finding.PAGE", 2)
+        people = [self.ends("2031-01-01") for _ in range(7)]
+        made = make_series(trigger=self.TRIGGER)
+        begun = str(made.scanned_day)
+        for place in (1, 3, 5, 6):
+            find_people(made.pk, now=clock.now(), until=0.0)
+            made.refresh_from_db()
+            assert (str(made.scanned_day), made.scanned_after) == (begun, people[place].pk)
+        find_people(made.pk, now=clock.now(), until=0.0)
+        made.refresh_from_db()
+        assert (str(made.scanned_day), made.scanned_after) == ("2030-05-02", 0)
+
+    def test_a_walk_of_a_day_that_is_left_out_says_nothing_about_the_next(
+        self, frozen: Any, monkeypatch: Any
+    ) -> None:
+        monkeypatch.setattr("notifications.features.series.finding.PAGE", 2)
+        made = make_series(trigger=self.TRIGGER)
+        people = [self.ends("2030-05-16") for _ in range(5)]  # for 13 May
+        find_people(made.pk, now=clock.now(), until=0.0)
+        made.refresh_from_db()
+        assert made.scanned_after == people[1].pk
+        frozen.forward(12 * 86_400)
+        for _ in range(10):
+            find_people(made.pk, now=clock.now(), until=0.0)
+        assert people_in(made) == {person.pk for person in people}
+
+    def test_due_mails_are_handed_over_before_people_are_looked_for(
+        self, frozen: Any, monkeypatch: Any
+    ) -> None:
+        done = []
+        for name in ("find_people", "hand_over_due"):
+            do = partial(lambda name, _key, **_: done.append(name) or 0, name)
+            monkeypatch.setattr(rounds, name, do)
+        make_series(trigger=self.TRIGGER)
+        make_series()
+        happens(make_user())
+        go_on()
+        assert done == ["hand_over_due", "find_people"]
+
+    def test_who_may_enter_again_is_counted_in_days(self, frozen: Any) -> None:
+        steps = [{"template_path": PATHS[0]}]
+        made = make_series(trigger=self.TRIGGER, steps=steps, reentry_days=30)
+        person = self.ends("2030-05-06")  # for 3 May
+        frozen.now = datetime(2030, 5, 2, 10, 0, 9, tzinfo=UTC)  # the look is late by 9 seconds
+        go_on()
+        frozen.now = datetime(2030, 5, 5, 12, 0, tzinfo=UTC)
+        go_on()
+        assert where(made, person)[0] == "completed"
+        person.attributes = {"plan": {"ends": "2030-06-05"}}  # for 2 June
+        person.save()
+        frozen.now = datetime(2030, 6, 1, 10, 0, tzinfo=UTC)
+        go_on()
+        assert row_of(made, person).entry == 2
 
     def test_the_days_of_a_short_outage_are_looked_for(self, frozen: Any) -> None:
         made = make_series(trigger=self.TRIGGER)

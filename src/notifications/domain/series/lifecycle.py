@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
 
@@ -71,17 +71,14 @@ def may_become(current: str, target: MailSeriesStatus) -> bool:
     return target in TRANSITIONS[MailSeriesStatus(current)]
 
 
-def may_enter_again(
-    state: str, entered_at: datetime, *, after_days: int | None, since: datetime
-) -> bool:
+def may_enter_again(state: str, passed: timedelta, *, after_days: int | None) -> bool:
     """Returns whether a person who was in a series before may enter it once more.
 
     Args:
         state: that of their latest time in it.
-        entered_at: when that began.
+        passed: from then to the trigger of now; between two dates where dates are the trigger.
         after_days: how many days must be between two entries; None for never again.
-        since: when the trigger happened.
     """
     if after_days is None or state == EnrollmentState.WAITING:
         return False
-    return since >= entered_at + timedelta(days=after_days)
+    return passed >= timedelta(days=after_days)

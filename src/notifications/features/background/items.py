@@ -2,8 +2,8 @@
 
 Any exception is narrowed to its item: it is logged with a trace id and counted, and the item waits
 a minute, then five. At the third failure the item is set aside, and attempted once a day (a
-campaign every quarter of an hour); `carillon set-aside` shows and resumes it. An unreachable
-database is no failure of an item: it ends the round.
+campaign and a series of mails every quarter of an hour); `carillon set-aside` shows and resumes it.
+An unreachable database is no failure of an item: it ends the round.
 """
 
 from __future__ import annotations

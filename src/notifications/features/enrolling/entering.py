@@ -22,8 +22,8 @@ from notifications.models import MailSeries, PersonEvent, SeriesEnrollment
 
 AT_ONCE = 500
 _OPEN = sorted(status.value for status in OPEN)
-_Last = tuple[int, str, datetime]
-"""The number of an entry, its state, and when it was."""
+_Last = tuple[int, str, datetime, date | None]
+"""The number of an entry, its state, when it was, and the date that made it."""
 
 
 def enter_by_list(list_id: int, user_ids: Sequence[int], *, now: datetime) -> int:
@@ -118,7 +118,7 @@ def _enter_part(
     fresh = [
         _new_row(series, person, last.get(person), now=now, day=day)
         for person in people
-        if _may_enter(series, last.get(person), since[person])
+        if _may_enter(series, last.get(person), since[person], day)
     ]
     SeriesEnrollment.objects.bulk_create(fresh, ignore_conflicts=True)
     return len(fresh)
@@ -128,17 +128,19 @@ def _last_entries(series: MailSeries, people: Sequence[int]) -> dict[int, _Last]
     """Returns the latest entry of each person who was in the series before."""
     rows = SeriesEnrollment.objects.filter(series=series, user_id__in=people)
     found: dict[int, _Last] = {}
-    columns = ("user_id", "entry", "state", "entered_at")
-    for user_id, entry, state, entered_at in rows.order_by("entry").values_list(*columns):
-        found[user_id] = (entry, state, entered_at)
+    columns = ("user_id", "entry", "state", "entered_at", "day")
+    for user_id, *entry in rows.order_by("entry").values_list(*columns):
+        found[user_id] = (entry[0], entry[1], entry[2], entry[3])
     return found
 
 
-def _may_enter(series: MailSeries, last: _Last | None, since: datetime) -> bool:
+def _may_enter(series: MailSeries, last: _Last | None, since: datetime, day: date | None) -> bool:
     if last is None:
         return True
-    _, state, entered_at = last
-    return may_enter_again(state, entered_at, after_days=series.reentry_days, since=since)
+    _, state, entered_at, last_day = last
+    # The look for a day begins a little earlier or later: only the days themselves are comparable.
+    passed = day - last_day if day and last_day else since - entered_at
+    return may_enter_again(state, passed, after_days=series.reentry_days)
 
 
 def _new_row(

@@ -98,13 +98,13 @@ class ListService:
 
         Raises:
             Refused: missing_scope. NotFound: unknown_list.
-            Conflict: list_in_use, while a campaign or broadcast that names it is not finished.
+            Conflict: list_in_use, while a campaign, series or broadcast that names it is open.
         """
         require_scope(caller, WRITE)
         row = find_list(identifier)
         uses = uses_of(row)
         if uses:
-            detail = f"the list is used by {', '.join(uses)}: cancel or delete them first"
+            detail = f"the list is used by {', '.join(uses)}: end or delete them first"
             raise Conflict(detail, code="list_in_use")
         with transaction.atomic():
             _record(caller, "list.deleted", row, before=values_of(row))

@@ -1,4 +1,4 @@
-"""Finds the unfinished campaigns and broadcasts that name a mailing list."""
+"""Finds the unfinished campaigns, series and broadcasts that name a mailing list."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from directory.audiences import (
 from directory.models import SubscriberList
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.campaigns.lifecycle import CampaignStatus
-from notifications.models import Broadcast, Campaign
+from notifications.domain.series.lifecycle import MailSeriesStatus, SeriesTrigger
+from notifications.models import Broadcast, Campaign, MailSeries
 
 Row = TypeVar("Row", bound=Model)
 MOST_NAMED = 5
@@ -37,14 +38,20 @@ _OPEN = [
     CampaignStatus.RUNNING.value,
     CampaignStatus.PAUSED.value,
 ]
+_NOT_ENDED = [
+    MailSeriesStatus.DRAFT.value,
+    MailSeriesStatus.LIVE.value,
+    MailSeriesStatus.PAUSED.value,
+]
 
 
 def uses_of(found: SubscriberList) -> list[str]:
-    """Returns what would fail without a list, in words: a few campaigns, then a few broadcasts.
+    """Returns what would fail without a list, in words: a few campaigns, series and broadcasts.
 
     Broadcasts of campaigns are left out: their campaigns are named.
     """
     names = [f"campaign {row.name!r} ({row.uuid})" for row in _campaigns(found)]
+    names += [f"series {row.name!r} ({row.uuid})" for row in _series(found)]
     names += [f"broadcast {row.pk}" for row in _broadcasts(found)]
     return names
 
@@ -68,6 +75,12 @@ def _uses(campaign: Campaign, found: SubscriberList) -> bool:
         if _names(rule, found, campaign.segment_criteria):
             return True
     return False
+
+
+def _series(found: SubscriberList) -> QuerySet[MailSeries]:
+    """Returns series whose people would all leave them: none is on the list any more."""
+    rows = MailSeries.objects.filter(status__in=_NOT_ENDED, trigger=SeriesTrigger.LIST.value)
+    return rows.filter(list_id=found.pk).order_by("pk")[:MOST_NAMED]
 
 
 def _broadcasts(found: SubscriberList) -> Iterator[Broadcast]:

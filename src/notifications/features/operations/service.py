@@ -27,6 +27,7 @@ from notifications.models import (
     Category,
     DeadLetter,
     KillSwitch,
+    MailSeries,
     Notification,
     NotificationMessage,
     NotificationTemplate,
@@ -38,7 +39,7 @@ from notifications.models.audit.actions import Values, record_action, values_of
 
 _PER_TRANSACTION = 500
 _SOURCES = ("users", "digest", "system", "cli")
-"""The sources of messages besides keys and broadcasts (`Caller.source`)."""
+"""The sources of messages besides keys, broadcasts and series of mails (`Caller.source`)."""
 
 
 class OperationsService:
@@ -199,7 +200,7 @@ def _unknown_value(scope: str, value: str) -> list[FieldError]:
     if scope == KillSwitch.Scope.VERSION and not _is_version(value):
         detail = "must be the id of a version, alone or with @ and a source: 12, 12@key:3"
     elif scope == KillSwitch.Scope.SOURCE and not _is_source(value):
-        detail = f"must be {', '.join(_SOURCES)}, or key: or broadcast: and the id of one"
+        detail = f"must be {', '.join(_SOURCES)}, or key:, broadcast: or series: and the id of one"
     else:
         known_values: dict[str, list[str]] = {
             KillSwitch.Scope.CHANNEL: list(Channel),
@@ -226,6 +227,8 @@ def _is_source(value: str) -> bool:
         return ApiKey.objects.filter(pk=parse_key(key) or 0).exists()
     if kind == "broadcast":
         return Broadcast.objects.filter(pk=parse_key(key) or 0).exists()
+    if kind == "series":
+        return MailSeries.objects.filter(pk=parse_key(key) or 0).exists()
     return value in _SOURCES
 
 

@@ -18,14 +18,18 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
+from notifications.domain.campaigns.lifecycle import CampaignStatus
 from notifications.domain.channels import ROW_CHANNELS
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.series.lifecycle import MailSeriesStatus
+from notifications.domain.series.steps import zone_days
 from notifications.features.scheduling.recurring import create_due_occurrences
+from notifications.features.series.finding import scanned
 from notifications.features.upkeep.digests import close_due
 from notifications.models import (
     Broadcast,
     BroadcastChange,
+    Campaign,
     DeadLetter,
     DeliveryBatch,
     DigestBucket,
@@ -76,8 +80,10 @@ class SettledWork:
     tasks: int
     #: Digests that are set aside because they cannot be made: closed, and not sent.
     digests: int = 0
-    #: Series in which a mail was due: paused.
+    #: Series in which a mail or a date was due: paused.
     series: int = 0
+    #: Campaigns that were running: paused. Scheduled ones whose time has passed: drafts.
+    campaigns: int = 0
 
 
 def free_batches() -> None:
@@ -107,6 +113,7 @@ def hold_open(*, now: datetime) -> SettledWork:
     Raises:
         NotMade: one of them cannot be made. The next call tries it again.
     """
+    campaigns = _stop_campaigns(now)  # first: one that runs would schedule its broadcasts again
     paused, drafts = _stop_broadcasts(now)
     digests = _make_due(now)
     return SettledWork(
@@ -116,6 +123,7 @@ def hold_open(*, now: datetime) -> SettledWork:
         tasks=_end_tasks(now),
         digests=digests,
         series=_pause_series(now),
+        campaigns=campaigns,
     )
 
 
@@ -153,6 +161,20 @@ def _repeat(work: Work, due: QuerySet[Any], make: Callable[..., int], *, now: da
             return
 
 
+def _stop_campaigns(now: datetime) -> int:
+    """Holds the campaigns that have begun by now: they may have been sent since, with their rest.
+
+    Their broadcasts are held as all others are.
+    """
+    running = Campaign.objects.filter(status=CampaignStatus.RUNNING.value).order_by("pk")
+    due = Campaign.objects.filter(status=CampaignStatus.SCHEDULED.value, begins_at__lte=now)
+    with transaction.atomic():
+        held = sum(row.become(CampaignStatus.PAUSED, error=_ERROR) for row in running)
+        for row in due.order_by("pk"):
+            held += row.become(CampaignStatus.DRAFT, begins_at=None, error=_ERROR)
+    return held
+
+
 def _stop_broadcasts(now: datetime) -> tuple[int, int]:
     sending = Broadcast.objects.filter(status=_S.SENDING.value)
     due = Broadcast.objects.filter(status=_S.SCHEDULED.value, scheduled_at__lte=now)
@@ -166,10 +188,18 @@ def _stop_broadcasts(now: datetime) -> tuple[int, int]:
 
 
 def _pause_series(now: datetime) -> int:
-    """Pauses the series in which a mail is due: its people may have been sent it since."""
-    rows = MailSeries.objects.with_due(now).order_by("pk")
+    """Pauses the series in which a mail or a date is due: people may have been sent it since.
+
+    The dates until now are not looked for again, also where a series was paused before.
+    """
+    due = MailSeries.objects.with_due(now).values_list("pk", flat=True)
+    to_scan = MailSeries.objects.to_scan(now).values_list("pk", flat=True)
     with transaction.atomic():
-        return sum(row.become(MailSeriesStatus.PAUSED, error=_ERROR) for row in rows)
+        behind = set(to_scan)
+        found = MailSeries.objects.filter(pk__in=behind.union(due)).order_by("pk")
+        held = sum(row.become(MailSeriesStatus.PAUSED, error=_ERROR) for row in found)
+        MailSeries.objects.filter(pk__in=behind).update(**scanned(zone_days(now)))
+    return held
 
 
 def _hold_messages(now: datetime) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from directory.models import SubscriberList
 from notifications.domain.callers import Caller
 from notifications.domain.channels import Channel, Priority
 from notifications.domain.errors import FieldError, InvalidRequest
@@ -41,16 +42,18 @@ class StepContent:
     category: CategoryFacts
 
 
-def check_steps(series: MailSeries, steps: Sequence[SeriesStep]) -> list[StepContent]:
-    """Returns what each step sends at this moment.
+def check_steps(
+    series: MailSeries, steps: Sequence[SeriesStep], *, first: int = 0
+) -> list[StepContent]:
+    """Returns what each step sends at this moment, from the place `first`.
 
     Raises:
         InvalidRequest: with every error: unknown_template, channel_not_in_template,
-            missing_variable, unknown_category.
+            missing_variable, unknown_category, unknown_list.
     """
-    errors: list[FieldError] = []
+    errors = _list_errors(series)
     found = []
-    for place, step in enumerate(steps):
+    for place, step in enumerate(steps[first:], first):
         try:
             found.append(content_of(series, step))
         except InvalidRequest as error:
@@ -58,6 +61,47 @@ def check_steps(series: MailSeries, steps: Sequence[SeriesStep]) -> list[StepCon
     if errors:
         raise InvalidRequest(list(dict.fromkeys(errors)))
     return found
+
+
+def check_versions(
+    series: MailSeries, versions: Iterable[tuple[Sequence[SeriesStep], int]]
+) -> list[StepContent]:
+    """Returns what the steps of several versions send, each from a place.
+
+    Raises:
+        InvalidRequest: as `check_steps`, with the errors of all versions.
+    """
+    errors: list[FieldError] = []
+    found = []
+    for steps, first in versions:
+        try:
+            found += check_steps(series, steps, first=first)
+        except InvalidRequest as error:
+            errors += error.errors
+    if errors:
+        raise InvalidRequest(list(dict.fromkeys(errors)))
+    return found
+
+
+def check_list(series: MailSeries) -> None:
+    """Checks that the list of a series exists: without it, all people would leave the series.
+
+    Raises:
+        InvalidRequest: unknown_list.
+    """
+    errors = _list_errors(series)
+    if errors:
+        raise InvalidRequest(errors)
+
+
+def _list_errors(series: MailSeries) -> list[FieldError]:
+    key = series.list_id
+    if series.trigger != SeriesTrigger.LIST or key is None:
+        return []
+    if SubscriberList.objects.filter(pk=key).exists():
+        return []
+    detail = f"there is no list {key} any more"
+    return [FieldError("trigger.list_id", "unknown_list", detail)]
 
 
 def _in_step(error: FieldError, place: int) -> FieldError:
@@ -103,6 +147,38 @@ def check_content_rights(contents: Sequence[StepContent], caller: Caller) -> Non
     for content in contents:
         if content.template.category_id is not None:
             check_category(caller, content.template.category_id)
+
+
+def check_stored_rights(series: MailSeries, steps: Iterable[SeriesStep], caller: Caller) -> None:
+    """Checks the rights to the categories that a stored series and its templates have now.
+
+    A template that cannot be sent any more counts, too; one that is gone does not.
+
+    Raises:
+        Refused: category_not_allowed.
+    """
+    if caller.categories is None:
+        return
+    if series.category:
+        check_category_keys(caller, [series.category])
+    for path in sorted({step.template_path for step in steps}):
+        template = _known_template(path)
+        if template is None:
+            continue  # a series that shows it can still be ended
+        if template.category_id is not None:
+            check_category(caller, template.category_id)
+        elif not series.category:
+            check_category_keys(caller, [DEFAULT_CATEGORY])
+
+
+def _known_template(path: str) -> NotificationTemplate | None:
+    """Returns the template that is sent, else the one at the path; None where there is none."""
+    rows = NotificationTemplate.objects.filter(path__in=candidates(path))
+    found = {row.path: row for row in rows}
+    try:
+        return template_among(path, found)
+    except InvalidRequest:
+        return found.get(path)
 
 
 def build_step_intent(series: MailSeries, step: SeriesStep, content: StepContent) -> Intent:

@@ -39,6 +39,12 @@ def first_scan(now: datetime) -> Mapping[str, Any]:
     return {"scan_at": now, "scanned_day": zone_days(now) - _DAY, "scanned_after": 0}
 
 
+def scanned(day: date) -> Mapping[str, Any]:
+    """Returns the columns of a series that has looked for the people of a day."""
+    following = datetime.combine(day + _DAY, time(), UTC) - _EASTERNMOST
+    return {"scan_at": following, "scanned_day": day, "scanned_after": 0}
+
+
 def find_people(series_id: int, *, now: datetime, until: float) -> int:
     """Enters people whose date has come; returns how many entered.
 
@@ -54,12 +60,14 @@ def find_people(series_id: int, *, now: datetime, until: float) -> int:
             return entered
         day = _day_of(row, now)
         audience = _audience(row, day, now)
-        for people in audience.stream(after=row.scanned_after, page=PAGE):
-            found = _enter_page(row, day, people, now=now)
-            if found is None:
-                return entered
-            entered += found
-            if clock.monotonic() >= until:
+        for last, people in audience.windows(after=_after(row, day), page=PAGE):
+            is_over = clock.monotonic() >= until
+            if people or is_over:  # few windows have people: the others need no transaction
+                found = _enter_page(row, day, people, last=last, now=now)
+                if found is None:
+                    return entered
+                entered += found
+            if is_over:
                 return entered
         _finish(row, day, now=now)
 
@@ -68,6 +76,11 @@ def _day_of(row: MailSeries, now: datetime) -> date:
     """Returns the day that is looked for: the next one, or the one that is begun."""
     oldest = zone_days(now) - (MISSED_DAYS - 1) * _DAY
     return max(row.scanned_day + _DAY, oldest) if row.scanned_day else oldest
+
+
+def _after(row: MailSeries, day: date) -> int:
+    """Returns how far the walk of a day has come: the one after `scanned_day` is begun."""
+    return row.scanned_after if row.scanned_day == day - _DAY else 0
 
 
 def _audience(row: MailSeries, day: date, now: datetime) -> Audience:
@@ -81,16 +94,22 @@ def _locked(row: MailSeries, day: date, now: datetime) -> MailSeries | None:
     return fresh if is_open and _day_of(fresh, now) == day else None
 
 
-def _enter_page(row: MailSeries, day: date, people: list[int], *, now: datetime) -> int | None:
-    """Enters a page of people; None where the walk is over for this process."""
+def _enter_page(
+    row: MailSeries, day: date, people: list[int], *, last: int, now: datetime
+) -> int | None:
+    """Enters the people of a window that ends with the id `last`, and stores how far the walk is.
+
+    None where the walk is over for this process.
+    """
     with transaction.atomic():
         fresh = _locked(row, day, now)
         if fresh is None:
             return None
-        new = [person for person in people if person > fresh.scanned_after]
+        after = _after(fresh, day)
+        new = [person for person in people if person > after]
         entered = enter(fresh, dict.fromkeys(new, now), now=now, day=day)
-        if new:
-            fresh.store(scanned_after=new[-1])
+        if last > after:
+            fresh.store(scanned_day=day - _DAY, scanned_after=last)
     return entered
 
 
@@ -98,7 +117,5 @@ def _finish(row: MailSeries, day: date, *, now: datetime) -> None:
     """Notes that all people of a day were found, and when the next day is looked for."""
     with transaction.atomic():
         fresh = _locked(row, day, now)
-        if fresh is None:
-            return
-        following = datetime.combine(day + _DAY, time(), UTC) - _EASTERNMOST
-        fresh.store(scanned_day=day, scanned_after=0, scan_at=following)
+        if fresh is not None:
+            fresh.store(**scanned(day))

@@ -25,7 +25,12 @@ from notifications.domain.series.steps import (
 from notifications.domain.wall_clock import first_zone
 from notifications.features.experiments.placing import load_placings
 from notifications.features.scheduling.zones import people_by_zone
-from notifications.features.series.contents import StepContent, build_step_intent, content_of
+from notifications.features.series.contents import (
+    StepContent,
+    build_step_intent,
+    check_list,
+    content_of,
+)
 from notifications.features.series.decisions import exits_by_choice, exits_by_goal
 from notifications.infra import clock, telemetry
 from notifications.intake.accept import Intent, SendTarget, accept
@@ -70,6 +75,7 @@ def _hand_over_part(series_id: int, *, now: datetime) -> int:
         people = list(due.select_for_update(skip_locked=True, of=("self",))[:AT_ONCE])
         if not people:
             return 0
+        check_list(series)
         part = _Part(series, people, now=now)
         part.plan()
         part.exit(exits_by_goal(series, part.due))

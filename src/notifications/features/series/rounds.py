@@ -1,4 +1,4 @@
-"""The periodic work of series: finds people, hands over due steps, ends the rows of ended series.
+"""The periodic work of series: hands over due steps, finds people, ends the rows of ended series.
 
 Any process may do it, at any time; another process may continue what one began.
 """
@@ -24,7 +24,7 @@ from notifications.features.background.items import Items, Rotation
 from notifications.features.series.finding import find_people
 from notifications.features.series.handing import AT_ONCE, hand_over_due
 from notifications.infra import clock
-from notifications.models import MailSeries, SeriesEnrollment, SeriesStepCount, Work
+from notifications.models import ItemFault, MailSeries, SeriesEnrollment, SeriesStepCount, Work
 
 _SERIES_AT_ONCE = 100
 _ENTERING = timedelta(minutes=5)
@@ -36,16 +36,17 @@ log = structlog.get_logger("carillon.series")
 def maintain_series(*, now: datetime, seconds: float = 5.0) -> dict[str, int]:
     """Runs one round of about `seconds`; the next round does the rest.
 
-    Returns how many people entered by a date, went on by a step, and left an ended series.
+    Due mails come first: a walk over all users must not delay them. Returns how many people went on
+    by a step, entered by a date, and left an ended series.
     """
     until = clock.monotonic() + seconds
-    items = Items(Work.MAIL_SERIES, now=now)
+    items = Items(Work.MAIL_SERIES, now=now, failed=_failed)
     found = MailSeries.objects
     return {
-        "entered": _each(items, _first(items, found.to_scan(now)), find_people, now, until),
         "stepped": _each(
             items, _due.next(items.runnable(found.with_due(now))), hand_over_due, now, until
         ),
+        "entered": _each(items, _first(items, found.to_scan(now)), find_people, now, until),
         "ended": _each(items, _first(items, found.to_clear()), clear_ended, now, until),
     }
 
@@ -75,10 +76,19 @@ def _each(
 def _do_or_pause(do: Callable[..., int], series_id: int, now: datetime, until: float) -> int:
     """Does the work of a series; one that cannot go on is paused, with the reason."""
     try:
-        return do(series_id, now=now, until=until)
+        done = do(series_id, now=now, until=until)
     except InvalidRequest as error:
         _halt(series_id, error)
         return 0
+    MailSeries.objects.live().filter(pk=series_id).exclude(error="").update(error="")
+    return done
+
+
+def _failed(series_id: int, fault: ItemFault) -> None:
+    """Shows in a series why its last round failed, and when it is tried again."""
+    at = fault.next_at.isoformat(timespec="seconds")
+    error = f"attempt {fault.tries} failed: {fault.error}, trace {fault.trace}; next at {at}"
+    MailSeries.objects.live().filter(pk=series_id).update(error=error[:500])
 
 
 def _halt(series_id: int, error: InvalidRequest) -> None:

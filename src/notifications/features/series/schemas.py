@@ -290,7 +290,7 @@ class MailSeriesResponse(msgspec.Struct, kw_only=True):
     created_by: UserIdOrNone
 
     error: str
-    """Why it was paused; empty for no error. Example: `no template serves welcome.first`"""
+    """Why it paused, or failed; empty for no error. Example: `no template serves welcome.first`"""
 
     created_at: datetime
     """When it was written (RFC 3339)."""

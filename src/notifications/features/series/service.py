@@ -11,15 +11,20 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Min
 
 from notifications.domain.callers import Caller
-from notifications.domain.errors import Conflict, InvalidRequest, NotFound
+from notifications.domain.errors import Conflict, NotFound
 from notifications.domain.identifiers import parse_identifier
 from notifications.domain.series.lifecycle import OPEN, MailSeriesStatus, SeriesTrigger
 from notifications.domain.series.steps import SeriesStep
-from notifications.features.access.limits import check_category_keys
 from notifications.features.access.service import check_test_key, require_scope
-from notifications.features.series.contents import check_content_rights, check_steps
+from notifications.features.series.contents import (
+    check_content_rights,
+    check_steps,
+    check_stored_rights,
+    check_versions,
+)
 from notifications.features.series.drafts import (
     CHANGEABLE,
     apply_values,
@@ -35,7 +40,7 @@ from notifications.features.series.schemas import (
     MailSeriesResponse,
 )
 from notifications.infra.database import commits
-from notifications.models import MailSeries, MailSeriesVersion
+from notifications.models import MailSeries, MailSeriesVersion, SeriesEnrollment
 
 SCOPE = "broadcasts"
 MOST_OPEN = 200
@@ -184,14 +189,14 @@ class MailSeriesService:
         """Resumes a paused series.
 
         Raises:
-            InvalidRequest: with every error of its steps.
+            InvalidRequest: with every error of its steps, also of those that people entered with.
             Refused, NotFound; Conflict: series_status.
         """
 
         def do(row: MailSeries, steps: Sequence[SeriesStep]) -> Sequence[SeriesStep]:
             if row.status != _S.PAUSED:
                 raise wrong_status("resume", row)
-            check_content_rights(check_steps(row, steps), caller)
+            check_content_rights(check_versions(row, _versions_in_use(row)), caller)
             row.become(_S.LIVE, error="")
             return steps
 
@@ -286,13 +291,19 @@ def _write_version(row: MailSeries, steps: Sequence[SeriesStep], *, now: datetim
 
 
 def _check_stored_categories(row: MailSeries, caller: Caller) -> None:
-    """Checks the right to the categories that a stored series and its templates have now."""
-    if caller.categories is None:
-        return
-    if row.category:
-        check_category_keys(caller, [row.category])
-    try:
-        contents = check_steps(row, _steps_of([row])[row.pk])
-    except InvalidRequest:
-        return  # a template is gone: a series that shows it can still be ended
-    check_content_rights(contents, caller)
+    """Checks the rights to what a series sends now, also to those who entered it earlier."""
+    if caller.categories is not None:
+        used = [step for steps, first in _versions_in_use(row) for step in steps[first:]]
+        check_stored_rights(row, used, caller)
+
+
+def _versions_in_use(row: MailSeries) -> list[tuple[Sequence[SeriesStep], int]]:
+    """Returns the steps of each version that people enter or wait in, and the first one they get.
+
+    Of an earlier version, the steps that all have passed are not sent any more.
+    """
+    waiting = SeriesEnrollment.objects.filter(series=row, due_at__isnull=False).order_by()
+    places = waiting.values_list("version").annotate(first=Min("position"))
+    first = {**dict(places), row.version: 0}
+    versions = MailSeriesVersion.objects.filter(series=row, number__in=list(first))
+    return [(each.read_steps(), first[each.number]) for each in versions.order_by("number")]

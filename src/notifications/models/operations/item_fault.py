@@ -1,7 +1,8 @@
 """Failed items of periodic work.
 
 After three failures an item is set aside until a person resumes it. Meanwhile it is attempted once
-a day, because the cause may have been fixed; a campaign is attempted every quarter of an hour.
+a day, because the cause may have been fixed; a campaign and a series of mails every quarter of an
+hour.
 """
 
 from __future__ import annotations
@@ -50,8 +51,11 @@ class Work(models.TextChoices):
     CHECK = "broadcast_check", "A broadcast's counters are compared with its rows"
 
 
-_PROBES = {Work.CAMPAIGN: timedelta(minutes=15)}
-"""How often items of other works are attempted: people wait for a campaign at its time."""
+_PROBES = {
+    Work.CAMPAIGN: timedelta(minutes=15),
+    Work.MAIL_SERIES: timedelta(minutes=15),
+}
+"""How often items of other works are attempted: people wait for their mails at a time."""
 
 
 class ItemFaultManager(models.Manager["ItemFault"]):

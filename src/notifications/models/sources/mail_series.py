@@ -115,7 +115,7 @@ class MailSeries(models.Model):
     scanned_day = models.DateField(null=True, blank=True)
     #: The id of the last user that was looked at for the next dates.
     scanned_after = models.BigIntegerField(default=0)
-    #: Why it was paused; empty for no error.
+    #: Why it was paused, or why its last round failed; empty for no error.
     error = models.CharField(max_length=500, blank=True)
 
     objects: ClassVar[MailSeriesManager] = MailSeriesManager()
