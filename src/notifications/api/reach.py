@@ -113,7 +113,10 @@ SCOPE_REACH: dict[str, ScopeReach] = {
         ),
     ),
     "templates:write": ScopeReach(
-        "Write, publish and test templates, except those of the service's own mails (`system.`).",
+        (
+            "Write, publish and test templates, except those of the service's own mails "
+            "(`system.`). With `broadcasts`: end the A/B test of a campaign."
+        ),
         (
             "Control over the texts of all other messages, and over what they show their readers "
             "about themselves. Priority 1 as a default needs `priority:critical`."

@@ -273,10 +273,13 @@ class Hub:
             self._reads_joins = False
 
     def _next_joins(self) -> dict[int, _Join]:
-        """Takes connections of different people from the queue."""
+        """Takes connections of different people from the queue.
+
+        A person's further ones follow at its end, so that one with many delays no one else.
+        """
         group: dict[int, _Join] = {}
         again: list[_Join] = []
-        while self._joins and len(group) + len(again) < JOINS_AT_ONCE:
+        while self._joins and len(group) < JOINS_AT_ONCE:
             join = self._joins.popleft()
             if join.member.pending is not join or join.member.closed:
                 continue
@@ -284,7 +287,7 @@ class Hub:
                 again.append(join)
             else:
                 group[join.member.user_id] = join
-        self._joins.extendleft(reversed(again))
+        self._joins.extend(again)
         return group
 
     async def _read(

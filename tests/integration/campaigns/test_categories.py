@@ -9,6 +9,8 @@ import pytest
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Refused
 from notifications.features.campaigns.trial import send_test_to_caller
+from notifications.features.experiments.schemas import ABTestDeclareBody
+from notifications.features.experiments.service import ABTestService
 from notifications.models import Campaign, Category, NotificationTemplate
 from tests.integration.campaigns.factories import (
     PATH,
@@ -21,6 +23,7 @@ from tests.integration.campaigns.factories import (
     make_students,
     staff,
 )
+from tests.integration.campaigns.variant_factories import ab_test_row, make_tested
 from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -68,6 +71,39 @@ def test_a_running_campaign_without_its_template_can_be_cancelled(frozen, limite
     made = act("launch", other)
     NotificationTemplate.objects.filter(path=PATH).update(path="news.moved")
     assert act("cancel", made, caller=limited).status == "cancelled"
+
+
+WRITERS = frozenset({"templates:read", "templates:write"})
+
+
+@pytest.mark.parametrize("end", ["stop", "declare"])
+def test_who_ends_the_test_of_a_campaign_may_send_it(frozen, end):
+    make_students(count=20)
+    made = act("launch", make_tested())
+    key, service = ab_test_row(made).pk, ABTestService()
+    named = {"body": ABTestDeclareBody(winner="B")} if end == "declare" else {}
+    author = replace(staff(make_user(is_staff=True)), scopes=WRITERS)
+    sender = replace(author, scopes=WRITERS | {"broadcasts"})
+    course = Category.objects.get(key="course")
+    elsewhere = replace(sender, categories=frozenset({course.pk}))
+    NotificationTemplate.objects.update(category=course)
+    for caller, code in ((author, "missing_scope"), (elsewhere, "category_not_allowed")):
+        with pytest.raises(Refused) as caught:
+            getattr(service, end)(identifier=key, caller=caller, **named)
+        assert caught.value.code == code
+    assert ab_test_row(made).status == "running"
+    getattr(service, end)(identifier=key, caller=sender, **named)
+    assert ab_test_row(made).status == "completed"
+
+
+@pytest.mark.parametrize("status", ["completed", "cancelled"])
+def test_after_the_campaign_its_test_is_one_of_its_template(frozen, status):
+    make_students(count=20)
+    made = act("launch", make_tested())
+    Campaign.objects.filter(pk=made.pk).update(status=status)
+    author = replace(staff(make_user(is_staff=True)), scopes=WRITERS)
+    ABTestService().stop(identifier=ab_test_row(made).pk, caller=author)
+    assert ab_test_row(made).status == "completed"
 
 
 def test_a_test_of_a_critical_campaign_needs_the_right(frozen):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from directory.models import Group, ListMembership, Segment, User
 from notifications.domain.campaigns.lifecycle import is_held_out
-from notifications.domain.errors import NotFound
+from notifications.domain.errors import FieldError, InvalidRequest, NotFound
 from notifications.features.campaigns import placing
 from notifications.features.campaigns.recipients import recipients_of
 from notifications.models import CampaignHoldout, Notification
@@ -127,6 +128,24 @@ class TestExclusions:
         made = finish(made)
         assert made.status == "paused"
         assert "group" in made.error
+
+    @pytest.mark.parametrize("error", [RuntimeError, InvalidRequest])
+    def test_an_error_after_the_commit_is_left_to_the_loop(self, frozen, monkeypatch, error):
+        """A client that reads an error would launch again what has begun."""
+
+        def fail(*_given: object, **_named: object) -> bool:
+            raise error([FieldError("audience", "unknown_group", "it is gone")])
+
+        people = make_students(count=3)
+        monkeypatch.setattr("notifications.features.campaigns.service.place_audience", fail)
+        made = make_campaign()
+        with capture_logs() as events:
+            assert act("launch", made).status == "running"
+        reason = "audience: it is gone" if error is InvalidRequest else "RuntimeError"
+        left = [each for each in events if each["event"] == "campaign.left_to_loop"]
+        assert [(each["campaign"], each["error"]) for each in left] == [(made.pk, reason)]
+        assert finish(made).status == "completed"
+        assert messaged(made) == set(people)
 
 
 class TestLists:

@@ -324,6 +324,17 @@ class TestBesideOtherActions:
         act("resume", testing)
         assert messaged(finish(testing)) == people
 
+    @pytest.mark.parametrize("hours", [1, 25])
+    def test_a_test_that_cannot_be_sent_pauses_the_campaign(self, people, frozen, hours):
+        made = act("launch", make_tested(per_minute=1))
+        Broadcast.objects.filter(campaign=made, part="test").update(status="paused")
+        settle(frozen, hours)
+        maintain_campaigns(now=clock.now())
+        assert (fresh(made).status, rest_of(made).status) == ("paused", "draft")
+        assert fresh(made).error == "one of its broadcasts was paused"
+        act("resume", made)
+        assert Broadcast.objects.get(campaign=made, part="test").status == "sending"
+
     def test_a_cancellation_ends_the_test_and_the_rest(self, testing):
         sent = len(messaged(testing))
         made = act("cancel", testing)

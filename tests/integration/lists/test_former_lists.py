@@ -13,6 +13,8 @@ from directory.audiences import Audience, list_of
 from directory.models import SubscriberList
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import Conflict
+from notifications.features.broadcasts.delivery import batches
+from notifications.features.broadcasts.delivery.launch import begin, write_snapshot
 from notifications.features.lists.joining import leave
 from notifications.features.lists.service import ListService
 from notifications.infra import clock
@@ -148,6 +150,26 @@ class TestDocumentedCalls:
         BroadcastService.send_to_group_batch(made.pk, "all_students")
         states = dict(NotificationMessage.objects.values_list("user_id", "status"))
         assert states[member.pk] == states[student.pk] == "delivered"
+
+    @pytest.mark.parametrize("status", ["sending", "paused", "cancelled"])
+    def test_the_former_list_decides_while_its_people_wait(
+        self, found, frozen, monkeypatch, status
+    ):
+        """The broadcast is paused, or its pace ends, after the call has read it."""
+        make_subscriber(found)
+        make_user(role="student")
+        made = write_to(found, channels=["in_app"], per_minute=1)
+        begin(made.pk, now=frozen.now)
+        write_snapshot(made.pk)
+
+        def change(*_given: object) -> None:
+            Broadcast.objects.filter(pk=made.pk).update(status=status)
+
+        monkeypatch.setattr(batches, "_message_all", change)
+        with pytest.raises(ValueError, match="Cannot send broadcast"):
+            BroadcastService.send_to_group_batch(made.pk, "all_students")
+        made.refresh_from_db()
+        assert (made.list_id, made.recipient_count) == (found.pk, 1)
 
 
 class TestDeletion:

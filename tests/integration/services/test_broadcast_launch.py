@@ -185,7 +185,7 @@ class TestRefusals:
         make_people(1)
         assert self.refused(**values) == expected
 
-    @pytest.mark.parametrize("status", set(BroadcastStatus) - launching.LAUNCHABLE)
+    @pytest.mark.parametrize("status", set(BroadcastStatus) - launching.EDITABLE)
     def test_a_broadcast_starts_once(self, status):
         make_people(1)
         made = make_broadcast(status=status.value)

@@ -160,7 +160,7 @@ def _approve(broadcast_id: int, *, by: User, now: datetime) -> bool:
         check_terms(found)
         _change(broadcast_id, "approve", _S.SCHEDULED, {_S.AWAITING_APPROVAL}, values=values)
         return True
-    begin(broadcast_id, now=now)
+    begin(broadcast_id, now=now, only_from={_S.AWAITING_APPROVAL})
     Broadcast.objects.filter(pk=broadcast_id).update(**values)
     return False
 

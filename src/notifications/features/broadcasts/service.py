@@ -173,7 +173,7 @@ class BroadcastWorkflow:
         missing = resolve_audience(broadcast, now=now).missing
         with transaction.atomic():
             write_audit_entry(caller, "send", broadcast, now=now)
-            _add_involved(broadcast, caller)
+            broadcast = _add_involved(broadcast, caller)
             if requires_approval(broadcast, now=now):
                 _request_approval(broadcast, {"scheduled_at": None})
                 text = pgettext("broadcast", "The broadcast awaits approval")
@@ -386,11 +386,15 @@ def check_content(broadcast: Broadcast, caller: Caller) -> None:
         raise missing_scope(critical)
 
 
-def _add_involved(broadcast: Broadcast, caller: Caller) -> None:
-    """Adds the caller to the involved people, because a sender cannot approve the broadcast."""
+def _add_involved(broadcast: Broadcast, caller: Caller) -> Broadcast:
+    """Adds the caller to the involved people, because a sender cannot approve the broadcast.
+
+    Returns the row as it is now, locked until the transaction ends.
+    """
     row = Broadcast.objects.select_for_update().get(pk=broadcast.pk)
     row.involved_user_ids = sorted({*row.involved_user_ids, *people_behind(caller)})
     row.save(update_fields=["involved_user_ids"])
+    return row
 
 
 def _reviewer(caller: Caller) -> User:

@@ -157,7 +157,7 @@ def begin_due_now(campaign_id: int, *, now: datetime, until: float) -> None:
     due = rows.filter(status=BroadcastStatus.SCHEDULED.value).order_by("scheduled_at")
     for key in list(due.values_list("pk", flat=True)):
         try:
-            begin(key, now=now)
+            begin(key, now=now, only_from={BroadcastStatus.SCHEDULED}, is_due=True)
         except Conflict:
-            continue  # another process has begun it
+            continue  # another process has begun or changed it
         continue_launch(key, until=until)

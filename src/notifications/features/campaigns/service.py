@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import structlog
 from django.db import transaction
 
 from directory.models import User
 from notifications.domain.callers import Caller
 from notifications.domain.campaigns.lifecycle import EDITABLE, CampaignStatus
-from notifications.domain.errors import NotFound, Refused
+from notifications.domain.errors import InvalidRequest, NotFound, Refused
 from notifications.domain.identifiers import parse_identifier
 from notifications.features.access.service import (
     check_test_key,
@@ -61,6 +62,7 @@ _COPIED = (
     "utm",
 )
 _COPY = " (copy)"
+log = structlog.get_logger("carillon.campaigns")
 
 
 class CampaignService:
@@ -311,11 +313,24 @@ class CampaignService:
             row.store(involved_user_ids=row.involved_user_ids)
             write_audit_entry(caller, action, row, now=now, before=before)
         if row.status == CampaignStatus.RUNNING and not row.placed_done:
-            until = clock.monotonic() + _INLINE_S
-            if place_audience(key, until=until):
-                begin_due_now(key, now=now, until=until)
+            _begin_inline(key, now=now)
             row.refresh_from_db()
         return campaign_response(row)
+
+
+def _begin_inline(campaign_id: int, *, now: datetime) -> None:
+    """Places the audience of a campaign, as far as there is time, and begins what is due.
+
+    The action is committed, so that no error of this may be its response. The periodic loop tries
+    again, and shows the reason in the campaign.
+    """
+    until = clock.monotonic() + _INLINE_S
+    try:
+        if place_audience(campaign_id, until=until):
+            begin_due_now(campaign_id, now=now, until=until)
+    except Exception as error:
+        reason = error.detail if isinstance(error, InvalidRequest) else type(error).__name__
+        log.warning("campaign.left_to_loop", campaign=campaign_id, error=reason)
 
 
 def _involve(row: Campaign, caller: Caller) -> None:

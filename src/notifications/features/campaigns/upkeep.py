@@ -86,7 +86,7 @@ def _begin_one(campaign_id: int, *, now: datetime) -> int:
 def _go_on(campaign_id: int, *, now: datetime, until: float) -> int:
     """Places the audience of a running campaign, or ends it; returns 1 where it ended."""
     try:
-        if not place_audience(campaign_id, until=until):
+        if not place_audience(campaign_id, until=until) or _pause_if_halted(campaign_id):
             return 0
         release_rest(campaign_id, now=now)
         begin_due_now(campaign_id, now=now, until=until)
@@ -118,16 +118,35 @@ def end_if_sent(campaign_id: int, *, now: datetime) -> bool:
         row = actions.locked_campaign(campaign_id)
         if row.status != CampaignStatus.RUNNING or not row.placed_done:
             return False
-        if row.ab_test and row.rest_released_at is None:
-            return False
         states = _states_of(campaign_id)
-        halted = [key for key, status in states.items() if status in _HALTED]
-        if halted:
-            actions.pause(row, error=_reason_of(halted[0]))
+        if _pause_halted(row, states):
+            return False
+        if row.ab_test and row.rest_released_at is None:
             return False
         if not _HANDED_OVER.issuperset(states.values()):
             return False
         return row.become(CampaignStatus.COMPLETED, completed_at=now)
+
+
+def _pause_if_halted(campaign_id: int) -> bool:
+    """Pauses a running campaign of which a broadcast could not go on; returns whether it did.
+
+    This comes before the decision of its A/B test: a test that was not sent decides nothing.
+    """
+    if _HALTED.isdisjoint(_states_of(campaign_id).values()):
+        return False
+    with transaction.atomic():
+        row = actions.locked_campaign(campaign_id)
+        if row.status != CampaignStatus.RUNNING or not row.placed_done:
+            return False
+        return _pause_halted(row, _states_of(campaign_id))
+
+
+def _pause_halted(row: Campaign, states: Mapping[int, str]) -> bool:
+    halted = [key for key, status in states.items() if status in _HALTED]
+    if halted:
+        actions.pause(row, error=_reason_of(halted[0]))
+    return bool(halted)
 
 
 def _states_of(campaign_id: int) -> dict[int, str]:

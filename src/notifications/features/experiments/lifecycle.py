@@ -65,11 +65,16 @@ def changing(
         transaction.on_commit(forget_tests)
 
 
-def refuse_of_campaign(row: NotificationABTest, *, verb: str) -> None:
-    """Raises Conflict, ab_test_status, for the test of a campaign that is not over."""
+def live_campaign_of(row: NotificationABTest) -> Campaign | None:
+    """Returns the campaign of a test, unless it is over; None for a test of its own."""
     ended = (CampaignStatus.COMPLETED.value, CampaignStatus.CANCELLED.value)
     rows = Campaign.objects.filter(pk=row.campaign_id or 0).exclude(status__in=ended)
-    if rows.exists():
+    return rows.first()
+
+
+def refuse_of_campaign(row: NotificationABTest, *, verb: str) -> None:
+    """Raises Conflict, ab_test_status, for the test of a campaign that is not over."""
+    if live_campaign_of(row) is not None:
         detail = f"a campaign uses the test, so it cannot be {verb}: pause or cancel the campaign"
         raise Conflict(detail, code="ab_test_status")
 

@@ -9,6 +9,7 @@ from django.db import transaction
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.experiments.planning import duration_days, sample_size
+from notifications.features.access.limits import check_category_keys
 from notifications.features.access.service import require_scope
 from notifications.features.experiments.catalog import forget_tests
 from notifications.features.experiments.drafts import apply_change, new_row
@@ -16,6 +17,7 @@ from notifications.features.experiments.lifecycle import (
     changing,
     end,
     find_test,
+    live_campaign_of,
     named_variants,
     pause,
     refuse_of_campaign,
@@ -48,6 +50,8 @@ from notifications.models.audit.actions import record_action, values_of
 READ_TESTS, WRITE_TESTS = "templates:read", "templates:write"
 """A test decides which published text a send gets: so much can a writer of templates do anyway."""
 READ_RESULTS = "analytics:read"
+SEND_CAMPAIGNS = "broadcasts"
+"""Who ends the test of a campaign decides what it sends to everyone else."""
 
 
 class ABTestService:
@@ -171,7 +175,8 @@ class ABTestService:
         """Ends a test without a winner: everybody gets control.
 
         Raises:
-            Refused: as `create`. NotFound: unknown_ab_test. Conflict: ab_test_status.
+            Refused: as `create`; missing_scope, for the test of a campaign without `broadcasts`.
+            NotFound: unknown_ab_test. Conflict: ab_test_status.
         """
         return self._end(identifier, caller, action="ab-test.stopped", by=ABTestEnd.STOPPED)
 
@@ -181,7 +186,7 @@ class ABTestService:
         """Ends a test with the winner that a person names: everybody gets it.
 
         Raises:
-            Refused: as `create`. NotFound: unknown_ab_test. Conflict: ab_test_status.
+            Refused: as `stop`. NotFound: unknown_ab_test. Conflict: ab_test_status.
             InvalidRequest: unknown_variant.
         """
         return self._end(
@@ -243,6 +248,7 @@ class ABTestService:
         now = clock.now()
         with changing(identifier, actor=caller.name, action=action, at=now, reason=why) as row:
             _check_rights(row, caller)
+            _check_rights_to_campaign(row, caller)
             end(row, by=by, winner=winner, why=why, now=now)
         return _response(row)
 
@@ -256,6 +262,18 @@ def _check_rights(row: NotificationABTest, caller: Caller) -> None:
     check_writable(row.template, caller)
     for template in NotificationTemplate.objects.filter(path__in=_paths(row)):
         check_writable(template, caller)
+
+
+def _check_rights_to_campaign(row: NotificationABTest, caller: Caller) -> None:
+    """Checks the right to decide what the rest of a campaign gets, if the test is part of one.
+
+    Raises:
+        Refused: missing_scope, category_not_allowed.
+    """
+    campaign = live_campaign_of(row)
+    if campaign is not None:
+        require_scope(caller, SEND_CAMPAIGNS)
+        check_category_keys(caller, [campaign.category])
 
 
 def _paths(row: NotificationABTest) -> Iterable[str]:

@@ -18,6 +18,7 @@ from django.db import transaction
 from directory.audiences import Audience, list_of
 from directory.models import User
 from notifications.domain.broadcast_lifecycle import (
+    EDITABLE,
     LAUNCHABLE,
     BroadcastStatus,
     status_when_settled,
@@ -50,7 +51,7 @@ from notifications.models import (
     reserve_keys,
 )
 from notifications.models.sources.recipient_states import lock_launch
-from notifications.models.sources.recipients import insert_recipients
+from notifications.models.sources.recipients import insert_recipients, recipients_without_messages
 from notifications.queue import batches
 
 _PAUSE_S = 0.05
@@ -132,7 +133,8 @@ def send_to(
 
     Raises:
         NotFound: unknown_broadcast.
-        Conflict: broadcast_status.
+        Conflict: broadcast_status; also where the audience is that of another list, and recipients
+            without messages wait.
     """
     broadcast = find_broadcast(broadcast_id)
     _check_status(broadcast, _SENDABLE, "send")
@@ -178,8 +180,26 @@ def _launch_to(
     list_id = list_of(audience.rule)
     if list_id != broadcast.list_id:
         _message_all(broadcast.pk, size)  # those of the former audience are decided by its list
-        Broadcast.objects.filter(pk=broadcast.pk).update(list_id=list_id, in_archive=False)
+        _switch_list(broadcast.pk, list_id)
     _add_audience(broadcast.pk, audience)
+
+
+def _switch_list(broadcast_id: int, list_id: int | None) -> None:
+    """Sets the list that decides about the next recipients of a broadcast that is sending.
+
+    Raises:
+        Conflict: broadcast_status, where it was paused or has ended meanwhile, or where recipients
+            without messages wait, about whom the former list decides.
+    """
+    with transaction.atomic():
+        lock_launch(broadcast_id)
+        broadcast = find_broadcast(broadcast_id)
+        _check_status(broadcast, frozenset({BroadcastStatus.SENDING}), "send")
+        waiting = recipients_without_messages(broadcast_id, after=0, limit=1)
+        if waiting or not broadcast.snapshot_done:
+            detail = "Cannot send broadcast to another list while recipients wait"
+            raise Conflict(detail, code="broadcast_status")
+        Broadcast.objects.filter(pk=broadcast_id).update(list_id=list_id, in_archive=False)
 
 
 def _set_target(broadcast: Broadcast, wanted: Broadcast) -> None:
@@ -190,7 +210,8 @@ def _set_target(broadcast: Broadcast, wanted: Broadcast) -> None:
     values: dict[str, Any] = {"list_id": wanted.list_id, "in_archive": wanted.in_archive}
     if wanted.list_id != broadcast.list_id and broadcast.recipients.exists():
         values = {"list_id": None, "in_archive": False}
-    Broadcast.objects.filter(pk=broadcast.pk).update(
+    # One that has begun or was sent to approval meanwhile is refused by `begin`.
+    Broadcast.objects.filter(pk=broadcast.pk, status__in=EDITABLE).update(
         target_group=wanted.target_group, target_filter=wanted.target_filter, **values
     )
 

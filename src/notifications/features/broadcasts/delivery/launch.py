@@ -11,7 +11,7 @@ once and write nothing twice. A pause or a cancellation waits for one such part 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +29,7 @@ from directory.audiences import (
     parse_target,
 )
 from directory.models import SubscriberList
-from notifications.domain.broadcast_lifecycle import LAUNCHABLE, BroadcastStatus
+from notifications.domain.broadcast_lifecycle import EDITABLE, BroadcastStatus
 from notifications.domain.campaigns.lifecycle import CampaignStatus
 from notifications.domain.channels import PERSON_CHANNELS, Priority
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
@@ -43,6 +43,7 @@ from notifications.features.broadcasts.delivery.intents import (
     split_channels,
 )
 from notifications.features.broadcasts.delivery.pacing import next_part, paced_until
+from notifications.features.broadcasts.delivery.unchanged import lock_unchanged
 from notifications.features.experiments.placing import load_campaign_placings, load_placings
 from notifications.infra import clock
 from notifications.intake.accept import AssignedVariant, Intent, SendTarget, accept
@@ -70,12 +71,22 @@ MESSAGE_BATCH = 500
 log = structlog.get_logger("carillon.broadcast")
 
 
-def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
+def begin(
+    broadcast_id: int,
+    *,
+    now: datetime,
+    only_from: Collection[BroadcastStatus] = EDITABLE,
+    is_due: bool = False,
+) -> Broadcast:
     """Moves a broadcast to sending; `continue_launch` does the rest.
+
+    Args:
+        only_from: the states from which it may begin.
+        is_due: whether its scheduled time must have come.
 
     Raises:
         NotFound: unknown_broadcast.
-        Conflict: broadcast_status, when it was launched or cancelled already.
+        Conflict: broadcast_status, when it was launched, cancelled or changed meanwhile.
         InvalidRequest: with every error of audience, channels and category; no_recipients.
     """
     broadcast = find_broadcast(broadcast_id)
@@ -90,11 +101,7 @@ def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
         detail = f"No recipients found for group {group}"
         raise InvalidRequest([FieldError("target_group", "no_recipients", detail)], detail)
     with transaction.atomic():
-        locked = _locked(broadcast_id)
-        if locked.status not in LAUNCHABLE:
-            raise Conflict(
-                f"Cannot send broadcast with status {locked.status}", code="broadcast_status"
-            )
+        locked = lock_unchanged(broadcast, allowed=only_from, due_at=now if is_due else None)
         _check_campaign(locked)
         # In a draft recipient_count was the size of the audience.
         people = BroadcastRecipient.objects.filter(broadcast=broadcast_id).count()
@@ -355,18 +362,6 @@ def _lock_and_read(broadcast_id: int) -> Broadcast:
     """Locks the launch until the transaction ends; returns the row as it is then."""
     lock_launch(broadcast_id)
     return find_broadcast(broadcast_id)
-
-
-def _locked(broadcast_id: int) -> Broadcast:
-    """Returns the row, locked until the transaction ends.
-
-    Raises:
-        NotFound: unknown_broadcast.
-    """
-    found = Broadcast.objects.select_for_update().filter(pk=broadcast_id).first()
-    if found is None:
-        raise NotFound(f"Broadcast {broadcast_id} not found", code="unknown_broadcast")
-    return found
 
 
 def _is_over(until: float | None) -> bool:

@@ -20,7 +20,7 @@ from notifications.domain.broadcast_lifecycle import BroadcastStatus, status_whe
 from notifications.domain.broadcast_pace import add_moment
 from notifications.domain.campaigns.lifecycle import CampaignStatus
 from notifications.domain.channels import Lane
-from notifications.domain.errors import Conflict, InvalidRequest
+from notifications.domain.errors import Conflict, InvalidRequest, NotFound
 from notifications.features.background.items import Items, Rotation
 from notifications.features.broadcasts.delivery.approval import request_approval, requires_approval
 from notifications.features.broadcasts.delivery.clearing import clear_cancelled
@@ -28,6 +28,7 @@ from notifications.features.broadcasts.delivery.fold import fold_changes, reconc
 from notifications.features.broadcasts.delivery.launch import begin
 from notifications.features.broadcasts.delivery.retry import requeue_all
 from notifications.features.broadcasts.delivery.rounds import continue_launches, refuse
+from notifications.features.broadcasts.delivery.unchanged import lock_unchanged
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
@@ -40,6 +41,7 @@ from notifications.models import (
 RECEIPTS_WITHIN = timedelta(hours=24)
 """After this time a message without a receipt counts as delivered."""
 _AT_ONCE = 100
+_SCHEDULED = frozenset({BroadcastStatus.SCHEDULED})
 MOST_CHANGED = 1_000
 _OUTSTANDING = (
     "SELECT 1 FROM notifications_broadcastrecipient r JOIN notifications_notificationmessage m"
@@ -100,14 +102,15 @@ def _begin_one(broadcast_id: int, *, now: datetime) -> int:
         broadcast = Broadcast.objects.defer("error_log").get(pk=broadcast_id)
         if requires_approval(broadcast, now=now):
             with transaction.atomic():
+                lock_unchanged(broadcast, allowed=_SCHEDULED, due_at=now)
                 request_approval(broadcast.pk, {"scheduled_at": None})
             return 0
-        begin(broadcast.pk, now=now)
+        begin(broadcast.pk, now=now, only_from=_SCHEDULED, is_due=True)
     except InvalidRequest as error:
         refuse(broadcast_id, error, now=now)
         return 0
-    except (Conflict, Broadcast.DoesNotExist):
-        return 0  # another process has begun it, or it was cancelled
+    except (Conflict, NotFound, Broadcast.DoesNotExist):
+        return 0  # another process has begun it, or it was cancelled, changed or deleted
     return 1
 
 
