@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 
 from console import words
 from console.guard import Visit
-from console.notices.texts import texts_of
+from console.notices.texts import may_read, texts_of
 from console.notices.timeline import answers_of, timelines_of, zone_of_person
 from console.shell import act, may_open, page
 from directory.models import User
@@ -43,6 +43,7 @@ def notification(visit: Visit, identifier: str) -> HttpResponse:
     letters = _open_letters(ids)
     states = {message.status for message in explained.messages}
     zone = zone_of_person(user.pk if user else None, user.timezone if user else "")
+    has_answers = row is not None and _may_read_answers(visit, row.category)
     context: dict[str, Any] = {
         "identifier": uuid,
         "row": row,
@@ -50,7 +51,7 @@ def notification(visit: Visit, identifier: str) -> HttpResponse:
         "timelines": timelines_of(
             explained,
             ids,
-            answers_of(ids) if visit.caller.may(OPERATIONS) else {},
+            answers_of(ids) if has_answers else {},
             now=clock.now(),
             zone=zone,
         ),
@@ -104,6 +105,11 @@ def replay(visit: Visit, identifier: str) -> HttpResponse:
 def _acted(visit: Visit, identifier: str, work: Callable[[UUID], str]) -> HttpResponse:
     uuid = _uuid(identifier)
     return act(visit, lambda: work(uuid), back=f"/console/notifications/{uuid}")
+
+
+def _may_read_answers(visit: Visit, category: str) -> bool:
+    """Returns whether the visitor may read answers: providers repeat texts and addresses there."""
+    return visit.caller.may(OPERATIONS) and may_read(visit, category)
 
 
 def _uuid(identifier: str) -> UUID:

@@ -55,6 +55,19 @@ def dead_letter(message: NotificationMessage, **values: Any) -> DeadLetter:
     )
 
 
+def answered(message: NotificationMessage, response: dict[str, Any]) -> None:
+    """Records an attempt with what the provider answered."""
+    DeliveryAttempt.objects.create(
+        message_id=message.pk,
+        number=1,
+        provider="twilio",
+        verdict="retry",
+        error="no response at port 25",
+        response=response,
+        at=clock.now(),
+    )
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_has_a_strict_policy_and_is_not_stored(admin: Client, path: str) -> None:
     answer = admin.get(path)
@@ -247,6 +260,30 @@ class TestNotification:
             client = as_role(role)
             assert ("123456" in client.get(self.url(message)).content.decode()) is sees
             assert (client.get(frame).status_code == 200) is sees
+
+    def test_answers_about_security_messages_are_for_admins(self, as_role: As) -> None:
+        (message,) = make_messages(1, category="security")
+        answered(message, {"sid": "SM77", "status": "queued"})
+        for role, sees in (("operator", False), ("admin", True)):
+            text = as_role(role).get(self.url(message)).content.decode()
+            assert ("SM77" in text) is sees
+            assert ("no response at port 25" in text) is sees
+
+    def test_texts_that_a_provider_repeats_are_blank(self, admin: Client) -> None:
+        (message,) = make_messages(1)
+        answered(
+            message,
+            {
+                "sid": "SM77",
+                "body": "Your code is 123456",
+                "to": "+4915112345678",
+                "result": [{"text": "Your code is 123456", "message_id": 9}],
+            },
+        )
+        text = admin.get(self.url(message)).content.decode()
+        assert "SM77" in text
+        assert "message_id" in text
+        assert "123456" not in text
 
     @pytest.mark.parametrize("name", ["1", "nonsense", "0190a7d4-0000-7000-8000-00000000ffff"])
     def test_what_does_not_exist_is_not_found(self, operator: Client, name: str) -> None:
