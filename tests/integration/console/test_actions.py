@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 from django.test import Client
 
@@ -95,6 +98,34 @@ class TestDeadLetters:
         first.refresh_from_db()
         assert first.resolution == "replayed"
 
+    def test_all_are_never_meant_where_no_filter_is_given(self, operator: Client) -> None:
+        self.letters()
+        for channel in ("", "emial"):
+            form = {"action": "replay-matching", "channel": channel}
+            text = operator.post("/console/dead-letters", form, follow=True).content.decode()
+            assert "Not done:" in text
+        assert DeadLetter.objects.filter(resolved_at__isnull=True).count() == 2
+
+    def test_an_unknown_channel_is_said(self, operator: Client) -> None:
+        self.letters()
+        answer = operator.get("/console/dead-letters?channel=emial")
+        assert answer.status_code == 400
+        assert "there is no channel emial" in answer.content.decode()
+        assert 'value="replay' not in answer.content.decode()
+
+    def test_the_button_says_how_many_match(self, operator: Client) -> None:
+        self.letters()
+        text = operator.get("/console/dead-letters?channel=email").content.decode()
+        assert "Send all 2 that match again" in text
+        assert "replay-matching" not in operator.get("/console/dead-letters").content.decode()
+
+    def test_enter_in_a_field_does_nothing(self, operator: Client) -> None:
+        """Browsers press the first button of the form, unless it is disabled."""
+        self.letters()
+        text = operator.get("/console/dead-letters").content.decode()
+        form = text.partition('<form method="post"')[2]
+        assert "disabled" in form[form.index("<button") : form.index("</button>")]
+
     def test_they_are_discarded_with_a_reason(self, operator: Client) -> None:
         (letter,) = self.letters(1)
         text = post(operator, "/console/dead-letters", action="discard", id=[letter.pk])
@@ -161,14 +192,40 @@ class TestPerson:
             template="test.hello",
             channel="in_app",
             context="amount=5\nnonsense",
+            once="first",
         )
         assert "Accepted: notification" in text
         assert Notification.objects.get().user_id == user.pk
 
     def test_an_unknown_template_is_said(self, operator: Client) -> None:
         user = make_user()
-        text = post(operator, f"/console/people/{user.pk}/test", template="no.such")
+        text = post(operator, f"/console/people/{user.pk}/test", template="no.such", once="x")
         assert "Not done:" in text
+
+    def test_a_form_sends_once(self, operator: Client) -> None:
+        make_template()
+        url = f"/console/people/{make_user().pk}"
+        page = operator.get(url).content.decode()
+        assert "This really sends" in page
+        token = re.search(r'name="once" value="([^"]{16,})"', page)
+        assert token is not None
+        assert token[1] not in operator.get(url).content.decode()
+        form = {"template": "test.hello", "channel": "in_app", "context": "amount=5"}
+        texts = {post(operator, f"{url}/test", **form, once=token[1]) for _ in range(2)}
+        assert all(str(Notification.objects.get().uuid) in text for text in texts)
+        assert "Not done:" in post(operator, f"{url}/test", **form)
+        assert Notification.objects.count() == 1
+
+    def test_sends_count_towards_the_limit_of_staff(
+        self, operator: Client, override_environment: Any
+    ) -> None:
+        override_environment(staff_sends_hourly=1)
+        make_template()
+        url = f"/console/people/{make_user().pk}/test"
+        form = {"template": "test.hello", "channel": "in_app", "context": "amount=5"}
+        assert "Accepted" in post(operator, url, **form, once="first")
+        assert "limit of 1 requests" in post(operator, url, **form, once="second")
+        assert Notification.objects.count() == 1
 
     def test_a_person_is_unsubscribed(self, operator: Client) -> None:
         user = make_user()
