@@ -12,12 +12,11 @@ from django.utils.translation import ngettext
 
 from console import words
 from console.guard import Visit
-from console.notices.texts import may_read, texts_of
+from console.notices.texts import may_read_answers, texts_of
 from console.notices.timeline import answers_of, timelines_of, zone_of_person
 from console.shell import act, may_open, page
 from directory.models import User
 from notifications.domain.identifiers import key_of, parse_identifier
-from notifications.features.access.principals import OPERATIONS
 from notifications.features.operations.service import OperationsService
 from notifications.features.recalling.service import RecallService
 from notifications.features.sending.explain import REFUSED
@@ -43,7 +42,7 @@ def notification(visit: Visit, identifier: str) -> HttpResponse:
     letters = _open_letters(ids)
     states = {message.status for message in explained.messages}
     zone = zone_of_person(user.pk if user else None, user.timezone if user else "")
-    has_answers = row is not None and _may_read_answers(visit, row.category)
+    has_answers = row is not None and may_read_answers(visit, row.category)
     context: dict[str, Any] = {
         "identifier": uuid,
         "row": row,
@@ -56,7 +55,7 @@ def notification(visit: Visit, identifier: str) -> HttpResponse:
             zone=zone,
         ),
         "zone": words.place_of(zone),
-        "texts": texts_of(visit, key, ids, row.category) if row else None,
+        "texts": texts_of(visit, key, ids) if row else None,
         "person": user if may_open(visit, "console/people") else None,
         "may_cancel": bool(states & _WAITING) and may_open(visit, f"{_ROUTE}/cancel"),
         "may_retract": row is not None and may_open(visit, f"{_ROUTE}/retract"),
@@ -105,11 +104,6 @@ def replay(visit: Visit, identifier: str) -> HttpResponse:
 def _acted(visit: Visit, identifier: str, work: Callable[[UUID], str]) -> HttpResponse:
     uuid = _uuid(identifier)
     return act(visit, lambda: work(uuid), back=f"/console/notifications/{uuid}")
-
-
-def _may_read_answers(visit: Visit, category: str) -> bool:
-    """Returns whether the visitor may read answers: providers repeat texts and addresses there."""
-    return visit.caller.may(OPERATIONS) and may_read(visit, category)
 
 
 def _uuid(identifier: str) -> UUID:

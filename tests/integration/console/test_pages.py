@@ -14,8 +14,11 @@ from django.contrib.staticfiles import finders
 from django.test import Client
 
 from directory.models import Device
+from notifications.features.operations.health_results import UNHEALTHY, CheckResponse
 from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.models import (
+    AuditQueued,
     ConsentRecord,
     DeadLetter,
     DeliveryAttempt,
@@ -136,6 +139,30 @@ def test_the_first_page_shows_what_needs_attention_first(operator: Client) -> No
     assert 'href="/console/dead-letters"' in text
 
 
+@pytest.mark.parametrize("role", ["analyst", "author"])
+def test_every_role_sees_what_is_stopped_without_the_reason(as_role: As, role: str) -> None:
+    KillSwitch.objects.create(
+        scope="all", value="", reason="vendor incident", actor="cli", created_at=clock.now()
+    )
+    text = as_role(role).get("/console").content.decode()
+    assert "Everything is stopped" in text
+    assert "vendor incident" not in text
+    assert 'href="/console/stops"' not in text
+
+
+def test_a_failing_health_check_needs_attention(
+    as_role: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = CheckResponse(status=UNHEALTHY, reason="a key is missing")
+    monkeypatch.setattr("notifications.features.operations.health.keys_check", lambda: failing)
+    for role, has_link in (("author", False), ("operator", True)):
+        text = as_role(role).get("/console").content.decode()
+        concern = text[text.rindex("<li", 0, text.index("Health checks fail")) :].split("</li>")[0]
+        assert "keys" in concern
+        assert "a key is missing" in concern
+        assert ('href="/console/queues"' in concern) is has_link
+
+
 def test_the_figures_are_one_event_and_say_when_to_ask_again(as_role: As) -> None:
     make_messages(3)
     for role, has_metrics in (("operator", True), ("author", False)):
@@ -234,18 +261,39 @@ class TestNotification:
             content={"title": "Hello", "html": "<p>Hi</p><script>alert(1)</script>"},
             at=clock.now(),
         )
-        operator = as_role("operator")
-        text = operator.get(self.url(message)).content.decode()
+        admin = as_role("admin")
+        text = admin.get(self.url(message)).content.decode()
         frame = f"{self.url(message)}/frame/{message.pk}"
         assert f'src="{frame}" sandbox' in text
         assert "alert(1)" not in text
-        answer = operator.get(frame)
+        answer = admin.get(frame)
         policy = answer["Content-Security-Policy"]
         assert policy.startswith("sandbox; default-src 'none'")
         assert "script-src" not in policy
+        base = environment().public_url
+        assert re.search("img-src ([^;]*)", policy)[1] == f"data: {base}/static/"  # no pixels
         other = make_messages(1)[0]
-        assert operator.get(f"{self.url(other)}/frame/{message.pk}").status_code == 404
-        assert as_role("analyst").get(frame).status_code == 403
+        assert admin.get(f"{self.url(other)}/frame/{message.pk}").status_code == 404
+        for role in ("analyst", "operator"):
+            assert as_role(role).get(frame).status_code == 403
+
+    def test_texts_are_for_admins_and_the_audit_log_says_who_saw_them(self, as_role: As) -> None:
+        (message,) = make_messages(1)
+        SandboxMessage.objects.create(
+            message_id=message.pk,
+            channel="email",
+            content={"title": "Your results", "html": "<b>negative</b>"},
+            at=clock.now(),
+        )
+        shown = AuditQueued.objects.filter(action="text.shown")
+        assert "Your results" not in as_role("operator").get(self.url(message)).content.decode()
+        assert not shown.exists()
+        admin = as_role("admin")
+        assert "Your results" in admin.get(self.url(message)).content.decode()
+        assert shown.count() == 1
+        admin.get(f"{self.url(message)}/frame/{message.pk}")
+        assert shown.count() == 2
+        assert {row.target for row in shown} == {f"notification:{message.notification.uuid}"}
 
     def test_security_messages_are_for_admins(self, as_role: As) -> None:
         (message,) = make_messages(1, category="security")
