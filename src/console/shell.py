@@ -84,15 +84,19 @@ def page(
     return response
 
 
-def act(visit: Visit, work: Callable[[], str], *, back: str) -> HttpResponse:
+def act(
+    visit: Visit, work: Callable[[], str], *, back: str, back_if_refused: str = ""
+) -> HttpResponse:
     """Runs what a form asks for, then leads back to a page that shows the result.
 
     work: returns what was done, as a sentence. An error of the service is shown in its place.
+    back_if_refused: the page for an error; `back` where it is empty.
     """
     try:
         messages.success(visit.request, work())
     except CarillonError as error:
         messages.error(visit.request, _("Not done: %(detail)s") % {"detail": error.detail})
+        back = back_if_refused or back
     return HttpResponseRedirect(back)
 
 

@@ -67,8 +67,8 @@ def zone_of_person(user_id: int | None, user_zone: str) -> tzinfo:
 
 
 def answers_of(message_ids: Sequence[int]) -> Mapping[tuple[int, int, int | None], str]:
-    """Returns the providers' answers by message, number of the attempt and device."""
-    rows = DeliveryAttempt.objects.filter(message_id__in=message_ids).order_by("id")
+    """Returns the newest answers of providers by message, number of the attempt and device."""
+    rows = DeliveryAttempt.objects.filter(message_id__in=message_ids).order_by("-id")
     return {
         (row.message_id, row.number, row.device_id): _answer(row) for row in rows[:MOST_ANSWERS]
     }
@@ -96,7 +96,7 @@ def timelines_of(
                 channel=message.channel,
                 status=message.status,
                 summary=_summary(message, now=now, zone=zone),
-                moments=sorted(moments, key=lambda moment: moment.at)[:MOST_MOMENTS],
+                moments=sorted(moments, key=lambda moment: moment.at)[-MOST_MOMENTS:],
                 steps=[(each.step, each.outcome) for each in message.steps],
             )
         )

@@ -27,6 +27,7 @@ from notifications.features.privacy.export.writing import MEDIA
 from notifications.features.privacy.service import PrivacyService
 from notifications.features.sending.service import NotificationService
 from notifications.infra import clock
+from notifications.models import Erasure
 
 SOURCE = "console"
 CONFIRMED = "erase"
@@ -135,13 +136,19 @@ def erase(visit: Visit, number: int) -> HttpResponse:
             detail = _("type the word %(word)s to confirm") % {"word": CONFIRMED}
             raise InvalidRequest([FieldError("confirm", "required", detail)])
         done = PrivacyService().erase_user(identifier=number, reason=reason, caller=visit.caller)
+        if done.state == Erasure.State.WAITING_FOR_HOLD:
+            return _(
+                "Sending has stopped. The erasure waits for the end of a legal hold."
+                " Its certificate: %(id)s"
+            ) % {"id": done.certificate_id}
         return _("The erasure has begun. Its certificate: %(id)s") % {"id": done.certificate_id}
 
     return _acted(visit, number, work, back="/console/people")
 
 
 def _acted(visit: Visit, number: int, work: Callable[[], str], *, back: str = "") -> HttpResponse:
-    return act(visit, work, back=back or f"/console/people/{number}")
+    person = f"/console/people/{number}"
+    return act(visit, work, back=back or person, back_if_refused=person)
 
 
 def _reason(visit: Visit) -> str:

@@ -11,12 +11,14 @@ from django.test import Client
 from directory.models import Suppression, User
 from notifications.domain.lifecycle import MessageStatus
 from notifications.features.preferences.service import preferences_of
+from notifications.infra import clock
 from notifications.models import (
     AuditQueued,
     DataExport,
     DeadLetter,
     Erasure,
     KillSwitch,
+    LegalHold,
     Notification,
     NotificationMessage,
     OperatorAction,
@@ -264,6 +266,18 @@ class TestPerson:
         assert "say why" in post(admin, url, confirm="erase")
         assert "type the word erase" in post(admin, url, reason="request of 3 May", confirm="yes")
         assert not Erasure.objects.exists()
+        refused = admin.post(url, {"reason": "request of 3 May", "confirm": "yes"})
+        assert refused["Location"] == f"/console/people/{user.pk}"
         text = post(admin, url, reason="request of 3 May", confirm="erase")
         assert str(Erasure.objects.get().uuid) in text
         assert User.objects.filter(pk=user.pk).exists()
+
+    def test_an_erasure_under_a_legal_hold_says_that_it_waits(self, admin: Client) -> None:
+        user = make_user()
+        LegalHold.objects.create(
+            user_id=user.pk, reason="court", actor="cli", created_at=clock.now()
+        )
+        url = f"/console/people/{user.pk}/erase"
+        text = post(admin, url, reason="request of 3 May", confirm="erase")
+        assert "waits for the end of a legal hold" in text
+        assert "The erasure has begun" not in text
