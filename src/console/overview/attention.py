@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 from console.guard import Visit
 from console.overview.recent import RecentValue
 from console.overview.traffic import Traffic
-from console.shell import may_open
+from console.shell import may_open, url_with
 from notifications.domain.channels import Lane
 from notifications.features.background.loops import silent_loops
 from notifications.features.operations.health import OLDEST_ALERT_S, health
@@ -154,4 +154,6 @@ def _bounces(visit: Visit, traffic: Traffic) -> Iterator[Concern]:
         "share": f"{traffic.bounce_rate * 100:.1f} %"
     }
     detail = _("mail services suspend accounts with many bounces")
-    yield Concern("warn", title, detail, _link(visit, "console/notifications"))
+    link = _link(visit, "console/notifications")
+    since = {"status": "failed", "from": traffic.start.isoformat()}
+    yield Concern("warn", title, detail, url_with(link, **since) if link else "")

@@ -54,6 +54,14 @@ class TestStops:
         assert not KillSwitch.objects.exists()
         assert actions()[-2:] == ["kill-switch.stop", "kill-switch.lift"]
 
+    def test_resuming_names_what_is_still_stopped(self, operator: Client) -> None:
+        for scope, value in (("all", ""), ("channel", "sms")):
+            post(operator, "/console/stops", scope=scope, value=value, reason="x")
+        text = post(operator, "/console/stops", action="lift", scope="channel", value="sms")
+        assert "Still stopped: everything" in text
+        text = post(operator, "/console/stops", action="lift", scope="all", value="")
+        assert "Waiting messages are sent." in text
+
     def test_a_provider_is_stopped_from_its_own_page(self, operator: Client) -> None:
         text = post(
             operator,

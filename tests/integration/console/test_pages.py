@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import html
 import json
 import re
 from datetime import timedelta
@@ -15,6 +16,8 @@ from django.test import Client
 
 from directory.models import Device
 from notifications.features.operations.health_results import UNHEALTHY, CheckResponse
+from notifications.features.sending.queries import NotificationPage
+from notifications.features.sending.service import NotificationService
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.models import (
@@ -185,6 +188,32 @@ def test_the_list_filters_by_links(operator: Client) -> None:
     assert 'href="/console/notifications?status=failed&amp;channel=sms"' in page or (
         'href="/console/notifications?channel=sms&amp;status=failed"' in page
     )
+
+
+def test_figures_of_a_day_lead_to_the_notifications_of_that_day(operator: Client) -> None:
+    (message,) = make_messages(1)
+    page = operator.get("/console").content.decode()
+    link = re.search(r'href="(/console/notifications\?status=failed&amp;from=[^"]+)"', page)
+    assert link is not None
+    url = html.unescape(link[1])
+    listed = operator.get(url.replace("status=failed", "status=")).content.decode()
+    assert str(message.notification.uuid) in listed
+    assert "Accepted since: " in listed
+
+
+def test_the_filter_by_person_is_shown_and_can_be_removed(operator: Client) -> None:
+    (message,) = make_messages(1)
+    url = f"/console/notifications?channel=email&user={message.user_id}"
+    text = operator.get(url).content.decode()
+    assert 'href="/console/notifications?channel=email" aria-current="true">Person: ' in text
+
+
+def test_a_search_that_goes_on_says_so(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = NotificationPage([], 5, clock.now())
+    monkeypatch.setattr(NotificationService, "list", lambda *_args, **_given: page)
+    text = operator.get("/console/notifications?status=failed").content.decode()
+    assert "Nothing was found so far." in text
+    assert "No notification matches." not in text
 
 
 @pytest.mark.parametrize(
