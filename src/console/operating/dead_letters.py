@@ -20,7 +20,8 @@ from notifications.features.dead_letters.service import (
     DeadLetterFilter,
     DeadLetterService,
 )
-from notifications.features.operations.service import DeadLetterResponse, OperationsService
+from notifications.features.operations.schemas import DeadLetterResponse
+from notifications.features.operations.service import OperationsService
 from notifications.features.sending.queries import CHANNELS
 
 PATH = "/console/dead-letters"
