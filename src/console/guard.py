@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 from django.utils import timezone
@@ -75,7 +75,7 @@ def _guarded(
     def guarded(request: HttpRequest, **params: Any) -> HttpResponseBase:
         user = request.user
         if not isinstance(user, User) or not is_active_staff(user):
-            return redirect_to_login(request.get_full_path(), login_url=SIGN_IN_PAGE)
+            return _to_sign_in(request)
         if user.staff_role not in roles:
             raise PermissionDenied
         if request.method not in methods:
@@ -92,3 +92,18 @@ def _guarded(
             return view(visit, **params)  # type: ignore[call-arg]  # the pattern names them
 
     return guarded
+
+
+def _to_sign_in(request: HttpRequest) -> HttpResponseBase:
+    """Leads to the page for signing in, and from there back to the page, or to its section.
+
+    A form has no page of its own to come back to. A script that fetched a part of a page is asked
+    to load the other one as a whole.
+    """
+    back = request.get_full_path()
+    if request.method not in ("GET", "HEAD"):
+        back = "/".join(request.path.split("/")[:3])
+    answer = redirect_to_login(back, login_url=SIGN_IN_PAGE)
+    if request.headers.get("HX-Request"):
+        return HttpResponse(headers={"HX-Redirect": answer["Location"]})
+    return answer

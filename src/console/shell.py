@@ -16,17 +16,13 @@ from django.utils.translation import gettext_lazy
 from console.guard import Visit
 from notifications.api.permissions.console_pages import CONSOLE_ROLES
 from notifications.domain.errors import CarillonError
+from notifications.infra.conf import environment
 
 _POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self'; img-src 'self' data:;"
     " connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none';"
     " frame-ancestors 'none'"
 )
-FRAME_POLICY = (
-    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:;"
-    " frame-ancestors 'self'"
-)
-"""The policy of a frame that shows what an author wrote. It runs no script and has no cookies."""
 _SECTIONS: Sequence[tuple[str, str, str | Promise]] = (
     ("console", "overview", gettext_lazy("Overview")),
     ("console/notifications", "notifications", gettext_lazy("Notifications")),
@@ -36,6 +32,17 @@ _SECTIONS: Sequence[tuple[str, str, str | Promise]] = (
     ("console/providers", "providers", gettext_lazy("Providers")),
     ("console/stops", "stops", gettext_lazy("Stops")),
 )
+
+
+def frame_policy() -> str:
+    """Returns the policy of a frame that shows what an author wrote: no script and no cookies.
+
+    Of this host it loads static files alone: a tracking pixel would count the look as an opening.
+    """
+    return (
+        "sandbox; default-src 'none'; style-src 'unsafe-inline';"
+        f" img-src data: {environment().public_url}/static/; frame-ancestors 'self'"
+    )
 
 
 class Section(NamedTuple):
@@ -77,15 +84,19 @@ def page(
     return response
 
 
-def act(visit: Visit, work: Callable[[], str], *, back: str) -> HttpResponse:
+def act(
+    visit: Visit, work: Callable[[], str], *, back: str, back_if_refused: str = ""
+) -> HttpResponse:
     """Runs what a form asks for, then leads back to a page that shows the result.
 
     work: returns what was done, as a sentence. An error of the service is shown in its place.
+    back_if_refused: the page for an error; `back` where it is empty.
     """
     try:
         messages.success(visit.request, work())
     except CarillonError as error:
         messages.error(visit.request, _("Not done: %(detail)s") % {"detail": error.detail})
+        back = back_if_refused or back
     return HttpResponseRedirect(back)
 
 

@@ -7,7 +7,7 @@ from notifications.api.routes import ROUTES
 from notifications.infra.conf import environment
 
 PUBLIC_BODY_BYTES = 16_384
-_FOR_STAFF = "/admin/"
+_FOR_STAFF = ("/admin/", "/console/")
 _SIGN_IN = "/admin/login"
 _OF_VENDORS = ("/api/v1/callbacks/", "/inbound/", "/sms/")
 _VENDORS_PATHS = frozenset(each.path for each in ROUTES if each.of_vendor)

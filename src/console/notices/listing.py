@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.http import HttpResponse
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from console import words
@@ -55,6 +58,7 @@ def listing(visit: Visit) -> HttpResponse:
         "filters": filters,
         "groups": _groups(filters, categories),
         "texts": [(name, _label(name), filters.get(name, "")) for name in _TEXTS],
+        "removable": _removable(filters),
         "hidden": [(name, value) for name, value in filters.items() if name not in _TEXTS],
         "links": page_links(visit, PATH, filters, next_after=found.next_below),
         "scanned_until": found.scanned_until,
@@ -77,6 +81,8 @@ def _filters(visit: Visit, categories: Sequence[str]) -> dict[str, Any]:
             found[name] = given
     if user := parse_key(visit.given("user")):
         found["user"] = user
+    if since := visit.given("from"):
+        found["from"] = since
     return found
 
 
@@ -97,6 +103,27 @@ def _links(
         url = url_with(PATH, **{**filters, name: str(value)})
         links.append(FilterLink(shown(str(value)), url, value == chosen))
     return links
+
+
+def _removable(filters: Mapping[str, Any]) -> list[FilterLink]:
+    """Returns the filters that only links of other pages set; each leads to the list without it."""
+    labels = {"user": _("Person"), "from": _("Accepted since")}
+    return [
+        FilterLink(
+            f"{label}: {_shown(filters[name])}", url_with(PATH, **{**filters, name: ""}), True
+        )
+        for name, label in labels.items()
+        if name in filters
+    ]
+
+
+def _shown(value: object) -> str:
+    """Returns a value for people: a time in the zone of the visitor."""
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return str(value)
+    return date_format(localtime(moment), "DATETIME_FORMAT") if moment.tzinfo else str(value)
 
 
 def _label(name: str) -> str:

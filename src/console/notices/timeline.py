@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from typing import Any
 
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -24,6 +25,9 @@ from notifications.models import DeliveryAttempt, UserNotificationPreference
 MOST_MOMENTS = 200
 MOST_ANSWERS = 200
 _LONGEST_ANSWER = 2_000
+_TEXT_FIELDS = frozenset({"body", "caption", "chat", "text", "to"})
+"""The fields in which providers repeat what was written, and to whom."""
+_BLANK = "…"
 _BAD = frozenset({"failed", "uncertain", "complained"})
 _GOOD = frozenset({"sent", "delivered"})
 
@@ -63,8 +67,8 @@ def zone_of_person(user_id: int | None, user_zone: str) -> tzinfo:
 
 
 def answers_of(message_ids: Sequence[int]) -> Mapping[tuple[int, int, int | None], str]:
-    """Returns the providers' answers by message, number of the attempt and device."""
-    rows = DeliveryAttempt.objects.filter(message_id__in=message_ids).order_by("id")
+    """Returns the newest answers of providers by message, number of the attempt and device."""
+    rows = DeliveryAttempt.objects.filter(message_id__in=message_ids).order_by("-id")
     return {
         (row.message_id, row.number, row.device_id): _answer(row) for row in rows[:MOST_ANSWERS]
     }
@@ -92,7 +96,7 @@ def timelines_of(
                 channel=message.channel,
                 status=message.status,
                 summary=_summary(message, now=now, zone=zone),
-                moments=sorted(moments, key=lambda moment: moment.at)[:MOST_MOMENTS],
+                moments=sorted(moments, key=lambda moment: moment.at)[-MOST_MOMENTS:],
                 steps=[(each.step, each.outcome) for each in message.steps],
             )
         )
@@ -138,6 +142,20 @@ def _answer(row: DeliveryAttempt) -> str:
     if row.provider_message_id:
         parts.append(_("id at the provider: %(id)s") % {"id": row.provider_message_id})
     if row.response:
-        parts.append(json.dumps(row.response, ensure_ascii=False, indent=2)[:_LONGEST_ANSWER])
+        parts.append(_json(row.response))
     parts.append(_("%(milliseconds)d ms") % {"milliseconds": row.duration_ms})
     return "\n".join(parts)
+
+
+def _json(response: object) -> str:
+    return json.dumps(_without_texts(response), ensure_ascii=False, indent=2)[:_LONGEST_ANSWER]
+
+
+def _without_texts(answer: Any) -> Any:
+    """Returns a JSON answer in which the fields with texts of people are blank."""
+    if isinstance(answer, dict):
+        return {
+            name: _BLANK if str(name).lower() in _TEXT_FIELDS else _without_texts(value)
+            for name, value in answer.items()
+        }
+    return [_without_texts(each) for each in answer] if isinstance(answer, list) else answer

@@ -12,12 +12,11 @@ from django.utils.translation import ngettext
 
 from console import words
 from console.guard import Visit
-from console.notices.texts import texts_of
+from console.notices.texts import may_read_answers, texts_of
 from console.notices.timeline import answers_of, timelines_of, zone_of_person
 from console.shell import act, may_open, page
 from directory.models import User
 from notifications.domain.identifiers import key_of, parse_identifier
-from notifications.features.access.principals import OPERATIONS
 from notifications.features.operations.service import OperationsService
 from notifications.features.recalling.service import RecallService
 from notifications.features.sending.explain import REFUSED
@@ -43,6 +42,7 @@ def notification(visit: Visit, identifier: str) -> HttpResponse:
     letters = _open_letters(ids)
     states = {message.status for message in explained.messages}
     zone = zone_of_person(user.pk if user else None, user.timezone if user else "")
+    has_answers = row is not None and may_read_answers(visit, row.category)
     context: dict[str, Any] = {
         "identifier": uuid,
         "row": row,
@@ -50,12 +50,12 @@ def notification(visit: Visit, identifier: str) -> HttpResponse:
         "timelines": timelines_of(
             explained,
             ids,
-            answers_of(ids) if visit.caller.may(OPERATIONS) else {},
+            answers_of(ids) if has_answers else {},
             now=clock.now(),
             zone=zone,
         ),
         "zone": words.place_of(zone),
-        "texts": texts_of(visit, key, ids, row.category) if row else None,
+        "texts": texts_of(visit, key, ids) if row else None,
         "person": user if may_open(visit, "console/people") else None,
         "may_cancel": bool(states & _WAITING) and may_open(visit, f"{_ROUTE}/cancel"),
         "may_retract": row is not None and may_open(visit, f"{_ROUTE}/retract"),

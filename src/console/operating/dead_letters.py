@@ -12,13 +12,15 @@ from django.utils.translation import ngettext
 from console.guard import Visit
 from console.paging import PAGE_ROWS, after_of, page_links
 from console.shell import act, page, url_with
-from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.domain.errors import CarillonError, FieldError, InvalidRequest
 from notifications.domain.identifiers import parse_key
 from notifications.features.dead_letters.service import (
+    MOST,
     OUTCOMES,
     DeadLetterFilter,
     DeadLetterService,
 )
+from notifications.features.operations.schemas import DeadLetterResponse
 from notifications.features.operations.service import OperationsService
 from notifications.features.sending.queries import CHANNELS
 
@@ -32,7 +34,45 @@ def dead_letters(visit: Visit) -> HttpResponse:
         back = url_with(PATH, **_filters(visit))
         return act(visit, lambda: _work(visit), back=back)
     filters = _filters(visit)
-    found = OperationsService().dead_letters(
+    fault, found = "", list[DeadLetterResponse]()
+    try:
+        found = _read(visit, filters)
+    except CarillonError as error:
+        fault = error.detail
+    rows = found[:PAGE_ROWS]
+    following = rows[-1].id if len(found) > PAGE_ROWS else None
+    context: dict[str, Any] = {
+        "rows": rows,
+        "fault": fault,
+        "matching": _matching(visit, filters) if filters and rows else 0,
+        "channels": CHANNELS,
+        "filters": [
+            (name, _label(name), filters.get(name, "")) for name in _FILTERS if name != "channel"
+        ],
+        "given": filters,
+        "outcomes": list(OUTCOMES),
+        "links": page_links(visit, PATH, filters, next_after=following),
+        "clear": PATH if filters else "",
+    }
+    status = 400 if fault else 200
+    return page(visit, "dead_letters.html", context, section="dead-letters", status=status)
+
+
+def _filters(visit: Visit) -> dict[str, str]:
+    found = {name: visit.given(name) for name in _FILTERS}
+    return {name: value for name, value in found.items() if value}
+
+
+def _check_channel(filters: Mapping[str, str]) -> None:
+    """Raises InvalidRequest for a channel that does not exist: without it, all would match."""
+    if (channel := filters.get("channel", "")) and channel not in CHANNELS:
+        detail = _("there is no channel %(channel)s") % {"channel": channel}
+        raise InvalidRequest([FieldError("channel", "invalid", detail)])
+
+
+def _read(visit: Visit, filters: Mapping[str, str]) -> list[DeadLetterResponse]:
+    _check_channel(filters)
+    return OperationsService().dead_letters(
         caller=visit.caller,
         channel=filters.get("channel", ""),
         provider=filters.get("provider", ""),
@@ -41,32 +81,21 @@ def dead_letters(visit: Visit) -> HttpResponse:
         after=after_of(visit),
         limit=PAGE_ROWS + 1,
     )
-    rows = found[:PAGE_ROWS]
-    following = rows[-1].id if len(found) > PAGE_ROWS else None
-    context: dict[str, Any] = {
-        "rows": rows,
-        "filters": [(name, _label(name), filters.get(name, "")) for name in _FILTERS],
-        "given": filters,
-        "outcomes": list(OUTCOMES),
-        "links": page_links(visit, PATH, filters, next_after=following),
-        "clear": PATH if filters else "",
-    }
-    return page(visit, "dead_letters.html", context, section="dead-letters")
 
 
-def _filters(visit: Visit) -> dict[str, str]:
-    found = {name: visit.given(name) for name in _FILTERS}
-    if found["channel"] not in CHANNELS:
-        found["channel"] = ""
-    return {name: value for name, value in found.items() if value}
+def _matching(visit: Visit, filters: Mapping[str, str]) -> int:
+    """Returns how many dead letters match, up to the most that one form handles."""
+    return DeadLetterService().matching(_wanted(filters), visit.caller)[:MOST].count()
 
 
 def _work(visit: Visit) -> str:
     action, reason = visit.given("action"), visit.given("reason")
     if action == "replay-matching":
-        done = DeadLetterService().replay_matching(
-            wanted=_wanted(_filters(visit)), caller=visit.caller
-        )
+        filters = _filters(visit)
+        _check_channel(filters)
+        if not filters:
+            raise InvalidRequest([FieldError("channel", "required", _("choose a filter first"))])
+        done = DeadLetterService().replay_matching(wanted=_wanted(filters), caller=visit.caller)
         return _("Queued again: %(done)d. Left: %(left)d.") % {"done": done.done, "left": done.left}
     ids = _ids(visit)
     if action == "replay":

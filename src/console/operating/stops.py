@@ -15,6 +15,7 @@ from notifications.models import KillSwitch
 
 PATH = "/console/stops"
 SHOWN = 200
+_NAMED = 5
 _BACK = frozenset({PATH, "/console/providers", "/console"})
 
 
@@ -37,7 +38,11 @@ def _lift(visit: Visit) -> str:
     OperationsService().lift(
         scope=visit.given("scope"), value=visit.given("value"), caller=visit.caller
     )
-    return _("Resumed. Waiting messages are sent.")
+    others = OperationsService().stops(caller=visit.caller)[:_NAMED]
+    if not others:
+        return _("Resumed. Waiting messages are sent.")
+    names = [f"{each.scope} {each.value}" if each.value else _("everything") for each in others]
+    return _("Resumed. Still stopped: %(what)s") % {"what": ", ".join(names)}
 
 
 def _stop(visit: Visit) -> str:

@@ -9,24 +9,31 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from console.guard import Visit
+from console.overview.recent import RecentValue
 from console.overview.traffic import Traffic
-from console.shell import may_open
+from console.shell import may_open, url_with
 from notifications.domain.channels import Lane
 from notifications.features.background.loops import silent_loops
-from notifications.features.operations.health import OLDEST_ALERT_S
+from notifications.features.operations.health import OLDEST_ALERT_S, health
+from notifications.features.operations.health_results import HEALTHY
 from notifications.features.operations.metrics import (
     open_breakers,
     open_dead_letters,
     workers_alive,
 )
-from notifications.features.operations.service import OperationsService
+from notifications.infra import clock
 from notifications.infra.conf import environment
+from notifications.models import KillSwitch
 
 MOST_NAMED = 10
 BOUNCES_OF_CONCERN = 0.05
 """Mail services suspend accounts from this share of bounces on."""
 FEWEST_SENT = 100
 """With fewer messages a share says little."""
+_NAMED_ABOVE = frozenset({"workers", "queues", "loops", "dead_letters", "providers"})
+"""The checks whose reasons are concerns of their own."""
+_LONGEST_DETAIL = 300
+_CHECKS_LAST_S = 5.0
 LaneFigures = Mapping[str, Mapping[str, float]]
 
 
@@ -41,10 +48,28 @@ class Concern(NamedTuple):
     link: str
 
 
+class CheckResult(NamedTuple):
+    """The result of one health check, without texts of operators."""
+
+    is_well: bool
+    reason: str
+
+
+def _read_checks() -> Mapping[str, CheckResult]:
+    found = health(now=clock.now()).checks
+    return {
+        name: CheckResult(each.status == HEALTHY, each.reason or "") for name, each in found.items()
+    }
+
+
+checks: RecentValue[Mapping[str, CheckResult]] = RecentValue(_read_checks, lasts_s=_CHECKS_LAST_S)
+"""The health checks of this installation."""
+
+
 def concerns(visit: Visit, lanes: LaneFigures, traffic: Traffic | None) -> list[Concern]:
     """Returns what needs attention, the most urgent first. traffic: None where it is not shown."""
     found = [*_stops(visit), *_workers(visit), *_lanes(visit, lanes), *_breakers(visit)]
-    found += [*_dead_letters(visit), *_loops(visit)]
+    found += [*_dead_letters(visit), *_loops(visit), *_checks(visit)]
     if traffic is not None:
         found += _bounces(visit, traffic)
     return found
@@ -55,14 +80,14 @@ def _link(visit: Visit, page: str) -> str:
 
 
 def _stops(visit: Visit) -> Iterator[Concern]:
-    if not may_open(visit, "console/stops"):
-        return
-    for each in OperationsService().stops(caller=visit.caller)[:MOST_NAMED]:
+    """Names the stops for every role; why something was stopped is for those who may stop."""
+    link = _link(visit, "console/stops")
+    for each in KillSwitch.objects.order_by("created_at", "pk")[:MOST_NAMED]:
         what = each.value or _("everything")
         title = _("Stopped: %(scope)s %(what)s") % {"scope": each.scope, "what": what}
         if each.scope == "all":
             title = _("Everything is stopped")
-        yield Concern("stop", title, each.reason, "/console/stops")
+        yield Concern("stop", title, each.reason if link else "", link)
 
 
 def _workers(visit: Visit) -> Iterator[Concern]:
@@ -113,6 +138,15 @@ def _loops(visit: Visit) -> Iterator[Concern]:
         yield Concern("bad", title, detail, _link(visit, "console/queues"))
 
 
+def _checks(visit: Visit) -> Iterator[Concern]:
+    """Names every health check that fails, so that nothing is well here and bad in `/health`."""
+    failing = {name: each.reason for name, each in checks.get().items() if not each.is_well}
+    if failing:
+        title = _("Health checks fail: %(names)s") % {"names": ", ".join(failing)}
+        detail = "; ".join(why for name, why in failing.items() if why and name not in _NAMED_ABOVE)
+        yield Concern("bad", title, detail[:_LONGEST_DETAIL], _link(visit, "console/queues"))
+
+
 def _bounces(visit: Visit, traffic: Traffic) -> Iterator[Concern]:
     if traffic.totals.get("sent", 0) < FEWEST_SENT or traffic.bounce_rate < BOUNCES_OF_CONCERN:
         return
@@ -120,4 +154,6 @@ def _bounces(visit: Visit, traffic: Traffic) -> Iterator[Concern]:
         "share": f"{traffic.bounce_rate * 100:.1f} %"
     }
     detail = _("mail services suspend accounts with many bounces")
-    yield Concern("warn", title, detail, _link(visit, "console/notifications"))
+    link = _link(visit, "console/notifications")
+    since = {"status": "failed", "from": traffic.start.isoformat()}
+    yield Concern("warn", title, detail, url_with(link, **since) if link else "")

@@ -43,6 +43,7 @@ def overview(visit: Visit) -> HttpResponse:
         "concerns": concerns(visit, depths, found),
         "lanes": depths.items(),
         "traffic": found,
+        "since": found.start.isoformat() if found else "",
         "funnel": _funnel(found) if found else [],
         "series": json.dumps(_series(found.hours)) if found else "",
         "may_list": may_open(visit, "console/notifications"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Any
 
+import msgspec
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.utils.translation import gettext as _
 
@@ -11,21 +14,30 @@ from console.guard import Visit
 from console.shell import act
 from notifications.domain.channels import Channel
 from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.features.access.idempotency import (
+    IdempotentRequest,
+    StoredResponse,
+    respond_once,
+)
+from notifications.features.access.throttles import count_send
 from notifications.features.people.relations import SuppressionService
 from notifications.features.preferences.service import PreferenceService
 from notifications.features.privacy.export.service import ExportService
 from notifications.features.privacy.export.writing import MEDIA
 from notifications.features.privacy.service import PrivacyService
 from notifications.features.sending.service import NotificationService
+from notifications.infra import clock
+from notifications.models import Erasure
 
 SOURCE = "console"
 CONFIRMED = "erase"
 """What a person types to confirm an erasure, beside the reason."""
 _LONGEST_REASON = 200
+_LONGEST_TOKEN = 100
 
 
 def send_test(visit: Visit, number: int) -> HttpResponse:
-    """Sends a notification of a template to the person."""
+    """Sends a notification of a template to the person, once for each form that was opened."""
 
     def work() -> str:
         body = {
@@ -34,10 +46,30 @@ def send_test(visit: Visit, number: int) -> HttpResponse:
             "channel": visit.given("channel") or Channel.IN_APP.value,
             "context": _context(visit),
         }
-        sent = NotificationService().send(body=body, caller=visit.caller)
-        return _("Accepted: notification %(id)s") % {"id": sent.id}
+        return _("Accepted: notification %(id)s") % {"id": _sent_once(visit, number, body)}
 
     return _acted(visit, number, work)
+
+
+def _sent_once(visit: Visit, number: int, body: Mapping[str, Any]) -> str:
+    """Sends within the hourly limit, and returns the id; a form that was sent twice sends once."""
+    now, token = clock.now(), visit.given("once", longest=_LONGEST_TOKEN)
+    if not token:
+        raise InvalidRequest([FieldError("once", "required", _("open the page again"))])
+
+    def work() -> StoredResponse:
+        count_send(kind="send", caller=visit.caller, now=now)
+        sent = NotificationService().send(body=body, caller=visit.caller)
+        return StoredResponse(200, "text/plain", str(sent.id).encode())
+
+    claim = IdempotentRequest(
+        principal=visit.caller.name,
+        method="POST",
+        route=f"/console/people/{number}/test",
+        key=token,
+        body_hash=sha256(msgspec.json.encode(body)).hexdigest(),
+    )
+    return respond_once(claim, now=now, work=work)[0].body.decode()
 
 
 def unsubscribe(visit: Visit, number: int) -> HttpResponse:
@@ -104,13 +136,19 @@ def erase(visit: Visit, number: int) -> HttpResponse:
             detail = _("type the word %(word)s to confirm") % {"word": CONFIRMED}
             raise InvalidRequest([FieldError("confirm", "required", detail)])
         done = PrivacyService().erase_user(identifier=number, reason=reason, caller=visit.caller)
+        if done.state == Erasure.State.WAITING_FOR_HOLD:
+            return _(
+                "Sending has stopped. The erasure waits for the end of a legal hold."
+                " Its certificate: %(id)s"
+            ) % {"id": done.certificate_id}
         return _("The erasure has begun. Its certificate: %(id)s") % {"id": done.certificate_id}
 
     return _acted(visit, number, work, back="/console/people")
 
 
 def _acted(visit: Visit, number: int, work: Callable[[], str], *, back: str = "") -> HttpResponse:
-    return act(visit, work, back=back or f"/console/people/{number}")
+    person = f"/console/people/{number}"
+    return act(visit, work, back=back or person, back_if_refused=person)
 
 
 def _reason(visit: Visit) -> str:

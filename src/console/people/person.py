@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -70,6 +71,7 @@ def person(visit: Visit, number: int) -> HttpResponse:
         "history": history.rows,
         "more": url_with("/console/notifications", user=number) if history.next_below else "",
         "export": exports.order_by("-pk").first() if may_export else None,
+        "once": secrets.token_urlsafe(16),
         "may": {name: may_open(visit, f"console/people/<int:number>/{name}") for name in _ACTIONS},
     }
     return page(visit, "person.html", context, section="people")

@@ -310,7 +310,7 @@ PERSON_ROUTES = _named(
     unsnooze_in_inbox snooze_in_inbox read_all_in_inbox act_on_inbox note_seen issue_ticket
     """
 )
-"""The routes of a user's own inbox. No key and no role opens that of another user."""
+"""The routes of a user's own inbox: no key and no role opens them for another user."""
 
 USER_ROUTES = (
     _named(

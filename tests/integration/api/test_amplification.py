@@ -82,7 +82,15 @@ def test_what_needs_no_sign_in_takes_16_kb_but_from_vendors(path: str, client: A
 
 
 @pytest.mark.parametrize(
-    "path", ["/sms/twilio", "/inbound/twilio", "/api/v1/notifications/send", "/admin/x/"]
+    "path",
+    [
+        "/sms/twilio",
+        "/inbound/twilio",
+        "/api/v1/notifications/send",
+        "/admin/x/",
+        "/console/people",
+        "/console/people/7/test",
+    ],
 )
 def test_other_doors_take_what_the_setting_says(path: str) -> None:
     assert body_limit(path) == environment().max_body_bytes

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.test import Client
 
+from console.overview.attention import checks
 from console.overview.traffic import traffic
 from console.overview.views import lanes
 from tests.integration.factories import make_user
@@ -20,6 +21,7 @@ def _forgotten_figures() -> Iterator[None]:
     yield
     traffic.forget()
     lanes.forget()
+    checks.forget()
 
 
 @pytest.fixture

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 from django.test import Client
 
 from directory.models import Suppression, User
 from notifications.domain.lifecycle import MessageStatus
 from notifications.features.preferences.service import preferences_of
+from notifications.infra import clock
 from notifications.models import (
     AuditQueued,
     DataExport,
     DeadLetter,
     Erasure,
     KillSwitch,
+    LegalHold,
     Notification,
     NotificationMessage,
     OperatorAction,
@@ -48,6 +53,14 @@ class TestStops:
         assert "Nothing is stopped." in text
         assert not KillSwitch.objects.exists()
         assert actions()[-2:] == ["kill-switch.stop", "kill-switch.lift"]
+
+    def test_resuming_names_what_is_still_stopped(self, operator: Client) -> None:
+        for scope, value in (("all", ""), ("channel", "sms")):
+            post(operator, "/console/stops", scope=scope, value=value, reason="x")
+        text = post(operator, "/console/stops", action="lift", scope="channel", value="sms")
+        assert "Still stopped: everything" in text
+        text = post(operator, "/console/stops", action="lift", scope="all", value="")
+        assert "Waiting messages are sent." in text
 
     def test_a_provider_is_stopped_from_its_own_page(self, operator: Client) -> None:
         text = post(
@@ -94,6 +107,34 @@ class TestDeadLetters:
         assert "Queued again: 1. Left: 0." in text
         first.refresh_from_db()
         assert first.resolution == "replayed"
+
+    def test_all_are_never_meant_where_no_filter_is_given(self, operator: Client) -> None:
+        self.letters()
+        for channel in ("", "emial"):
+            form = {"action": "replay-matching", "channel": channel}
+            text = operator.post("/console/dead-letters", form, follow=True).content.decode()
+            assert "Not done:" in text
+        assert DeadLetter.objects.filter(resolved_at__isnull=True).count() == 2
+
+    def test_an_unknown_channel_is_said(self, operator: Client) -> None:
+        self.letters()
+        answer = operator.get("/console/dead-letters?channel=emial")
+        assert answer.status_code == 400
+        assert "there is no channel emial" in answer.content.decode()
+        assert 'value="replay' not in answer.content.decode()
+
+    def test_the_button_says_how_many_match(self, operator: Client) -> None:
+        self.letters()
+        text = operator.get("/console/dead-letters?channel=email").content.decode()
+        assert "Send all 2 that match again" in text
+        assert "replay-matching" not in operator.get("/console/dead-letters").content.decode()
+
+    def test_enter_in_a_field_does_nothing(self, operator: Client) -> None:
+        """Browsers press the first button of the form, unless it is disabled."""
+        self.letters()
+        text = operator.get("/console/dead-letters").content.decode()
+        form = text.partition('<form method="post"')[2]
+        assert "disabled" in form[form.index("<button") : form.index("</button>")]
 
     def test_they_are_discarded_with_a_reason(self, operator: Client) -> None:
         (letter,) = self.letters(1)
@@ -161,14 +202,40 @@ class TestPerson:
             template="test.hello",
             channel="in_app",
             context="amount=5\nnonsense",
+            once="first",
         )
         assert "Accepted: notification" in text
         assert Notification.objects.get().user_id == user.pk
 
     def test_an_unknown_template_is_said(self, operator: Client) -> None:
         user = make_user()
-        text = post(operator, f"/console/people/{user.pk}/test", template="no.such")
+        text = post(operator, f"/console/people/{user.pk}/test", template="no.such", once="x")
         assert "Not done:" in text
+
+    def test_a_form_sends_once(self, operator: Client) -> None:
+        make_template()
+        url = f"/console/people/{make_user().pk}"
+        page = operator.get(url).content.decode()
+        assert "This really sends" in page
+        token = re.search(r'name="once" value="([^"]{16,})"', page)
+        assert token is not None
+        assert token[1] not in operator.get(url).content.decode()
+        form = {"template": "test.hello", "channel": "in_app", "context": "amount=5"}
+        texts = {post(operator, f"{url}/test", **form, once=token[1]) for _ in range(2)}
+        assert all(str(Notification.objects.get().uuid) in text for text in texts)
+        assert "Not done:" in post(operator, f"{url}/test", **form)
+        assert Notification.objects.count() == 1
+
+    def test_sends_count_towards_the_limit_of_staff(
+        self, operator: Client, override_environment: Any
+    ) -> None:
+        override_environment(staff_sends_hourly=1)
+        make_template()
+        url = f"/console/people/{make_user().pk}/test"
+        form = {"template": "test.hello", "channel": "in_app", "context": "amount=5"}
+        assert "Accepted" in post(operator, url, **form, once="first")
+        assert "limit of 1 requests" in post(operator, url, **form, once="second")
+        assert Notification.objects.count() == 1
 
     def test_a_person_is_unsubscribed(self, operator: Client) -> None:
         user = make_user()
@@ -207,6 +274,18 @@ class TestPerson:
         assert "say why" in post(admin, url, confirm="erase")
         assert "type the word erase" in post(admin, url, reason="request of 3 May", confirm="yes")
         assert not Erasure.objects.exists()
+        refused = admin.post(url, {"reason": "request of 3 May", "confirm": "yes"})
+        assert refused["Location"] == f"/console/people/{user.pk}"
         text = post(admin, url, reason="request of 3 May", confirm="erase")
         assert str(Erasure.objects.get().uuid) in text
         assert User.objects.filter(pk=user.pk).exists()
+
+    def test_an_erasure_under_a_legal_hold_says_that_it_waits(self, admin: Client) -> None:
+        user = make_user()
+        LegalHold.objects.create(
+            user_id=user.pk, reason="court", actor="cli", created_at=clock.now()
+        )
+        url = f"/console/people/{user.pk}/erase"
+        text = post(admin, url, reason="request of 3 May", confirm="erase")
+        assert "waits for the end of a legal hold" in text
+        assert "The erasure has begun" not in text

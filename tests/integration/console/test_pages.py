@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import html
 import json
 import re
 from datetime import timedelta
@@ -14,8 +15,13 @@ from django.contrib.staticfiles import finders
 from django.test import Client
 
 from directory.models import Device
+from notifications.features.operations.health_results import UNHEALTHY, CheckResponse
+from notifications.features.sending.queries import NotificationPage
+from notifications.features.sending.service import NotificationService
 from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.models import (
+    AuditQueued,
     ConsentRecord,
     DeadLetter,
     DeliveryAttempt,
@@ -23,6 +29,7 @@ from notifications.models import (
     NotificationMessage,
     ProviderFlow,
     SandboxMessage,
+    WorkerProcess,
     change_status,
 )
 from tests.integration.console.conftest import As
@@ -52,6 +59,19 @@ def dead_letter(message: NotificationMessage, **values: Any) -> DeadLetter:
         failed_at=clock.now(),
         category="payment",
         **given,
+    )
+
+
+def answered(message: NotificationMessage, response: dict[str, Any]) -> None:
+    """Records an attempt with what the provider answered."""
+    DeliveryAttempt.objects.create(
+        message_id=message.pk,
+        number=1,
+        provider="twilio",
+        verdict="retry",
+        error="no response at port 25",
+        response=response,
+        at=clock.now(),
     )
 
 
@@ -123,6 +143,30 @@ def test_the_first_page_shows_what_needs_attention_first(operator: Client) -> No
     assert 'href="/console/dead-letters"' in text
 
 
+@pytest.mark.parametrize("role", ["analyst", "author"])
+def test_every_role_sees_what_is_stopped_without_the_reason(as_role: As, role: str) -> None:
+    KillSwitch.objects.create(
+        scope="all", value="", reason="vendor incident", actor="cli", created_at=clock.now()
+    )
+    text = as_role(role).get("/console").content.decode()
+    assert "Everything is stopped" in text
+    assert "vendor incident" not in text
+    assert 'href="/console/stops"' not in text
+
+
+def test_a_failing_health_check_needs_attention(
+    as_role: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = CheckResponse(status=UNHEALTHY, reason="a key is missing")
+    monkeypatch.setattr("notifications.features.operations.health.keys_check", lambda: failing)
+    for role, has_link in (("author", False), ("operator", True)):
+        text = as_role(role).get("/console").content.decode()
+        concern = text[text.rindex("<li", 0, text.index("Health checks fail")) :].split("</li>")[0]
+        assert "keys" in concern
+        assert "a key is missing" in concern
+        assert ('href="/console/queues"' in concern) is has_link
+
+
 def test_the_figures_are_one_event_and_say_when_to_ask_again(as_role: As) -> None:
     make_messages(3)
     for role, has_metrics in (("operator", True), ("author", False)):
@@ -144,6 +188,32 @@ def test_the_list_filters_by_links(operator: Client) -> None:
     assert 'href="/console/notifications?status=failed&amp;channel=sms"' in page or (
         'href="/console/notifications?channel=sms&amp;status=failed"' in page
     )
+
+
+def test_figures_of_a_day_lead_to_the_notifications_of_that_day(operator: Client) -> None:
+    (message,) = make_messages(1)
+    page = operator.get("/console").content.decode()
+    link = re.search(r'href="(/console/notifications\?status=failed&amp;from=[^"]+)"', page)
+    assert link is not None
+    url = html.unescape(link[1])
+    listed = operator.get(url.replace("status=failed", "status=")).content.decode()
+    assert str(message.notification.uuid) in listed
+    assert "Accepted since: " in listed
+
+
+def test_the_filter_by_person_is_shown_and_can_be_removed(operator: Client) -> None:
+    (message,) = make_messages(1)
+    url = f"/console/notifications?channel=email&user={message.user_id}"
+    text = operator.get(url).content.decode()
+    assert 'href="/console/notifications?channel=email" aria-current="true">Person: ' in text
+
+
+def test_a_search_that_goes_on_says_so(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = NotificationPage([], 5, clock.now())
+    monkeypatch.setattr(NotificationService, "list", lambda *_args, **_given: page)
+    text = operator.get("/console/notifications?status=failed").content.decode()
+    assert "Nothing was found so far." in text
+    assert "No notification matches." not in text
 
 
 @pytest.mark.parametrize(
@@ -169,6 +239,21 @@ def test_the_next_page_begins_after_the_last_row(operator: Client) -> None:
     second = operator.get(link[1]).content.decode()
     assert str(made[0].notification.uuid) in second
     assert 'href="/console/notifications"' in second
+
+
+def test_a_worker_whose_lease_is_over_is_marked(operator: Client) -> None:
+    now = clock.now()
+    row = WorkerProcess.objects.create(
+        owner="w1", started_at=now, lease_until=now - timedelta(days=1)
+    )
+    text = operator.get("/console/queues").content.decode()
+    assert "no sign of life since" in text
+    assert "No worker is alive" in text
+    row.lease_until = now + timedelta(days=1)
+    row.save()
+    text = operator.get("/console/queues").content.decode()
+    assert "no sign of life since" not in text
+    assert "No worker is alive" not in text
 
 
 class TestNotification:
@@ -221,18 +306,39 @@ class TestNotification:
             content={"title": "Hello", "html": "<p>Hi</p><script>alert(1)</script>"},
             at=clock.now(),
         )
-        operator = as_role("operator")
-        text = operator.get(self.url(message)).content.decode()
+        admin = as_role("admin")
+        text = admin.get(self.url(message)).content.decode()
         frame = f"{self.url(message)}/frame/{message.pk}"
         assert f'src="{frame}" sandbox' in text
         assert "alert(1)" not in text
-        answer = operator.get(frame)
+        answer = admin.get(frame)
         policy = answer["Content-Security-Policy"]
         assert policy.startswith("sandbox; default-src 'none'")
         assert "script-src" not in policy
+        base = environment().public_url
+        assert f"; img-src data: {base}/static/; " in policy  # no pixels
         other = make_messages(1)[0]
-        assert operator.get(f"{self.url(other)}/frame/{message.pk}").status_code == 404
-        assert as_role("analyst").get(frame).status_code == 403
+        assert admin.get(f"{self.url(other)}/frame/{message.pk}").status_code == 404
+        for role in ("analyst", "operator"):
+            assert as_role(role).get(frame).status_code == 403
+
+    def test_texts_are_for_admins_and_the_audit_log_says_who_saw_them(self, as_role: As) -> None:
+        (message,) = make_messages(1)
+        SandboxMessage.objects.create(
+            message_id=message.pk,
+            channel="email",
+            content={"title": "Your results", "html": "<b>negative</b>"},
+            at=clock.now(),
+        )
+        shown = AuditQueued.objects.filter(action="text.shown")
+        assert "Your results" not in as_role("operator").get(self.url(message)).content.decode()
+        assert not shown.exists()
+        admin = as_role("admin")
+        assert "Your results" in admin.get(self.url(message)).content.decode()
+        assert shown.count() == 1
+        admin.get(f"{self.url(message)}/frame/{message.pk}")
+        assert shown.count() == 2
+        assert {row.target for row in shown} == {f"notification:{message.notification.uuid}"}
 
     def test_security_messages_are_for_admins(self, as_role: As) -> None:
         (message,) = make_messages(1, category="security")
@@ -247,6 +353,30 @@ class TestNotification:
             client = as_role(role)
             assert ("123456" in client.get(self.url(message)).content.decode()) is sees
             assert (client.get(frame).status_code == 200) is sees
+
+    def test_answers_about_security_messages_are_for_admins(self, as_role: As) -> None:
+        (message,) = make_messages(1, category="security")
+        answered(message, {"sid": "SM77", "status": "queued"})
+        for role, sees in (("operator", False), ("admin", True)):
+            text = as_role(role).get(self.url(message)).content.decode()
+            assert ("SM77" in text) is sees
+            assert ("no response at port 25" in text) is sees
+
+    def test_texts_that_a_provider_repeats_are_blank(self, admin: Client) -> None:
+        (message,) = make_messages(1)
+        answered(
+            message,
+            {
+                "sid": "SM77",
+                "body": "Your code is 123456",
+                "to": "+4915112345678",
+                "result": [{"text": "Your code is 123456", "message_id": 9}],
+            },
+        )
+        text = admin.get(self.url(message)).content.decode()
+        assert "SM77" in text
+        assert "message_id" in text
+        assert "123456" not in text
 
     @pytest.mark.parametrize("name", ["1", "nonsense", "0190a7d4-0000-7000-8000-00000000ffff"])
     def test_what_does_not_exist_is_not_found(self, operator: Client, name: str) -> None:

@@ -76,3 +76,12 @@ def test_a_form_without_its_token_is_refused() -> None:
     client.force_login(make_user(staff_role="admin"))
     answer = client.post("/console/stops", {"scope": "all", "reason": "x"})
     assert answer.status_code == 403
+
+
+def test_after_the_end_of_a_session_a_form_leads_back_to_its_section() -> None:
+    client = Client()
+    answer = client.post("/console/people/7/test", {"template": "x"})
+    assert answer["Location"] == "/account/login?next=/console/people"
+    answer = client.get("/console/people?find=ada", headers={"HX-Request": "true"})
+    assert answer.status_code == 200
+    assert answer["HX-Redirect"].startswith("/account/login?next=/console/people")

@@ -12,11 +12,12 @@ from django.test import Client
 from django.utils import translation
 
 from console import words
+from console.notices.timeline import MOST_MOMENTS
 from notifications.domain.channels import Channel
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import Verdict
 from notifications.infra import clock
-from notifications.models import DeliveryBatch, NotificationMessage
+from notifications.models import DeliveryAttempt, DeliveryBatch, NotificationMessage
 from tests.architecture.test_budgets import ROOT
 from tests.integration.factories import make_messages, make_user
 
@@ -84,6 +85,29 @@ def test_the_page_says_what_a_message_waits_for(operator: Client) -> None:
     text = operator.get(url).content.decode()
     assert f"{until:%H:%M} in Berlin" in text
     assert "It waits: quiet hours" in text
+
+
+@pytest.mark.django_db
+def test_a_long_timeline_shows_the_newest_moments(operator: Client) -> None:
+    (message,) = make_messages(1)
+    at = clock.now()
+    rows = [
+        DeliveryAttempt(
+            message_id=message.pk,
+            number=number,
+            provider="smtp",
+            verdict="retry",
+            error=f"answer {number}.",
+            at=at + timedelta(seconds=number),
+        )
+        for number in range(1, MOST_MOMENTS + 6)
+    ]
+    DeliveryAttempt.objects.bulk_create(rows)
+    url = f"/console/notifications/{message.notification.uuid}"
+    text = operator.get(url).content.decode()
+    assert f"Attempt {MOST_MOMENTS + 5} by" in text
+    assert f"answer {MOST_MOMENTS + 5}." in text
+    assert "Attempt 1 by" not in text
 
 
 def test_the_catalog_has_every_text_of_the_console() -> None:

@@ -248,6 +248,17 @@ class TestSessions:
         SignIn.objects.update(expires_at=clock.now())
         assert not is_signed_in(client)
 
+    def test_live_figures_are_no_use_of_it(self, author: User, override_environment: Any) -> None:
+        override_environment(session_idle_minutes=30, session_hours=2)
+        client = Client()
+        sign_in(client)
+        SignIn.objects.update(seen_at=clock.now() - timedelta(minutes=20))
+        before = SignIn.objects.get().seen_at
+        assert client.get("/console/figures").status_code == 200
+        assert SignIn.objects.get().seen_at == before
+        assert client.get("/console").status_code == 200
+        assert SignIn.objects.get().seen_at > before
+
     @pytest.mark.parametrize("change", ["inactive", "no role", "password"])
     def test_it_ends_with_what_it_was_begun_with(self, author: User, change: str) -> None:
         client = Client()

@@ -15,7 +15,7 @@ CONSOLE_SCOPES: Final[Mapping[str, str]] = MappingProxyType(
         "console/styleguide": "",
         "console/notifications": "notifications:read",
         "console/notifications/<str:identifier>": "notifications:read",
-        "console/notifications/<str:identifier>/frame/<int:message>": "users:read",
+        "console/notifications/<str:identifier>/frame/<int:message>": "privacy:export",
         "console/notifications/<str:identifier>/cancel": "notifications:send",
         "console/notifications/<str:identifier>/retract": "notifications:send",
         "console/notifications/<str:identifier>/replay": "operations",
@@ -36,7 +36,9 @@ CONSOLE_SCOPES: Final[Mapping[str, str]] = MappingProxyType(
 """The scope of each page by its path; empty for a page of all members of staff.
 
 A page shows no more than the scope allows in the API, and its forms call the same services, which
-check the scope of what they do once more.
+check the scope of what they do once more. The API shows the inbox to its owner alone. Here its
+texts need `privacy:export`, which shows them as well, and the audit log says who saw which. The
+page of a person shows whether rows of the inbox were read, without their texts.
 """
 
 

@@ -41,6 +41,8 @@ _ENROLLING = (
     "/admin/jsi18n",
 )
 """What a session without its required second factor opens."""
+_LIVE_FIGURES = "/console/figures"
+"""An open page asks for these by itself, every few seconds: that is no use of the session."""
 
 
 class AccountPages:
@@ -76,7 +78,8 @@ class AccountPages:
             if row is None or not is_own or not _is_valid(row, user):
                 logout(request)
             else:
-                note_seen(row, now=clock.now())
+                if request.path_info != _LIVE_FIGURES:
+                    note_seen(row, now=clock.now())
                 if _must_enrol(row, user) and not _is_within(request.path_info, _ENROLLING):
                     return HttpResponseRedirect(ENROL_PAGE)
         return self.get_response(request)
