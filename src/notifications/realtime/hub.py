@@ -273,10 +273,7 @@ class Hub:
             self._reads_joins = False
 
     def _next_joins(self) -> dict[int, _Join]:
-        """Takes connections of different people from the queue.
-
-        A person's further ones follow at its end, so that one with many delays no one else.
-        """
+        """Takes connections of different people. A person's further ones go to the queue's end."""
         group: dict[int, _Join] = {}
         again: list[_Join] = []
         while self._joins and len(group) < JOINS_AT_ONCE:

@@ -323,11 +323,7 @@ class BroadcastWorkflow:
 
 
 def check_scope(caller: Caller) -> None:
-    """Checks that the caller is staff, or a key with the scope.
-
-    Raises:
-        Refused: missing_scope.
-    """
+    """Checks that the caller is staff, or a key with the scope. Raises Refused: missing_scope."""
     if not caller.may(SCOPE):
         raise missing_scope(SCOPE)
 
@@ -387,10 +383,7 @@ def check_content(broadcast: Broadcast, caller: Caller) -> None:
 
 
 def _add_involved(broadcast: Broadcast, caller: Caller) -> Broadcast:
-    """Adds the caller to the involved people, because a sender cannot approve the broadcast.
-
-    Returns the row as it is now, locked until the transaction ends.
-    """
+    """Adds the caller to the involved people, who cannot approve; returns the row, now locked."""
     row = Broadcast.objects.select_for_update().get(pk=broadcast.pk)
     row.involved_user_ids = sorted({*row.involved_user_ids, *people_behind(caller)})
     row.save(update_fields=["involved_user_ids"])
