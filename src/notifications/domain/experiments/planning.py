@@ -14,6 +14,9 @@ Measured: 1.45 to 1.55 in nine cells of split and rate, by `carillon bench exper
 """
 INFLATION_WITHOUT_PLAN = 2.2
 """The same for tests without a plan. Measured: 1.85 to 2.19."""
+MOST_PEOPLE = 10**12
+"""A difference that takes more people at one look is too small to be measured."""
+_MOST_DAYS = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,11 @@ def sample_size(
     """Returns the people needed to find a lift over control's rate, with this power.
 
     weights: control first; each other variant is tested at level / (variants - 1).
-    lift: relative, may be negative. Raises ValueError where the rates are not between 0 and 1.
+    lift: relative, may be negative. Raises ValueError where the rates are not between 0 and 1, or
+    are too close to each other.
     """
     other = rate * (1 + lift)
-    if not (0 < rate < 1 and 0 < other < 1 and lift):
+    if not (0 < rate < 1 and 0 < other < 1 and other != rate):
         raise ValueError("The rate, and the rate with the lift, must be between 0 and 1.")
     level /= len(weights) - 1
     fixed = max(
@@ -53,6 +57,8 @@ def sample_size(
         / (weights[0] + weight)
         for weight in weights[1:]
     )
+    if fixed > MOST_PEOPLE:
+        raise ValueError("The difference is too small to be measured.")
     return SampleSize(
         fixed=math.ceil(fixed),
         planned=math.ceil(fixed * INFLATION),
@@ -74,12 +80,14 @@ def _people_of_pair(
     without = math.sqrt(pooled * (1 - pooled) * (1 / (1 - share) + 1 / share))
     within = math.sqrt(control * (1 - control) / (1 - share) + variant * (1 - variant) / share)
     z = NormalDist().inv_cdf
-    return ((z(1 - level / 2) * without + z(power) * within) / (variant - control)) ** 2
+    root = (z(1 - level / 2) * without + z(power) * within) / (variant - control)
+    return root * root  # infinite where `**` would raise an error
 
 
 def duration_days(
     people: int, *, people_per_day: float, traffic_percentage: float = 100.0
 ) -> int | None:
-    """Returns the whole days until a test has had so many people; None where no one arrives."""
+    """Returns the whole days until a test has had so many people; None for over a billion."""
     entering = people_per_day * traffic_percentage / 100
-    return math.ceil(people / entering) if entering > 0 else None
+    days = people / entering if entering > 0 else math.inf
+    return math.ceil(days) if days <= _MOST_DAYS else None

@@ -223,7 +223,7 @@ class ABTestService:
                 power=body.power,
             )
         except ValueError as error:
-            detail = "must not be 0, and the rate with it must stay below 1"
+            detail = "must not be near 0, and the rate with it must stay below 1"
             raise InvalidRequest([FieldError("lift", "invalid", detail)]) from error
         days = duration_days(
             size.planned,

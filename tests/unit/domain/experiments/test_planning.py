@@ -60,3 +60,17 @@ def test_a_duration_counts_only_people_who_enter():
     assert duration_days(10_000, people_per_day=1_000, traffic_percentage=25) == 40
     assert duration_days(10_000, people_per_day=0) is None
     assert duration_days(10_000, people_per_day=10, traffic_percentage=0) is None
+
+
+@pytest.mark.parametrize(
+    ("rate", "lift"), [(0.25, -4.8e-222), (0.25, 1e-12), (5e-324, 0.5), (1e-300, 100), (0.5, 0.0)]
+)
+def test_a_difference_that_no_test_can_measure_is_refused(rate: float, lift: float):
+    with pytest.raises(ValueError, match=r"rate|difference"):
+        sample_size(rate=rate, lift=lift)
+
+
+def test_a_test_that_nearly_no_one_enters_has_no_duration():
+    assert duration_days(1_000, people_per_day=1e-300) is None
+    assert duration_days(1_000, people_per_day=5e-324, traffic_percentage=1e-9) is None
+    assert duration_days(1_000, people_per_day=300) == 4
