@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.clients.conftest import Show
 from tests.clients.inbox_server import Inbox, InboxServer, now_text
@@ -271,9 +271,88 @@ def test_preferences_are_read_and_saved(three: None, server: InboxServer, show: 
     ]
 
     server.refused.add("preferences")
-    page.get_by_role("switch", name="Push").first.uncheck()
+    page.get_by_role("switch", name="Push").first.click()
     expect(page.locator("carillon-inbox .toast")).to_contain_text("Nothing was changed")
     expect(page.get_by_role("switch", name="Push").first).to_be_checked()
+
+
+class Held:
+    """Requests that wait until the test lets them go on."""
+
+    def __init__(self, page: Page, path: str, method: str) -> None:
+        self._page, self._method = page, method
+        self._routes: list[Route] = []
+        page.route(path, self._hold)
+
+    def _hold(self, route: Route) -> None:
+        if route.request.method == self._method:
+            self._routes.append(route)
+        else:
+            route.continue_()
+
+    def release(self) -> None:
+        """Lets the oldest one go on; waits for it first."""
+        for _ in range(1000):
+            if self._routes:
+                self._routes.pop(0).continue_()
+                return
+            self._page.wait_for_timeout(20)
+        raise TimeoutError(f"no {self._method} was sent")
+
+
+def press(page: Page, control: Locator) -> None:
+    """Presses a control with the pointer, and does not let go."""
+    control.scroll_into_view_if_needed()
+    control.hover()
+    page.mouse.down()
+
+
+def test_an_answer_takes_nothing_away_that_is_pressed_opened_or_typed(
+    three: None, server: InboxServer, show: Show
+) -> None:
+    page = opened(show)
+    page.get_by_role("tab", name="Preferences").click()
+    sms, push = (page.get_by_role("switch", name=name).first for name in ("SMS", "Push"))
+    expect(push).to_be_checked()
+    held = Held(page, "**/api/v1/preferences", "PUT")
+    sms.check()
+    press(page, push)
+    held.release()
+    expect(page.locator("carillon-inbox .toast")).to_contain_text("Saved")
+    page.mouse.up()
+    expect(push).not_to_be_checked()
+    held.release()
+    wait_until(lambda: not server.inbox.overall["push_enabled"])
+
+    page.get_by_label("From").focus()
+    page.keyboard.type("9")  # the hour, in the evening; each part is saved
+    held.release()
+    wait_until(lambda: server.inbox.overall["quiet_hours_start"] == "21:00")
+    page.keyboard.type("30")
+    page.locator("summary", has_text="Course").click()
+    held.release()
+    held.release()
+    wait_until(lambda: server.inbox.overall["quiet_hours_start"] == "21:30")
+    course = page.get_by_role("group", name="Course").get_by_role("switch", name="Email")
+    expect(course).to_be_visible()
+    expect(page.get_by_label("From")).to_have_value("21:30")
+
+
+def test_an_answer_takes_no_button_of_an_entry_away_that_is_pressed(
+    three: None, server: InboxServer, show: Show
+) -> None:
+    page = opened(show)
+    held = Held(page, "**/api/v1/inbox/*/read", "POST")
+    first = articles(page).first
+    first.hover()
+    first.get_by_role("button", name="Mark as read").click()
+    press(page, first.get_by_role("button", name="Archive"))
+    with page.expect_response("**/read"):
+        held.release()
+    server.push(server.inbox.count())
+    page.evaluate("() => new Promise((done) => setTimeout(done, 300))")
+    page.mouse.up()  # the time of reading is another one now, which shows nothing new
+    expect(articles(page)).to_have_count(2)
 
 
 @pytest.mark.parametrize(

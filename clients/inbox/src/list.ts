@@ -7,7 +7,6 @@ import type { Item, View } from "./types.ts";
 
 const AHEAD_PX = 400;
 const TICK_MS = 30_000;
-const BONES = 6;
 const STEPS: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, PageDown: 5, PageUp: -5, Home: -1e9, End: 1e9 };
 const EMPTY = {
   inbox: ["check", "emptyInbox", "emptyInboxHint"],
@@ -145,7 +144,7 @@ export class List {
       "": () => [],
       out: () => [note(t, "alert", "signedOut", "signedOutHint", true)],
       failed: () => [note(t, "alert", "failed", null, true, retry)],
-      loading: () => Array.from({ length: count ? 2 : BONES }, () => h("div", { class: "bone", "aria-hidden": "true" })),
+      loading: () => bones(count ? 2 : 6),
       empty: () => [note(t, name, text, hint)],
     };
     this.#note.replaceChildren(...notes[kind]());
@@ -260,7 +259,12 @@ export class List {
   }
 }
 
-function note(
+/** Returns grey bars, which stand for what is loading. */
+export const bones = (count: number): HTMLElement[] =>
+  Array.from({ length: count }, () => h("div", { class: "bone", "aria-hidden": "true" }));
+
+/** Returns a note that stands in place of a list. */
+export function note(
   t: Translate,
   name: Parameters<typeof icon>[0],
   text: Parameters<Translate>[0],

@@ -1,5 +1,6 @@
 /** The tab in which a person chooses channels, topics, digests and quiet hours. */
-import { h, icon } from "./dom.ts";
+import { h, icon, set } from "./dom.ts";
+import { bones, note } from "./list.ts";
 import type { Messages, Translate } from "./messages.ts";
 import type { InboxStore } from "./store.ts";
 import { shortTime } from "./time.ts";
@@ -39,7 +40,7 @@ export class PreferencesView {
   #context: PreferencesContext;
   #values: Preferences | null = null;
   #categories: Category[] = [];
-  #open = new Set<string>();
+  #pending = new Set<Changes>();
   #loads = 0;
 
   constructor(store: InboxStore, context: PreferencesContext) {
@@ -48,6 +49,7 @@ export class PreferencesView {
   }
 
   async show(context: PreferencesContext): Promise<void> {
+    if (context.t !== this.#context.t) this.element.replaceChildren();
     this.#context = context;
     this.#render();
     await this.load();
@@ -72,42 +74,38 @@ export class PreferencesView {
       if (load !== this.#loads) return;
       const { t } = this.#context;
       const retry = h("button", { type: "button", class: "btn", text: t("retry"), onclick: () => void this.load() });
-      const note = h("div", { class: "note", role: "alert" }, icon("alert"), h("b", { text: t("failed") }), retry);
-      this.element.replaceChildren(note);
+      this.element.replaceChildren(note(t, "alert", "failed", null, true, retry));
     }
   }
 
+  /** Shows a change at once, over whatever is read meanwhile, until its answer comes. */
   async #save(changes: Changes): Promise<void> {
-    const before = this.#values!;
-    this.#values = merged(before, changes);
+    const { t, toast } = this.#context;
     const load = ++this.#loads;
+    this.#pending.add(changes);
+    this.#render();
     try {
       const now = await this.#store.api.call<Preferences>("/preferences", { method: "PUT", body: changes });
-      if (load === this.#loads) this.#values = now;
-      this.#context.toast(this.#context.t("saved"));
+      this.#values = load === this.#loads ? now : merged(this.#values!, changes);
+      toast(t("saved"));
     } catch {
-      if (load === this.#loads) this.#values = before;
-      this.#context.toast(this.#context.t("actionFailed"));
+      toast(t("actionFailed"));
     }
-    if (load === this.#loads) this.#render();
+    this.#pending.delete(changes);
+    this.#render();
   }
 
   #global(changes: GlobalPreferences): void {
     void this.#save({ global: changes });
   }
 
-  /** Renders anew, and gives the focus back to the control that had it. */
+  /** Shows the present values. Controls stay the same, so an answer never takes away what is pressed. */
   #render(): void {
-    const values = this.#values;
-    const root = this.element.getRootNode() as ShadowRoot;
-    const name = root.activeElement?.getAttribute("name");
-    const { scrollTop } = this.element;
+    const values = this.#values && [...this.#pending].reduce(merged, this.#values);
     const parts = values
       ? [this.#general(values.global), this.#channels(values.global), this.#topics(values)]
-      : Array.from({ length: 6 }, () => h("div", { class: "bone", "aria-hidden": "true" }));
-    this.element.replaceChildren(h("div", { class: "prefs" }, ...parts));
-    this.element.scrollTop = scrollTop;
-    if (name) this.element.querySelector<HTMLElement>(`[name="${CSS.escape(name)}"]`)?.focus();
+      : bones(6);
+    adopt(this.element, [h("div", { class: "prefs" }, ...parts)]);
   }
 
   #switch(name: string, label: string, isOn: boolean, change: (isOn: boolean) => void, hint = ""): HTMLElement {
@@ -169,7 +167,7 @@ export class PreferencesView {
     return group(t("prefChannels"), ...rows);
   }
 
-  #topics({ global, categories }: Preferences): HTMLElement {
+  #topics({ global, categories }: Preferences): HTMLElement | false {
     const { t } = this.#context;
     const rows = this.#categories.map(({ key, name }) => {
       const chosen = categories[key] ?? {};
@@ -181,22 +179,17 @@ export class PreferencesView {
         const save = (on: boolean): void => void this.#save({ categories: { [key]: { [field]: on } } });
         return this.#switch(`${key}:${field}`, t(CHANNELS[channel]), isOn(channel), save);
       });
-      const ontoggle = (event: Event): void => {
-        if ((event.target as HTMLDetailsElement).open) this.#open.add(key);
-        else this.#open.delete(key);
-      };
       const about = h("span", { text: label }, h("small", { text: active.join(", ") || t("off") }));
-      const summary = h("summary", { class: "row", name: `topic:${key}` }, about, icon("down"));
+      const summary = h("summary", { class: "row" }, about, icon("down"));
       const box = h("div", { role: "group", "aria-label": label }, ...switches);
-      return h("details", { open: this.#open.has(key), ontoggle }, summary, box);
+      return h("details", {}, summary, box);
     });
-    return rows.length ? group(t("prefTopics"), ...rows) : h("div");
+    return rows.length > 0 && group(t("prefTopics"), ...rows);
   }
 }
 
 function group(title: string, ...rows: HTMLElement[]): HTMLElement {
-  const box = h("div", { role: "group", "aria-label": title }, h("h3", { text: title }), ...rows);
-  return box;
+  return h("div", { role: "group", "aria-label": title }, h("h3", { text: title }), ...rows);
 }
 
 function merged(before: Preferences, { global = {}, categories = {} }: Changes): Preferences {
@@ -204,4 +197,22 @@ function merged(before: Preferences, { global = {}, categories = {} }: Changes):
   for (const [key, switches] of Object.entries(categories))
     next.categories[key] = { ...next.categories[key], ...switches };
   return next;
+}
+
+/** Gives an element these children: one of the same kind stays, and takes over texts and values. */
+function adopt(parent: Element, wanted: Element[]): void {
+  const present = [...parent.children] as HTMLInputElement[];
+  wanted.forEach((next, index) => {
+    const now = present[index];
+    const { checked, value, children } = next as HTMLInputElement;
+    if (!now) parent.append(next);
+    else if (now.tagName + now.className !== next.tagName + next.className) now.replaceWith(next);
+    else {
+      if (children.length) adopt(now, [...children]);
+      else set(now, { text: next.textContent });
+      now.checked = checked;
+      now.value = value;
+    }
+  });
+  present.slice(wanted.length).forEach((each) => each.remove());
 }

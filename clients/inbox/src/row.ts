@@ -77,10 +77,13 @@ export class Row {
     this.update(item, context);
   }
 
-  /** Shows the present values. What did not change is left as it is. */
+  /**
+   * Shows the present values. If nothing of them is seen, the elements stay: a click is lost when
+   * its button is replaced while it is down.
+   */
   update(item: Item, context: RowContext): void {
-    const { id, seq, created_at, ...values } = item;
-    const shown = JSON.stringify([values, context.locale, context.target]);
+    const { id, seq, created_at, seen_at, read_at, archived_at, ...values } = item;
+    const shown = JSON.stringify([values, !read_at, !archived_at, context.locale, context.target]);
     const isSame = shown === this.#shown && context === this.#context;
     this.item = item;
     this.#context = context;
