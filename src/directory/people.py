@@ -29,8 +29,9 @@ from directory.memberships import (
 from directory.models import ContactPoint, User
 from directory.models.contact import ContactKind, ContactState, columns_of
 from directory.models.search_token import save_tokens
-from directory.rows import copying, insert_rows, reserve_ids
+from directory.rows import copying, insert_rows, maker_of, reserve_ids
 
+_make_user, _make_point = maker_of(User), maker_of(ContactPoint)
 _IDS_AT_ONCE = 500
 _KIND_OF_FIELD = {
     "email": ContactKind.EMAIL,
@@ -251,7 +252,13 @@ def _write_related(
 
 
 def _new(line: Line) -> User:
-    user = User(password=UNUSABLE_PASSWORD_PREFIX + secrets.token_hex(20), **line.values)
+    columns, private = line.values, None
+    if "attributes_private" in columns:  # no column: it is in the sealed one
+        columns = {**columns}
+        private = columns.pop("attributes_private")
+    user = _make_user({"password": UNUSABLE_PASSWORD_PREFIX + secrets.token_hex(20), **columns})
+    if private:
+        user.attributes_private = private
     if not user.username:
         user.username = f"user-{user.uuid.hex[:12]}"
     return user
@@ -364,12 +371,14 @@ def _points_of(user: User) -> list[ContactPoint]:
         if given := getattr(user, name):
             address, spelling = columns_of(kind, given)
             found.append(
-                ContactPoint(
-                    user_id=user.pk,
-                    kind=kind,
-                    address=address,
-                    spelling=spelling,
-                    state=ContactState.ACTIVE,
+                _make_point(
+                    {
+                        "user_id": user.pk,
+                        "kind": kind,
+                        "address": address,
+                        "spelling": spelling,
+                        "state": ContactState.ACTIVE,
+                    }
                 )
             )
     return found

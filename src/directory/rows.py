@@ -9,18 +9,21 @@ from __future__ import annotations
 import functools
 import json
 import operator
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
 from itertools import repeat
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import connection, models
 
 from vault.sealed import SealedColumn, SealedText
 
+Row = TypeVar("Row", bound=models.Model)
+_SPECIAL = re.compile(r"[\\\n\t\r]")
 Insert = Callable[[type[models.Model], Sequence[str], Sequence[Sequence[Any]]], None]
 """Takes a model, names of columns, and rows of their values."""
 
@@ -71,6 +74,33 @@ def copying() -> Iterator[Insert]:
         yield insert
         for each in running:
             each.result()
+
+
+def maker_of(model: type[Row]) -> Callable[[dict[str, Any]], Row]:
+    """Returns a function that makes unsaved objects of columns, with defaults for the others.
+
+    It does what the model's constructor does, without its signals and without its checks of names.
+    That takes a fifth of the time, which counts for thousands of rows.
+    """
+    fixed, called = {}, []
+    for each in model._meta.concrete_fields:
+        if each.has_default() and callable(each.default):
+            called.append((each.attname, each.default))
+        else:
+            fixed[each.attname] = each.get_default()
+
+    def make(columns: dict[str, Any]) -> Row:
+        made = model.__new__(model)
+        values = made.__dict__
+        values["_state"] = models.base.ModelState()
+        values.update(fixed)
+        values.update(columns)
+        for name, default in called:
+            if name not in columns:
+                values[name] = default()
+        return made
+
+    return make
 
 
 def insert_rows(made: Sequence[models.Model], insert: Insert | None = None) -> None:
@@ -146,6 +176,11 @@ def _copy_column(values: Sequence[Any]) -> Iterable[str]:
     first = values[0]
     if values.count(first) == len(values):
         return repeat(_copy_value(first), len(values))
+    kinds = set(map(type, values))
+    if kinds == {int}:
+        return map(str, values)
+    if kinds == {str} and not _SPECIAL.search("".join(values)):
+        return values
     return map(_copy_value, values)
 
 

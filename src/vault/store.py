@@ -85,15 +85,23 @@ def _draw(count: int) -> list[tuple[Key, bytes]]:
 
 
 def _insert(drawn: Sequence[tuple[Key, bytes]], kind: str) -> None:
-    """Inserts keys by one statement that the driver prepares once."""
+    """Inserts keys by one statement; on SQLite by one that the driver prepares once."""
     store = connections[settings.KEYS_ALIAS]
     at = store.ops.adapt_datetimefield_value(timezone.now())
-    rows = [(key.id, str(kind), wrapped, at) for key, wrapped in drawn]
     with transaction.atomic(using=settings.KEYS_ALIAS), store.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO vault_datakey (id, kind, wrapped, created_at) VALUES (%s, %s, %s, %s)",
-            rows,
-        )
+        if store.vendor == "postgresql":
+            cursor.execute(
+                "INSERT INTO vault_datakey (id, kind, wrapped, created_at)"
+                " SELECT id, %s, wrapped, %s"
+                " FROM unnest(%s::bigint[], %s::bytea[]) AS drawn (id, wrapped)",
+                [str(kind), at, [key.id for key, _ in drawn], [wrapped for _, wrapped in drawn]],
+            )
+        else:
+            rows = [(key.id, str(kind), wrapped, at) for key, wrapped in drawn]
+            cursor.executemany(
+                "INSERT INTO vault_datakey (id, kind, wrapped, created_at) VALUES (%s, %s, %s, %s)",
+                rows,
+            )
 
 
 def _first_id() -> int:
