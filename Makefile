@@ -104,8 +104,8 @@ mutants: install ## plant 220 mutants and list the survivors; continues an earli
 browser: ## install Debian's Chromium; without it the browser tests are skipped by name
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
 
-services: ## install Debian's PgBouncer and iproute2; without them their tests are skipped by name
-	@command -v pgbouncer >/dev/null && command -v ip >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends pgbouncer iproute2; }
+services: ## install Debian's PgBouncer, iproute2 and Prometheus; without them their tests are skipped by name
+	@command -v pgbouncer >/dev/null && command -v ip >/dev/null && command -v promtool >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends pgbouncer iproute2 prometheus; }
 
 clients: install ## install what the tests of TypeScript clients need; without it they are skipped by name
 	@for place in tests/clients clients/inbox; do \
