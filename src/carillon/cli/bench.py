@@ -32,6 +32,7 @@ NAMES = (
     "migration",
     "import",
     "experiments",
+    "console",
 )
 _MODULES = {
     "ageing": "records.ageing",
@@ -40,6 +41,7 @@ _MODULES = {
     "migration": "records.migration",
     "import": "import_users",
     "experiments": "experiments.table",
+    "console": "web.console",
     "http": "web.http",
     "load": "web.load",
     "soak": "web.soak",
@@ -52,7 +54,9 @@ _MODULES = {
 @click.option("--database", type=click.Choice(["sqlite", "postgres"]))
 @click.option("--messages", type=int)
 @click.option("--workers", type=int)
-@click.option("--users", type=int, help="For audience and migration: the size of the directory.")
+@click.option(
+    "--users", type=int, help="For audience, console and migration: the size of the directory."
+)
 @click.option("--base", help="For migration: a checkout of an older release, with its .venv.")
 @click.option("--recipients", type=int, help="For broadcast: the size of its audience.")
 @click.option("--connections", type=click.IntRange(10), help="For realtime: open sockets.")

@@ -27,6 +27,7 @@ from django.db.models import Count  # noqa: E402
 
 from carillon.bench.harness import (  # noqa: E402
     celerytask,
+    consolerole,
     content,
     crowd,
     duerole,
@@ -328,6 +329,8 @@ ROLES: dict[str, Callable[..., dict[str, Any]]] = {
         ageingrole.vacuum_pause,
         migrationrole.readable_rows,
         migrationrole.seal_old,
+        consolerole.console_visit,
+        consolerole.month_of_messages,
         crowd.audiences,
         crowd.crowd,
         crowd.launch,

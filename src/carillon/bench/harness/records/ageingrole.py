@@ -60,11 +60,22 @@ def aged(count: str, days: str) -> dict[str, Any]:
     began, last = time.monotonic(), 0
     for _ in range(0, int(count), _AT_ONCE):
         with transaction.atomic():
-            last = _insert(at, category)
+            last = insert_messages(at, category)
     return {"fill_s": round(time.monotonic() - began, 1), "last_key": last}
 
 
-def _insert(at: Any, category: int) -> int:
+def insert_messages(
+    at: Any,
+    category: int,
+    *,
+    people: int = 1_000,
+    channel: str = "email",
+    status: str = "delivered",
+) -> int:
+    """Inserts 10,000 messages, each with a notification, an attempt and an event.
+
+    people: the users 1 to this number have them in turn. Returns the last key.
+    """
     keys = reserve_keys(_AT_ONCE)
     moment, ms = hot().time_value(at), clock.epoch_ms(at)
     context = seal_json({"amount": 29.99, "course": "Algebra"})
@@ -75,13 +86,13 @@ def _insert(at: Any, category: int) -> int:
     hot().insert_rows(
         NOTIFICATIONS,
         NOTIFICATION_COLUMNS,
-        [(key, public_id(key, ms, 0).hex, key % 1_000 + 1, *tail, *rest) for key in keys],
+        [(key, public_id(key, ms, 0).hex, key % people + 1, *tail, *rest) for key in keys],
     )
     hot().insert_rows(
         MESSAGES,
         (*MESSAGE_COLUMNS, "content", "trail", "sent_at", "delivered_at"),
         [
-            (key, key, key % 1_000 + 1, "email", 3, "delivered", None, moment, 1, 3, content, trail,
+            (key, key, key % people + 1, channel, 3, status, None, moment, 1, 3, content, trail,
              moment, moment)
             for key in keys
         ],
