@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from carillon.bench.harness.environment import PREPARED, bare_environ
@@ -42,9 +42,16 @@ def prepared(kind: str) -> Path:
     return ready
 
 
-def _sqlite(folder: Path, words: tuple[str, ...]) -> None:
+def _sqlite(folder: Path) -> None:
     folder.mkdir()
-    _carillon(*words, CARILLON_DATA_DIR=str(folder), CARILLON_KEYS_DIR=str(folder / "keys"))
+    _carillon("migrate", CARILLON_DATA_DIR=str(folder), CARILLON_KEYS_DIR=str(folder / "keys"))
+
+
+def _demo(folder: Path) -> None:
+    shutil.copytree(prepared("sqlite"), folder)
+    _carillon(
+        "demo", "--quiet", CARILLON_DATA_DIR=str(folder), CARILLON_KEYS_DIR=str(folder / "keys")
+    )
 
 
 def _postgres(folder: Path) -> None:
@@ -64,7 +71,7 @@ def _carillon(*words: str, **environ: str) -> None:
 
 
 _MAKERS: dict[str, Callable[[Path], None]] = {
-    "sqlite": partial(_sqlite, words=("migrate",)),
-    "demo": partial(_sqlite, words=("demo", "--quiet")),
+    "sqlite": _sqlite,
+    "demo": _demo,
     "postgres": _postgres,
 }

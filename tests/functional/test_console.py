@@ -111,6 +111,26 @@ def test_every_page_fits_and_axe_finds_nothing(console: Console, size: str, sche
     assert wrong == {}
 
 
+def test_every_page_is_usable_at_400_percent_and_in_forced_colours(console: Console) -> None:
+    """A window of 1280 pixels has 320 CSS pixels at 400 % (WCAG 2.2, 1.4.10)."""
+    context = console.open(
+        viewport={"width": 320, "height": 256}, forced_colors="active", reduced_motion="reduce"
+    )
+    page = context.new_page()
+    wrong: dict[str, Any] = {}
+    for named in PAGES:
+        name, _, path = named.partition(":")
+        page.goto(console.url(path), wait_until="load")
+        shot(page, f"console-{name}-zoom-forced")
+        over = page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth")
+        page.keyboard.press("Tab")
+        ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        if over > 0 or ring == "none":
+            wrong[name] = (over, ring)
+    context.close()
+    assert wrong == {}
+
+
 def test_figures_are_live_and_the_chart_is_drawn(console: Console) -> None:
     context = console.open()
     page = context.new_page()
