@@ -23,7 +23,6 @@ from directory.models import ContactPoint, Device, User  # noqa: E402
 from notifications.domain.identifiers import public_id  # noqa: E402
 from notifications.infra import clock  # noqa: E402
 from notifications.infra.crypto import seal_json  # noqa: E402
-from notifications.intake.columns import MESSAGE_COLUMNS, NOTIFICATION_COLUMNS  # noqa: E402
 from notifications.models import Category, DeadLetter, reserve_keys  # noqa: E402
 from notifications.models.delivery.hot import MESSAGES, NOTIFICATIONS, hot  # noqa: E402
 
@@ -31,6 +30,17 @@ _AT_ONCE = 5_000
 _DAYS = 5
 _FAILED, _WITHOUT_USER = 10, 100
 _ATTEMPTS = "notifications_deliveryattempt"
+# The columns are those of the older release: its modules had other names.
+_NOTIFICATION_COLUMNS = (
+    "id", "uuid", "user_id", "address", "category_id", "template_version_id", "job_id", "type",
+    "priority", "source", "locale", "text", "context", "options", "scheduled_at",
+    "scheduled_status", "expires_at", "collapse_key", "ordering_key", "idempotency_key",
+    "correlation_id", "is_test", "created_at",
+)  # fmt: skip
+_MESSAGE_COLUMNS = (
+    "id", "notification_id", "user_id", "channel", "priority", "status", "batch_id",
+    "scheduled_at", "attempts", "max_attempts",
+)  # fmt: skip
 _ATTEMPT_COLUMNS = (
     "message_id", "number", "provider", "verdict", "error_code", "error", "provider_message_id",
     "response", "duration_ms", "at",
@@ -109,8 +119,8 @@ def _insert(rows: list[tuple[int, int]], people: list[int], at: Any, category: i
                     resolution="discarded", resolved_at=at,
                 )
             )  # fmt: skip
-    hot().insert_rows(NOTIFICATIONS, NOTIFICATION_COLUMNS, notifications)
-    hot().insert_rows(MESSAGES, (*MESSAGE_COLUMNS, "content", "trail", "last_error"), messages)
+    hot().insert_rows(NOTIFICATIONS, _NOTIFICATION_COLUMNS, notifications)
+    hot().insert_rows(MESSAGES, (*_MESSAGE_COLUMNS, "content", "trail", "last_error"), messages)
     hot().insert_rows(_ATTEMPTS, _ATTEMPT_COLUMNS, attempts)
     DeadLetter.objects.bulk_create(letters)
 
