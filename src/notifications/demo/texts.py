@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -31,6 +32,23 @@ _BUTTON = (
 _LAYOUT = "layouts.mail"
 
 
+_EXAMPLES: Mapping[str, Any] = {
+    "amount": "29.99",
+    "code": "123456",
+    "course": "Art & Design",
+    "due_at": "2030-01-02T10:00:00",
+    "grade": "A",
+    "headline": "Spring",
+    "message": "No school on Friday.",
+    "results": [{"subject": "Maths", "score": 0.91}],
+    "starts_at": "2030-01-02T10:00:00+01:00",
+    "student": "Emma",
+    "subject": "Physics",
+    "ticket": "#12",
+    "title": "Holiday",
+}
+
+
 class DemoTemplate(NamedTuple):
     """One demo template."""
 
@@ -41,6 +59,8 @@ class DemoTemplate(NamedTuple):
     channels: list[str]
     required: list[str]
     optional: list[str]
+    #: What previews are shown with: a value of each required variable.
+    example: dict[str, Any]
     #: The text fields of a NotificationTemplate by locale.
     texts: dict[str, dict[str, str]]
 
@@ -69,6 +89,7 @@ def _layout(source: str) -> DemoTemplate:
         channels=["email"],
         required=[],
         optional=["accent"],
+        example={},
         texts={
             locale: {
                 "email_html_template": source.replace("@@lang@@", locale).replace(
@@ -96,6 +117,7 @@ def _template(raw: dict[str, Any]) -> DemoTemplate:
         channels=channels,
         required=raw.get("required", []),
         optional=raw.get("optional", []),
+        example={name: _EXAMPLES[name] for name in raw.get("required", [])},
         texts=texts,
     )
 

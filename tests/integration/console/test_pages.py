@@ -46,6 +46,8 @@ PAGES = (
     "/console/providers",
     "/console/stops",
     "/console/styleguide",
+    "/console/templates",
+    "/console/templates/new",
 )
 MOST_SCRIPT = 40_000
 CYRILLIC = re.compile(r"[\u0400-\u04ff]")

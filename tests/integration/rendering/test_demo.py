@@ -152,7 +152,7 @@ def test_the_mails_use_a_layout_whose_stylesheet_is_inlined() -> None:
     assert list(version.pins) == ["layouts.mail"]
     english, russian = (item.html for item in shown.previews if item.channel == "email")
     assert '<p class="line" style="margin: 0 0 16px;font-size: 16px;line-height: 1.6;">' in english
-    assert "background: #059669" in english
+    assert "background: #047857" in english
     assert ".line{" not in english
     assert "@media (max-width:480px)" in english
     assert 'lang="ru"' in russian

@@ -69,7 +69,7 @@ class TestPlainAddresses:
         response = checked(
             email_subject_template="Paid",
             email_body_template="Hello {{ user.first_name }}",
-            email_html_template="<p>{{ user['full_name'] }}</p>",
+            email_html_template="<html lang='en'><p>{{ user['full_name'] }}</p>",
             sms_template="{{ user.first_name|upper }}",
             push_template="{{ user.last_name }}",
         )

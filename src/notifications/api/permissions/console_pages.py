@@ -31,6 +31,18 @@ CONSOLE_SCOPES: Final[Mapping[str, str]] = MappingProxyType(
         "console/dead-letters": "operations",
         "console/queues": "operations",
         "console/providers": "providers:write",
+        "console/templates": "templates:read",
+        "console/templates/new": "templates:write",
+        "console/templates/<int:number>": "templates:read",
+        "console/templates/<int:number>/diff": "templates:read",
+        "console/templates/<int:number>/preview": "templates:read",
+        "console/templates/<int:number>/frame": "templates:read",
+        "console/templates/<int:number>/edit": "templates:write",
+        "console/templates/<int:number>/settings": "templates:write",
+        "console/templates/<int:number>/lint": "templates:write",
+        "console/templates/<int:number>/publish": "templates:write",
+        "console/templates/<int:number>/rollback": "templates:write",
+        "console/templates/<int:number>/test": "templates:read",
     }
 )
 """The scope of each page by its path; empty for a page of all members of staff.

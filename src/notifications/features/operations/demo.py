@@ -111,6 +111,7 @@ def _template(
         supported_channels=each.channels,
         required_variables=each.required,
         optional_variables=each.optional,
+        example_context=each.example,
         default_locale="en",
         translations={"ru": each.texts["ru"]},
         status=TemplateStatus.PUBLISHED,

@@ -8,8 +8,11 @@ from typing import Any
 from notifications.domain.errors import TemplateFault
 from notifications.engine.content import example_links
 from notifications.features.templates.report_schemas import PreviewItem, PushResponse, SmsResponse
+from notifications.features.templates.schemas import PreviewBody
 from notifications.infra import clock
 from notifications.infra.conf import environment
+from notifications.intake.fields import Fields
+from notifications.models import NotificationTemplate
 from notifications.rendering.personalization import service_context
 from notifications.rendering.pool import wire
 
@@ -29,6 +32,22 @@ def preview_item(channel: str, locale: str, shown: wire.Previewed | TemplateFaul
         sms=SmsResponse(**shown.sms._asdict()) if shown.sms else None,
         push=PushResponse(**shown.push._asdict()) if shown.push else None,
     )
+
+
+def read_preview(body: Mapping[str, Any], row: NotificationTemplate) -> dict[str, Any]:
+    """Returns the context of a preview from the body of its request.
+
+    Raises:
+        InvalidRequest: the body is not one of a preview.
+    """
+    fields = Fields(body)
+    fields.refuse_unknown(PreviewBody.__struct_fields__)
+    given = fields.mapping("context")
+    if not isinstance(given.get("user", {}), dict):
+        fields.add_error("context.user", "wrong_type", "must be an object")
+    fields.check_json("context", given)
+    fields.raise_errors()
+    return preview_context(row.example_context, given)
 
 
 def preview_context(*givens: Mapping[str, Any]) -> dict[str, Any]:

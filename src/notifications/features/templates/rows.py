@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, NotFound, Refused
 from notifications.domain.identifiers import parse_identifier
 from notifications.features.access.limits import check_category
+from notifications.features.templates.accessibility.warnings import accessibility_warnings
 from notifications.features.templates.dependants import concurrent_change
 from notifications.features.templates.preview import preview_context
 from notifications.features.templates.review import TextReview, check_publishable, review
 from notifications.features.templates.schemas import TemplateResponse
-from notifications.features.templates.trials import limit_errors, tried_texts
+from notifications.features.templates.trials import limit_errors, previews, tried_texts
 from notifications.infra import clock
 from notifications.intake.fields import Fields
 from notifications.models import (
@@ -65,6 +67,20 @@ def find_unchanged(row: NotificationTemplate) -> NotificationTemplate:
     if not is_same:
         raise concurrent_change(row.path)
     return locked
+
+
+def check_seen(row: NotificationTemplate, seen: datetime) -> None:
+    """Locks a template, and checks that it was not changed since its author read it.
+
+    Raises:
+        NotFound: unknown_template; it was deleted.
+        Conflict: concurrent_change.
+    """
+    if find_template(row.pk, lock=True).updated_at != seen:
+        raise Conflict(
+            f"template {row.path} was changed since you opened it: open it again",
+            code="concurrent_change",
+        )
 
 
 def find_version(row: NotificationTemplate, number: int) -> TemplateVersion:
@@ -199,20 +215,26 @@ def check_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> T
         InvalidRequest: the texts cannot be sent.
     """
     found = review_row(row, fields, principal=principal)
-    try_row(row, fields, principal=principal)
+    found.notes += try_row(row, fields, principal=principal)
     fields.raise_errors()
     return found
 
 
-def try_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> None:
-    """Renders the example of texts that compile; adds the errors that prevent publication."""
+def try_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> list[str]:
+    """Renders the example of texts that compile; adds the errors that prevent publication.
+
+    Returns what keeps people from reading its mails, as sentences.
+    """
     if fields.errors:
-        return
+        return []
     version = compiled_draft(row)
     fields.errors += check_publishable(version, row.supported_channels)
-    if not fields.errors:
-        context = preview_context(row.example_context)
-        fields.errors += limit_errors(version, context, principal=principal)
+    if fields.errors:
+        return []
+    context = preview_context(row.example_context)
+    shown = previews(version, context, principal=principal)
+    fields.errors += limit_errors(version, shown)
+    return accessibility_warnings(version, shown)
 
 
 def note_proof(row: NotificationTemplate, tried: CompiledVersion) -> None:

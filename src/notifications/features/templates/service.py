@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -15,7 +16,7 @@ from notifications.features.access.limits import check_category
 from notifications.features.templates.body import read_body, wants_publishing
 from notifications.features.templates.dependants import plan_dependants, republish_dependants
 from notifications.features.templates.history import check_roll_back, diff, roll_back, versions_page
-from notifications.features.templates.preview import preview_context, preview_item
+from notifications.features.templates.preview import preview_item, read_preview
 from notifications.features.templates.report_schemas import (
     DiffResponse,
     PreviewResponse,
@@ -29,6 +30,7 @@ from notifications.features.templates.rows import (
     check_new,
     check_reader,
     check_row,
+    check_seen,
     check_writable,
     compiled_draft,
     find_template,
@@ -58,6 +60,12 @@ from notifications.rendering.versions import version_of
 
 __all__ = ["PreviewBody", "PublishBody", "TemplateBody", "TemplateService"]
 
+STATES: Mapping[str, Mapping[str, Any]] = {
+    "draft": {"status": TemplateStatus.DRAFT},
+    "published": {"status": TemplateStatus.PUBLISHED},
+    "inactive": {"is_active": False},
+}
+"""The columns of the templates in a state."""
 MAX_PAGE = 201  # a page, and one more row that shows whether a next page exists
 
 
@@ -127,12 +135,18 @@ class TemplateService:
         category: str = "",
         channel: str = "",
         path: str = "",
+        state: str = "",
         after: int = 0,
         limit: int = 50,
     ) -> list[TemplateResponse]:
-        """Returns templates by key; `after` is the last key of the page before, `path` a prefix."""
+        """Returns templates by key; `after` is the last key of the page before, `path` a prefix.
+
+        state: draft, published, or inactive for those that are switched off.
+        """
         check_reader(caller)
         rows = template_rows().filter(pk__gt=after, path__startswith=path).order_by("pk")
+        if state:
+            rows = rows.filter(**STATES[state])
         if category:
             rows = rows.filter(category__key=category)
         wanted = max(1, min(limit, MAX_PAGE))
@@ -168,19 +182,27 @@ class TemplateService:
         return self._write(NotificationTemplate(), body, caller, creating=True)
 
     def update(
-        self, *, identifier: object, body: Mapping[str, Any], caller: Caller
+        self,
+        *,
+        identifier: object,
+        body: Mapping[str, Any],
+        caller: Caller,
+        seen: datetime | None = None,
     ) -> TemplateResponse:
         """Changes the fields that the body names. Texts change the draft until it is published.
 
+        seen: the `updated_at` that the author saw; None where any other change may be lost.
+
         Raises:
             InvalidRequest, NotFound, Conflict: as `create`; a path cannot change.
+            Conflict: concurrent_change, since `seen`.
         """
         check_author(caller)
         row = find_template(identifier)
         if body.get("path", row.path) != row.path:
             detail = "a path cannot change, because callers send with it: create a new template"
             raise InvalidRequest([FieldError("path", "path_immutable", detail)])
-        return self._write(row, body, caller, creating=False)
+        return self._write(row, body, caller, creating=False, seen=seen)
 
     def delete(self, *, identifier: object, caller: Caller) -> bool:
         """Deletes a template, or switches off one that has messages. True: it was deleted."""
@@ -286,17 +308,10 @@ class TemplateService:
     ) -> PreviewResponse:
         """Renders the draft on every channel in every locale; an error replaces a failed text."""
         check_reader(caller)
-        fields = Fields(body)
-        fields.refuse_unknown(PreviewBody.__struct_fields__)
-        given = fields.mapping("context")
-        if not isinstance(given.get("user", {}), dict):
-            fields.add_error("context.user", "wrong_type", "must be an object")
-        fields.check_json("context", given)
-        fields.raise_errors()
         row = find_template(identifier)
+        context = read_preview(body, row)
         check_category(caller, row.category_id)
         compiled = compiled_draft(row)
-        context = preview_context(row.example_context, given)
         items = [
             preview_item(channel, locale, shown)
             for channel, locale, shown in previews(compiled, context, principal=caller.name)
@@ -323,7 +338,7 @@ class TemplateService:
         for name, value in read_body(fields, creating=creating).items():
             setattr(row, name, value)
         found = review_row(row, fields, principal=caller.name)
-        try_row(row, fields, principal=caller.name)
+        found.notes += try_row(row, fields, principal=caller.name)
         return ValidationResponse(
             valid=not fields.errors and not found.unused,
             errors=found.placed(fields.errors),
@@ -336,7 +351,13 @@ class TemplateService:
         )
 
     def _write(
-        self, row: NotificationTemplate, body: Mapping[str, Any], caller: Caller, *, creating: bool
+        self,
+        row: NotificationTemplate,
+        body: Mapping[str, Any],
+        caller: Caller,
+        *,
+        creating: bool,
+        seen: datetime | None = None,
     ) -> TemplateResponse:
         fields = Fields(body)
         publishing = wants_publishing(fields)
@@ -359,6 +380,8 @@ class TemplateService:
             row.status = TemplateStatus.DRAFT
         check_free(row)
         with transaction.atomic():
+            if seen is not None:
+                check_seen(row, seen)
             stored = stored_values(row)
             row.save()
             if publishing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -16,6 +16,8 @@ from notifications.rendering.render import CompiledVersion
 
 Content = Mapping[str, Mapping[str, str]]
 TriedText = wire.Reviewed | TemplateFault
+ShownText = tuple[str, str, wire.Previewed | TemplateFault]
+"""A channel, a locale, and its rendered example or the fault."""
 
 
 def tried_texts(
@@ -45,9 +47,15 @@ def tried_texts(
 
 
 def previews(
-    version: CompiledVersion, context: Mapping[str, Any], *, principal: str
-) -> list[tuple[str, str, wire.Previewed | TemplateFault]]:
-    """Renders every channel in every locale; returns (channel, locale, result or fault).
+    version: CompiledVersion,
+    context: Mapping[str, Any],
+    *,
+    principal: str,
+    only: tuple[str, str] | None = None,
+) -> list[ShownText]:
+    """Renders every channel in every locale.
+
+    only: the one channel and locale to render.
 
     Raises:
         InvalidRequest: the context cannot be encoded, such as number_out_of_range.
@@ -55,6 +63,7 @@ def previews(
     """
     name, example = name_of(version), msgspec.Raw(packed(context))
     places = [(channel, locale) for channel in version.channels for locale in version.locales]
+    places = places if only is None else [only]
     tasks = [
         Task(wire.PreviewJob(name, channel, locale, example), version) for channel, locale in places
     ]
@@ -66,20 +75,18 @@ def previews(
     ]
 
 
-def limit_errors(
-    version: CompiledVersion, context: Mapping[str, Any], *, principal: str
-) -> list[FieldError]:
-    """Returns the texts that exceed the limits of a render with an example context.
+def limit_errors(version: CompiledVersion, shown: Iterable[ShownText]) -> list[FieldError]:
+    """Returns the texts whose rendered examples exceed the limits.
 
     An example may lack variables: such faults are not errors here.
     """
     errors: dict[str, FieldError] = {}
-    for channel, locale, shown in previews(version, context, principal=principal):
-        if isinstance(shown, TemplateFault) and shown.code == LIMIT:
+    for channel, locale, text in shown:
+        if isinstance(text, TemplateFault) and text.code == LIMIT:
             field = version.field_of(channel) or f"{channel}_template"
             at_home = locale == version.default_locale
             place = field if at_home else f"translations.{locale}.{field}"
-            errors.setdefault(place, FieldError(place, LIMIT, shown.detail))
+            errors.setdefault(place, FieldError(place, LIMIT, text.detail))
     return list(errors.values())
 
 
@@ -95,7 +102,7 @@ def first_fault(
     faults = [each for each in tried if isinstance(each, TemplateFault)]
     for fault in sorted(faults, key=lambda each: each.code != LIMIT):
         return fault
-    for error in limit_errors(version, context, principal=principal):
+    for error in limit_errors(version, previews(version, context, principal=principal)):
         return TemplateFault(error.detail, code=error.code)
     return None
 

@@ -1,0 +1,1 @@
+"""Templates: what is published, an editor, previews, versions. See docs/console.md."""

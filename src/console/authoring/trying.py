@@ -1,0 +1,111 @@
+"""What is done with a draft or a version: publish it, go back to it, send it to oneself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from console.authoring.template import shown_diff
+from console.authoring.texts import may_write
+from console.guard import Visit
+from console.people.actions import sent_once
+from console.shell import act, page
+from notifications.domain.channels import Channel
+from notifications.domain.errors import CarillonError, FieldError, InvalidRequest
+from notifications.domain.identifiers import parse_key
+from notifications.features.templates.report_schemas import ValidationResponse
+from notifications.features.templates.service import TemplateService
+
+MOST_SHOWN = 8
+"""The most warnings that are shown after publishing; the page of publishing shows all."""
+
+
+def publish(visit: Visit, number: int) -> HttpResponse:
+    """Shows what publishing would change and warn of; publishes where the form was sent."""
+    service = TemplateService()
+    if visit.is_post:
+        return act(visit, lambda: _published(visit, number), back=_home(number))
+    row = service.get(identifier=number, caller=visit.caller)
+    fault, found, texts = "", None, []
+    try:
+        found = service.validate(identifier=number, body={}, caller=visit.caller)
+        diff = service.diff(identifier=number, caller=visit.caller)
+        texts = [shown_diff(each) for each in diff.texts]
+    except CarillonError as error:
+        fault = error.detail
+    context: Mapping[str, Any] = {
+        "row": row,
+        "fault": fault,
+        "found": found,
+        "texts": texts,
+        "is_ready": found is not None and is_publishable(found),
+        "may_write": may_write(visit, row),
+    }
+    return page(visit, "authoring/publish.html", context, section="templates")
+
+
+def is_publishable(found: ValidationResponse) -> bool:
+    """Returns whether nothing prevents the publication. An unused variable is only a warning."""
+    return not found.errors
+
+
+def _published(visit: Visit, number: int) -> str:
+    has_dependants = visit.given("dependants") == "yes"
+    done = TemplateService().publish(
+        identifier=number, caller=visit.caller, dependants=has_dependants
+    )
+    for warning in done.warnings[:MOST_SHOWN]:
+        messages.warning(visit.request, warning)
+    text = _("Published as version %(number)d.") % {"number": done.version or 0}
+    count = len(done.republished)
+    if not count:
+        return text
+    more = ngettext(
+        "%(count)d template that uses it was published again.",
+        "%(count)d templates that use it were published again.",
+        count,
+    )
+    return f"{text} {more % {'count': count}}"
+
+
+def roll_back(visit: Visit, number: int) -> HttpResponse:
+    """Publishes the texts of an old version again."""
+
+    def work() -> str:
+        version = parse_key(visit.given("version"))
+        if version is None:
+            raise InvalidRequest([FieldError("version", "required", _("name a version"))])
+        done = TemplateService().rollback(identifier=number, caller=visit.caller, version=version)
+        return _("The texts of version %(old)d are published again, as version %(new)d.") % {
+            "old": version,
+            "new": done.version or 0,
+        }
+
+    return act(visit, work, back=_home(number))
+
+
+def send_test(visit: Visit, number: int) -> HttpResponse:
+    """Sends the published version to the visitor, once for each page that was opened."""
+
+    def work() -> str:
+        row = TemplateService().get(identifier=number, caller=visit.caller)
+        example = {key: value for key, value in row.example_context.items() if key != "user"}
+        body = {
+            "template_path": row.path,
+            "user_id": visit.user.pk,
+            "channel": visit.given("channel") or Channel.IN_APP.value,
+            "context": example,
+        }
+        sent = sent_once(visit, f"{_home(number)}/test", body)
+        return _("Sent to you: notification %(id)s") % {"id": sent}
+
+    return act(visit, work, back=_home(number))
+
+
+def _home(number: int) -> str:
+    return f"/console/templates/{number}"
