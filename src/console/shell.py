@@ -27,6 +27,7 @@ _SECTIONS: Sequence[tuple[str, str, str | Promise]] = (
     ("console", "overview", gettext_lazy("Overview")),
     ("console/notifications", "notifications", gettext_lazy("Notifications")),
     ("console/people", "people", gettext_lazy("People")),
+    ("console/broadcasts", "broadcasts", gettext_lazy("Broadcasts")),
     ("console/dead-letters", "dead-letters", gettext_lazy("Dead letters")),
     ("console/queues", "queues", gettext_lazy("Queues")),
     ("console/providers", "providers", gettext_lazy("Providers")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern
 
+from console.casting import urls as casting
 from console.guard import console_path
 from console.notices import listing, texts
 from console.notices import views as notices
@@ -49,4 +50,5 @@ urlpatterns: list[URLPattern] = [
     ),
     console_path("console/queues", queues.queues, name="console-queues"),
     console_path("console/providers", providers.providers, name="console-providers", methods=_BOTH),
+    *casting.urlpatterns,
 ]
