@@ -9,10 +9,10 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
 from console import words
-from console.casting.audience import form_of_audience
-from console.casting.choices import audience_in_words
+from console.casting.fields.audience import form_of_audience
+from console.casting.fields.choices import audience_in_words
+from console.casting.fields.targets import audience_of
 from console.casting.figures import COUNTED, Gauge, figures_event, gauge_words
-from console.casting.targets import audience_of
 from console.guard import Visit
 from console.paging import PAGE_ROWS, after_of, page_links
 from console.shell import may_open, page, url_with

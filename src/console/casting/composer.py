@@ -10,13 +10,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from console.casting.broadcasts import PATH, SECTION
-from console.casting.choices import Choice, audience_choices
 from console.casting.draft import (
     BroadcastForm,
     form_of_broadcast,
     new_broadcast_form,
     read_broadcast_form,
 )
+from console.casting.fields.choices import Choice, audience_choices
 from console.guard import Visit
 from console.once import new_token, run_once
 from console.shell import page

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from console.casting.audience import AudienceForm, form_of_audience, read_audience_form
-from console.casting.targets import audience_of, target_of
+from console.casting.fields.audience import AudienceForm, form_of_audience, read_audience_form
+from console.casting.fields.targets import audience_of, target_of
 from console.guard import Visit
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.models import Broadcast

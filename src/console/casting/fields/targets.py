@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from console.casting.audience import NAMED_KINDS
+from console.casting.fields.audience import NAMED_KINDS
 from notifications.models import Broadcast
 
 _COMPOSED = Broadcast.TargetGroup.COMPOSED.value

@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from console.casting.audience import (
+from console.casting.fields.audience import (
     LISTED,
     MISSING,
     OPERATORS,
