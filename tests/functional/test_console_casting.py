@@ -39,9 +39,75 @@ for name in ("admin", "second"):
     client.force_login(User.objects.get(username=name))
     print(client.cookies["sessionid"].value)
 """
+_ROWS = """
+from notifications.domain.callers import SYSTEM
+from notifications.features.campaigns.schemas import CampaignBody
+from notifications.features.campaigns.service import CampaignService
+from notifications.features.experiments.schemas import ABTestBody, ABTestVariantBody
+from notifications.features.experiments.service import ABTestService
+from notifications.features.series.schemas import (
+    MailSeriesBody, SeriesStepBody, SeriesTriggerBody,
+)
+from notifications.features.series.service import MailSeriesService
+from notifications.features.lists.schemas import ListBody
+from notifications.features.lists.service import ListService
+from notifications.infra import clock
+from notifications.models import Broadcast, NotificationTemplate
+
+now = clock.now()
+template = NotificationTemplate.objects.get(path="user.payment.success")
+path, values = template.path, {"amount": "29.99"}
+audience = {"rule": "group", "group_id": GROUP}
+campaign = CampaignService().create(
+    body=CampaignBody(
+        name="May", audience=audience, template_path=path, context=values, channels=["email"]
+    ),
+    caller=SYSTEM, now=now,
+)
+CampaignService().launch(identifier=campaign.key, caller=SYSTEM, now=now)
+series = MailSeriesService().create(
+    body=MailSeriesBody(
+        name="Welcome", trigger=SeriesTriggerBody(on="event", event="trial.started"),
+        steps=[SeriesStepBody(template_path=path), SeriesStepBody(template_path=path, wait_days=3)],
+        context=values,
+    ),
+    caller=SYSTEM, now=now,
+)
+MailSeriesService().launch(identifier=series.key, caller=SYSTEM, now=now)
+test = ABTestService().create(
+    body=ABTestBody(
+        name="Short", template_id=template.pk,
+        variants=[ABTestVariantBody(name="A"), ABTestVariantBody(name="B")],
+    ),
+    caller=SYSTEM,
+)
+ABTestService().start(identifier=test.id, caller=SYSTEM)
+made = ListService().create(
+    body=ListBody(name="School news", slug="school-news", category="announcement"), caller=SYSTEM
+)
+broadcast = Broadcast.objects.create(
+    target_group="composed", message="Snow everywhere", channels=["in_app"], recipient_count=300,
+    target_filter={"from": audience, "except": {"rule": "all_teachers"}},
+)
+print(broadcast.pk, campaign.key, series.key, test.id, made.key)
+"""
 PAGES = (
     "broadcasts:/console/broadcasts/",
     "composer:/console/broadcasts/new/",
+    "broadcast:/console/broadcasts/{broadcast}/",
+    "dry_run:/console/broadcasts/{broadcast}/dry-run/",
+    "recipients:/console/broadcasts/{sent}/recipients/",
+    "campaigns:/console/campaigns/",
+    "campaign:/console/campaigns/{campaign}/",
+    "campaign_composer:/console/campaigns/new/",
+    "campaign_recipients:/console/campaigns/{campaign}/recipients/",
+    "estimate:/console/campaigns/{campaign}/estimate/",
+    "all_series:/console/series/",
+    "series:/console/series/{series}/",
+    "experiments:/console/experiments/",
+    "experiment:/console/experiments/{test}/",
+    "lists:/console/lists/",
+    "list:/console/lists/{list}/",
 )
 SIZES = {"narrow": (390, 844), "wide": (1280, 900)}
 
@@ -52,7 +118,9 @@ class Staff:
     def __init__(self, place: Installation, home: str, browser: Browser) -> None:
         self.place, self.home, self._browser = place, home, browser
         self._sessions = dict(zip(("admin", "second"), place.python(_PEOPLE).split(), strict=True))
-        self.paths: dict[str, str] = {}
+        keys = place.python(_ROWS.replace("GROUP", str(_group(place)))).split()
+        names = ("broadcast", "campaign", "series", "test", "list")
+        self.keys = dict(zip(names, keys, strict=True))
         self.faults: list[str] = []
 
     def open(self, who: str = "admin", **options: Any) -> BrowserContext:
@@ -64,6 +132,11 @@ class Staff:
             lambda line: self.faults.append(line.text) if line.type == "error" else None,
         )
         return context
+
+
+def _group(place: Installation) -> int:
+    (row,) = place.query("SELECT id FROM directory_group WHERE name = 'Class 7'")
+    return int(row[0])
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +188,79 @@ def test_a_broadcast_from_the_first_word_to_the_end(staff: Staff) -> None:
     page.get_by_role("button", name="Begin now").click()
     expect(page.get_by_role("status")).to_contain_text("awaits approval")
     shot(page, "casting-awaits")
+    stopped = staff.place.carillon("kill-switch", "stop", "channel", "in_app", "--reason", "x")
+    assert stopped.returncode == 0, stopped.stderr
     second = other.new_page()
     second.goto(page.url)
     second.get_by_role("button", name="Approve").click()
     expect(second.get_by_role("status")).to_contain_text("approved")
     shot(second, "casting-sending")
-    expect(second.locator("[data-figure=state]")).to_have_text("completed", timeout=60_000)
+    state = second.locator("[data-figure=state]")
+    page.goto(second.url)
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("status")).to_contain_text("paused")
+    expect(state).to_have_text("paused", timeout=30_000)
+    second.get_by_role("button", name="Resume").click()
+    expect(second.get_by_role("status")).to_contain_text("resumed")
+    assert staff.place.carillon("kill-switch", "lift", "channel", "in_app").returncode == 0
+    expect(state).to_have_text("completed", timeout=60_000)
     expect(second.locator("[data-figure=total-sent]")).to_have_text("299")
+    expect(second.get_by_role("button", name="Pause")).to_have_count(0)
     shot(second, "casting-completed")
+    staff.keys["sent"] = second.url.rstrip("/").rpartition("/")[2]
     context.close()
     other.close()
+
+
+def test_why_one_student_did_not_get_it_in_at_most_three_pages(staff: Staff) -> None:
+    context = staff.open(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{staff.home}/console/broadcasts/{staff.keys['sent']}/")
+    page.get_by_role("searchbox").fill("pupil7@example.com")
+    page.get_by_role("button", name="Find out").click()
+    expect(page.get_by_role("cell", name="the person switched notifications off")).to_be_visible()
+    page.get_by_role("link", name="What happened").click()
+    expect(page.get_by_text("the person switched notifications off").first).to_be_visible()
+    context.close()
+
+
+def test_it_is_written_and_counted_without_scripts(staff: Staff) -> None:
+    context = staff.open(java_script_enabled=False)
+    page = context.new_page()
+    write(page, staff.home, "Without scripts")
+    page.get_by_role("combobox", name="Field").select_option(label="role")
+    page.get_by_role("textbox", name="Value").fill("student")
+    page.get_by_role("button", name="Count", exact=True).click()
+    expect(page.get_by_text("300 people in the audience.")).to_be_visible()
+    assert page.get_by_label("Title").input_value() == "Without scripts"
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("group «Class 7» where role is student")).to_be_visible()
+    context.close()
+
+
+@pytest.mark.parametrize(("size", "scheme"), list(itertools.product(SIZES, ("light", "dark"))))
+def test_every_page_fits_and_axe_finds_nothing(staff: Staff, size: str, scheme: Any) -> None:
+    width, height = SIZES[size]
+    context = staff.open(
+        viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    wrong: dict[str, Any] = {}
+    for named in PAGES:
+        name, _, path = named.partition(":")
+        answer = page.goto(staff.home + path.format(**staff.keys), wait_until="load")
+        assert answer is not None
+        assert answer.status == 200, path
+        shot(page, f"casting-{name}-{size}-{scheme}")
+        found = violations(page)
+        over = page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth")
+        if found or over > 0:
+            wrong[name] = (found, over)
+    context.close()
+    assert wrong == {}
+
+
+def test_the_pages_are_those_that_pictures_are_taken_of() -> None:
+    folder = Path(__file__).parents[2] / "src/console/templates/console/casting"
+    pages = {path.stem for path in folder.glob("*.html")} - {"frame"}
+    assert pages == {named.partition(":")[0] for named in PAGES}
