@@ -16,7 +16,7 @@ from notifications.models import Broadcast
 LONGEST = 20_000
 """A text that is longer than allowed is refused, and not cut off."""
 CHOICES = {"": None, "yes": True, "no": False}
-_TEXTS = ("title", "message", "category", "delivery", "priority", "scheduled_at")
+_TEXTS = ("title", "message", "category", "delivery", "priority", "scheduled_at", "per_minute")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,7 @@ class BroadcastForm:
             "priority": number_or_text(texts["priority"]),
             "channels": list(self.channels),
             "scheduled_at": moment_of(visit, texts["scheduled_at"]),
+            "per_minute": number_or_text(texts["per_minute"]) if texts["per_minute"] else None,
             "track_opens": CHOICES.get(self.track_opens),
             "track_clicks": CHOICES.get(self.track_clicks),
         }
@@ -81,6 +82,7 @@ def form_of_broadcast(visit: Visit, row: Broadcast) -> BroadcastForm:
         "delivery": row.delivery,
         "priority": str(row.priority),
         "scheduled_at": local_text(visit, row.scheduled_at),
+        "per_minute": str(row.per_minute or ""),
     }
     return BroadcastForm(
         audience=form_of_audience(audience_of(row)),

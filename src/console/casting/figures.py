@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from django.http import HttpResponse
-from django.utils.translation import gettext as _
 
 from console import words
 from notifications.domain.broadcast_lifecycle import RecipientState
@@ -31,7 +30,7 @@ class Gauge(NamedTuple):
 
 def gauge_words(gauge: Gauge) -> dict[str, str]:
     """Returns the figures that are sentences."""
-    eta = _("not known") if gauge.eta_seconds is None else words.duration(gauge.eta_seconds)
+    eta = "–" if gauge.eta_seconds is None else words.duration(gauge.eta_seconds)
     return {"state": words.state(gauge.status), "rate": f"{gauge.rate_per_second:g}", "eta": eta}
 
 
