@@ -6,6 +6,7 @@ from django.urls import URLPattern
 
 from console.casting import urls as casting
 from console.guard import console_path
+from console.lists import urls as lists
 from console.notices import listing, texts
 from console.notices import views as notices
 from console.operating import dead_letters, providers, queues, stops
@@ -51,4 +52,5 @@ urlpatterns: list[URLPattern] = [
     console_path("console/queues", queues.queues, name="console-queues"),
     console_path("console/providers", providers.providers, name="console-providers", methods=_BOTH),
     *casting.urlpatterns,
+    *lists.urlpatterns,
 ]

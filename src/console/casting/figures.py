@@ -30,7 +30,7 @@ class Gauge(NamedTuple):
 
 def gauge_words(gauge: Gauge) -> dict[str, str]:
     """Returns the figures that are sentences."""
-    eta = "–" if gauge.eta_seconds is None else words.duration(gauge.eta_seconds)
+    eta = "-" if gauge.eta_seconds is None else words.duration(gauge.eta_seconds)
     return {"state": words.state(gauge.status), "rate": f"{gauge.rate_per_second:g}", "eta": eta}
 
 

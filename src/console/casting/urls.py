@@ -9,7 +9,6 @@ from console.casting.campaigns import actions as campaign_actions
 from console.casting.campaigns import composer as campaign_composer
 from console.casting.campaigns import views as campaigns
 from console.guard import console_path
-from console.lists import views as lists
 
 _BOTH = ("GET", "HEAD", "POST")
 _POST = ("POST",)
@@ -100,14 +99,6 @@ urlpatterns: list[URLPattern] = [
         "console/experiments/<int:number>/<str:action>",
         experiments.experiment_action,
         name="console-experiment-action",
-        methods=_POST,
-    ),
-    console_path("console/lists", lists.lists, name="console-lists", methods=_BOTH),
-    console_path("console/lists/<int:number>", lists.one_list, name="console-list"),
-    console_path(
-        "console/lists/<int:number>/<str:action>",
-        lists.list_action,
-        name="console-list-action",
         methods=_POST,
     ),
 ]

@@ -12,7 +12,7 @@ from notifications.features.broadcasts.copy import duplicate
 from notifications.features.broadcasts.service import BroadcastWorkflow
 from notifications.infra import clock
 from notifications.models import Broadcast, NotificationMessage
-from tests.integration.broadcasts.factories import make_people, maintain
+from tests.integration.broadcasts.factories import maintain, make_people
 
 pytestmark = pytest.mark.django_db
 CALLER = Caller(name="key:1", is_service=True, scopes=frozenset({"broadcasts"}))
@@ -38,7 +38,7 @@ def test_no_more_recipients_a_minute_than_it_allows(frozen: Any) -> None:
     maintain(row)
     assert NotificationMessage.objects.count() == 1
     for expected in (2, 3):
-        frozen.tick(5)
+        frozen.forward(5)
         maintain(row)
         assert NotificationMessage.objects.count() == expected
 

@@ -99,8 +99,7 @@ def _values(fields: Fields, *, now: datetime) -> dict[str, Any]:
         found["channels"] = _channels(fields)
     if body.get("priority") is not None:
         found["priority"] = _priority(fields)
-    if "per_minute" in body:
-        found["per_minute"] = _per_minute(fields)
+    found |= _per_minute(fields)
     found |= _tracking(fields)
     if "scheduled_at" in body:
         found["scheduled_at"] = _moment(fields, now=now)
@@ -132,14 +131,17 @@ def _priority(fields: Fields) -> int:
         return 3
 
 
-def _per_minute(fields: Fields) -> int | None:
+def _per_minute(fields: Fields) -> dict[str, Any]:
+    """Returns the limit of recipients a minute; nothing where the body does not name it."""
+    if "per_minute" not in fields.body:
+        return {}
     value = fields.body["per_minute"]
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    if value is None or (is_number and 1 <= value <= MOST_PER_MINUTE):
-        return value
-    detail = f"must be a whole number from 1 to {MOST_PER_MINUTE:,}, or null for no limit"
-    fields.add_error("per_minute", "invalid", detail)
-    return None
+    if value is not None and not (is_number and 1 <= value <= MOST_PER_MINUTE):
+        detail = f"must be a whole number from 1 to {MOST_PER_MINUTE:,}, or null for no limit"
+        fields.add_error("per_minute", "invalid", detail)
+        return {}
+    return {"per_minute": value}
 
 
 def _moment(fields: Fields, *, now: datetime) -> datetime | None:
