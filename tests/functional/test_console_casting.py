@@ -136,6 +136,8 @@ PAGES = (
     "lists:/console/lists/",
     "list:/console/lists/{list}/",
 )
+NARROW = ("broadcast", "composer", "campaign", "series", "experiment", "list")
+"""The pages that are opened on a narrow screen as well."""
 SIZES = {"narrow": (390, 844), "wide": (1280, 900)}
 
 
@@ -203,6 +205,11 @@ def test_a_broadcast_from_the_first_word_to_the_end(staff: Staff) -> None:
         "Closed on Friday"
     )
     page.evaluate("window.same = true")
+    chosen = page.get_by_role("combobox", name="Who", exact=True).first
+    chosen.select_option("")
+    page.get_by_role("button", name="Count", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("choose who gets it")
+    chosen.select_option(label="Class 7")
     page.get_by_role("button", name="Count", exact=True).click()
     expect(page.get_by_text("300 people in the audience.")).to_be_visible()
     assert page.evaluate("window.same") is True
@@ -275,6 +282,8 @@ def test_every_page_fits_and_axe_finds_nothing(staff: Staff, size: str, scheme: 
     wrong: dict[str, Any] = {}
     for named in PAGES:
         name, _, path = named.partition(":")
+        if size == "narrow" and name not in NARROW:
+            continue
         answer = page.goto(staff.home + path.format(**staff.keys), wait_until="load")
         assert answer is not None
         assert answer.status == 200, path

@@ -74,7 +74,7 @@ def broadcasts(visit: Visit) -> HttpResponse:
     rows = rows.filter(status=chosen) if chosen else rows
     if after := after_of(visit):
         rows = rows.filter(pk__lt=after)
-    found = list(rows.select_related("created_by").order_by("-pk")[: PAGE_ROWS + 1])
+    found = list(rows.prefetch_related("created_by").order_by("-pk")[: PAGE_ROWS + 1])
     following = found[PAGE_ROWS - 1].pk if len(found) > PAGE_ROWS else None
     filters = {"status": chosen} if chosen else {}
     context: dict[str, Any] = {

@@ -114,11 +114,17 @@ def _composer(
         **common_fields(),
         "survey": survey,
         "faults": faults_of(fault),
+        "is_part": is_part(visit),
         "once": new_token(),
         "cancel": f"{PATH}/{row.pk}" if row else PATH,
     }
-    status = 400 if fault else 200
+    status = 400 if fault and not is_part(visit) else 200
     return page(visit, "casting/composer.html", context, section=SECTION, status=status)
+
+
+def is_part(visit: Visit) -> bool:
+    """Returns whether a script shows a part of the page alone. It shows the errors there."""
+    return bool(visit.request.headers.get("HX-Request"))
 
 
 def faults_of(fault: CarillonError | None) -> list[tuple[str, str]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
@@ -12,7 +14,7 @@ from console.casting.figures import COUNTED
 from console.guard import Visit
 from console.paging import PAGE_ROWS, after_of, page_links
 from console.people.search import person_named
-from console.shell import may_open, page, url_with
+from console.shell import may_open, page
 from directory.models import User
 from notifications.domain.errors import CarillonError, InvalidRequest
 from notifications.features.broadcasts.queries import display_name, recipient_responses
@@ -30,42 +32,40 @@ def recipients(visit: Visit, number: int) -> HttpResponse:
     row = BroadcastWorkflow().find(number, caller=visit.caller)
     path, find = f"{PATH}/{row.pk}/recipients", visit.given("find", longest=LONGEST_NAME)
     chosen = chosen_status(visit, COUNTED)
-    fault, others, people = "", list[str](), list[int]()
+    rows = BroadcastRecipient.objects.filter(broadcast=row)
+    fault, others = "", list[str]()
     if find:
         people, fault = find_people_named(visit, find)
-    rows = BroadcastRecipient.objects.filter(broadcast=row, recipient_id__gt=after_of(visit))
-    rows = rows.filter(recipient_id__in=people) if find else rows
-    rows = rows.filter(state=chosen) if chosen and not find else rows
-    found = list(rows.order_by("recipient_id")[: PAGE_ROWS + 1])
+        found = list(rows.filter(recipient_id__in=people).order_by("recipient_id"))
+        others = missing_in_words(people, found, _why_missing(row))
+    else:
+        rows = rows.filter(state=chosen) if chosen else rows
+        rows = rows.filter(recipient_id__gt=after_of(visit)).order_by("recipient_id")
+        found = list(rows[: PAGE_ROWS + 1])
     following = found[PAGE_ROWS - 1].recipient_id if len(found) > PAGE_ROWS else None
-    if find and not fault:
-        others = _others(row, people, {each.recipient_id for each in found})
+    shown = recipient_responses([each.pk for each in found[:PAGE_ROWS]])
+    uuids = notifications_of(found[:PAGE_ROWS])
     context: dict[str, Any] = {
         **shown_of(visit, row),
-        "rows": _with_notifications(found[:PAGE_ROWS]),
+        "rows": [(each, uuids.get(each.user_id)) for each in shown],
         "find": find,
         "fault": fault,
         "others": others,
         "statuses": status_links(path, COUNTED, "" if find else chosen),
-        "links": page_links(visit, path, _filters(chosen, find), next_after=following),
-        "clear": url_with(path) if find else "",
+        "links": page_links(visit, path, {"status": chosen}, next_after=following),
+        "clear": path if find else "",
         "may_see_people": may_open(visit, "console/people"),
     }
     status = 400 if fault else 200
     return page(visit, "casting/recipients.html", context, section=SECTION, status=status)
 
 
-def _filters(chosen: str, find: str) -> dict[str, object]:
-    return {"find": find} if find else {"status": chosen}
-
-
-def _with_notifications(found: list[BroadcastRecipient]) -> list[tuple[Any, Any]]:
-    """Returns recipients, each with the id of its notification, or None. Makes three queries."""
-    keys = {each.recipient_id: each.notification_id for each in found}
+def notifications_of(found: Iterable[BroadcastRecipient]) -> Mapping[int, UUID]:
+    """Returns the ids of the notifications of recipients, by the id of the person."""
+    keys = {each.recipient_id: each.notification_id or 0 for each in found}
     rows = Notification.objects.filter(pk__in=[key for key in keys.values() if key])
     uuids = dict(rows.values_list("pk", "uuid"))
-    responses = recipient_responses([each.pk for each in found])
-    return [(each, uuids.get(keys.get(each.user_id) or 0)) for each in responses]
+    return {person: uuids[key] for person, key in keys.items() if key in uuids}
 
 
 def find_people_named(visit: Visit, text: str) -> tuple[list[int], str]:
@@ -84,14 +84,19 @@ def find_people_named(visit: Visit, text: str) -> tuple[list[int], str]:
     return [each.id for each in rows], "" if rows else _("No one matches.")
 
 
-def _others(row: Broadcast, people: list[int], shown: set[int]) -> list[str]:
-    """Says of the people found who are no recipients why they got nothing."""
+def missing_in_words(
+    people: Sequence[int], found: Iterable[BroadcastRecipient], why: str
+) -> list[str]:
+    """Says of the people who are no recipients why they got nothing. why: with their `name`."""
+    shown = {each.recipient_id for each in found}
     missing = [each for each in people if each not in shown]
-    if row.sent_at is None:
-        why = _("%(name)s has got nothing: the broadcast has not begun.")
-    elif not row.snapshot_done and row.job_id is not None:
-        why = _("%(name)s is no recipient so far: the recipients are still being written.")
-    else:
-        why = _("%(name)s was not in the audience when the broadcast began, so nothing was sent.")
     names = User.objects.in_bulk(missing)
     return [why % {"name": display_name(names[each])} for each in missing if each in names]
+
+
+def _why_missing(row: Broadcast) -> str:
+    if row.sent_at is None:
+        return _("%(name)s has got nothing: the broadcast has not begun.")
+    if not row.snapshot_done and row.job_id is not None:
+        return _("%(name)s is no recipient so far: the recipients are still being written.")
+    return _("%(name)s was not in the audience when the broadcast began, so nothing was sent.")

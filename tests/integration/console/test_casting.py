@@ -13,7 +13,13 @@ from notifications.domain.callers import SYSTEM
 from notifications.features.campaigns.variants.schemas import CampaignABTestBody
 from notifications.features.experiments.service import ABTestService
 from notifications.infra import clock
-from notifications.models import Campaign, MailSeries, NotificationABTest
+from notifications.models import (
+    Campaign,
+    CampaignHoldout,
+    MailSeries,
+    NotificationABTest,
+    UserNotificationPreference,
+)
 from tests.integration.campaigns.factories import PATH as NEWS
 from tests.integration.campaigns.factories import go_on, make_campaign, make_news
 from tests.integration.campaigns.variant_factories import SHORT, make_tested
@@ -59,13 +65,13 @@ class TestCampaigns:
         counted = operator.post(NEW, form(group=group, do="count")).content.decode()
         assert "3 people in the audience." in counted
         given = form(
-            group=group, per_minute="6000", holdout_percent="10", utm="utm_source=news",
+            group=group, per_minute="6000", holdout_percent="0.5", utm="utm_source=news",
             where_field=["role"], where_key=[""], where_operator=["eq"], where_value=["student"],
         )  # fmt: skip
         assert "The campaign was written." in post(operator, NEW, **given)
         row = Campaign.objects.get()
         assert row.context == {"month": "May"}
-        assert (row.per_minute, row.holdout_percent) == (6000, 10)
+        assert (row.per_minute, row.holdout_percent) == (6000, 0.5)
         assert row.utm == {"utm_source": "news"}
         assert row.audience["all"][1]["criteria"] == {
             "field": "role", "op": "eq", "value": "student",
@@ -82,6 +88,28 @@ class TestCampaigns:
         assert text_of(operator, f"{one}/recipients").count("<tr>") > 1
         assert "held out" in text_of(operator, f"{one}/recipients?status=held_out")
         assert actions()[-2:] == ["campaign.create", "campaign.launch"]
+
+    def test_why_one_person_did_not_get_a_campaign(self, operator: Client) -> None:
+        silent, other = make_user(first_name="Silent"), make_user(first_name="Other")
+        held = make_user(first_name="Held")
+        UserNotificationPreference.objects.create(user=silent, notifications_enabled=False)
+        row = make_campaign(audience={"rule": "custom", "user_ids": [silent.pk]})
+        path = f"/console/campaigns/{row.pk}/recipients?find="
+        assert "the campaign has not begun" in text_of(operator, path + other.username)
+        post(operator, f"/console/campaigns/{row.pk}/launch")
+        go_on()
+        text = text_of(operator, path + silent.username)
+        assert "the person switched notifications off" in text
+        assert "/console/notifications/" in text
+        assert "was not in the audience" in text_of(operator, path + other.username)
+        CampaignHoldout.objects.create(campaign=row, user=held)
+        assert "is in the holdout" in text_of(operator, path + held.username)
+
+    def test_a_script_gets_the_errors_in_the_part_that_it_shows(self, operator: Client) -> None:
+        for path in (NEW, "/console/broadcasts/new"):
+            answer = operator.post(path, {"do": "count"}, headers={"HX-Request": "true"})
+            assert answer.status_code == 200
+            assert "choose who gets it" in answer.content.decode().partition("aria-live")[2]
 
     def test_the_form_shows_what_it_wrote(self, operator: Client) -> None:
         make_news()

@@ -120,7 +120,7 @@ def test_a_page_makes_as_many_statements_for_one_row_as_for_many(
 ) -> None:
     client = as_role("admin")
     few = statements(client, fill(1))
-    many = statements(client, fill(12))
+    many = statements(client, fill(6))
     assert len(many) == len(few), sorted(set(many) ^ set(few))
     assert len(many) <= MOST
 

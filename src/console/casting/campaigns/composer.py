@@ -17,7 +17,7 @@ from console.casting.campaigns.form import (
     read_campaign_form,
 )
 from console.casting.campaigns.views import PATH, SECTION
-from console.casting.composer import COUNT, ROWS, audience_fields, common_fields, faults_of
+from console.casting.composer import COUNT, ROWS, audience_fields, common_fields, faults_of, is_part
 from console.casting.fields.choices import Choice
 from console.casting.fields.values import read_values
 from console.casting.frames import LONGEST, framed
@@ -128,10 +128,11 @@ def _composer(
         ],
         "count": count,
         "faults": faults_of(fault),
+        "is_part": is_part(visit),
         "once": new_token(),
         "cancel": f"{PATH}/{row.pk}" if row else PATH,
     }
-    status = 400 if fault else 200
+    status = 400 if fault and not is_part(visit) else 200
     return page(visit, "casting/campaign_composer.html", context, section=SECTION, status=status)
 
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.http import HttpResponse
+from django.utils.translation import gettext as _
 
 from console import words
 from console.casting.broadcasts import chosen_status, status_links
 from console.casting.fields.audience import form_of_audience
 from console.casting.fields.choices import audience_in_words
 from console.casting.figures import COUNTED, Gauge, figures_event, gauge_words
+from console.casting.recipients import (
+    LONGEST_NAME,
+    find_people_named,
+    missing_in_words,
+    notifications_of,
+)
 from console.casting.results import results_in_words
 from console.guard import Visit
 from console.paging import PAGE_ROWS, after_of, page_links
@@ -22,7 +30,7 @@ from notifications.domain.campaigns.lifecycle import (
     CampaignStatus,
 )
 from notifications.domain.errors import CarillonError
-from notifications.features.broadcasts.queries import display_name
+from notifications.features.broadcasts.queries import display_name, recipient_responses
 from notifications.features.campaigns.progress import campaign_progress
 from notifications.features.campaigns.recipients import recipients_of
 from notifications.features.campaigns.report import campaign_report
@@ -35,7 +43,7 @@ from notifications.features.campaigns.service import CampaignService
 from notifications.features.campaigns.trial import estimate
 from notifications.features.experiments.service import READ_RESULTS, ABTestService
 from notifications.infra import clock
-from notifications.models import Campaign
+from notifications.models import BroadcastRecipient, Campaign, CampaignHoldout
 
 PATH = "/console/campaigns"
 SECTION = "campaigns"
@@ -169,19 +177,57 @@ def campaign_estimate(visit: Visit, number: int) -> HttpResponse:
 
 
 def campaign_recipients(visit: Visit, number: int) -> HttpResponse:
-    """Shows the recipients of a campaign by number of the person, or those who are held out."""
+    """Shows recipients by number of the person: all, those of a state or name, the holdout."""
     row = CampaignService().find(number, caller=visit.caller)
-    statuses = (*COUNTED, HELD_OUT)
-    chosen, path = chosen_status(visit, statuses), f"{PATH}/{row.pk}/recipients"
-    after = after_of(visit)
-    found = recipients_of(row, status=chosen, after=after, limit=PAGE_ROWS + 1)
+    statuses, path = (*COUNTED, HELD_OUT), f"{PATH}/{row.pk}/recipients"
+    find, chosen = visit.given("find", longest=LONGEST_NAME), chosen_status(visit, statuses)
+    fault, others = "", list[str]()
+    found: Sequence[Any] = []
+    if find:
+        people, fault = find_people_named(visit, find)
+        sent = BroadcastRecipient.objects.filter(
+            broadcast__campaign=row, recipient_id__in=people
+        ).order_by("recipient_id")
+        found = recipient_responses([each.pk for each in sent])
+        others = _without(row, people, sent)
+    else:
+        after = after_of(visit)
+        found = recipients_of(row, status=chosen, after=after, limit=PAGE_ROWS + 1)
     following = found[PAGE_ROWS - 1].user_id if len(found) > PAGE_ROWS else None
-    filters = {"status": chosen} if chosen else {}
+    rows = found[:PAGE_ROWS]
+    uuids = notifications_of(
+        BroadcastRecipient.objects.filter(
+            broadcast__campaign=row, recipient_id__in=[each.user_id for each in rows]
+        )
+    )
     context: dict[str, Any] = {
         **shown_of_campaign(visit, row),
-        "rows": found[:PAGE_ROWS],
-        "statuses": status_links(path, statuses, chosen),
-        "links": page_links(visit, path, filters, next_after=following),
+        "rows": [(each, uuids.get(each.user_id)) for each in rows],
+        "find": find,
+        "fault": fault,
+        "others": others,
+        "statuses": status_links(path, statuses, "" if find else chosen),
+        "links": page_links(visit, path, {"status": chosen}, next_after=following),
+        "clear": path if find else "",
         "may_see_people": may_open(visit, "console/people"),
     }
-    return page(visit, "casting/campaign_recipients.html", context, section=SECTION)
+    status = 400 if fault else 200
+    template = "casting/campaign_recipients.html"
+    return page(visit, template, context, section=SECTION, status=status)
+
+
+def _without(
+    row: Campaign, people: Sequence[int], found: Iterable[BroadcastRecipient]
+) -> list[str]:
+    """Says of the people who are no recipients why they got nothing."""
+    holdout = CampaignHoldout.objects.filter(campaign=row, user_id__in=people)
+    held = list(holdout.values_list("user_id", flat=True))
+    others = [each for each in people if each not in held]
+    if row.started_at is None:
+        why = _("%(name)s has got nothing: the campaign has not begun.")
+    elif not row.placed_done:
+        why = _("%(name)s is no recipient so far: the recipients are still being written.")
+    else:
+        why = _("%(name)s was not in the audience when the campaign began, so nothing was sent.")
+    is_held = _("%(name)s is in the holdout: nothing is sent, so that the effect is measured.")
+    return [*missing_in_words(held, (), is_held), *missing_in_words(others, found, why)]

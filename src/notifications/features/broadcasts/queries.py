@@ -60,7 +60,7 @@ def list_page(
     if search:
         rows = rows.filter(message__icontains=search)
     count = rows.count()
-    shown = rows.select_related("created_by").defer(*_DEFERRED_COLUMNS)
+    shown = rows.prefetch_related("created_by").defer(*_DEFERRED_COLUMNS)
     shown = _slice(shown.order_by("-created_at", "-pk"), page, page_size)
     return BroadcastList(
         results=[broadcast_response(row) for row in shown], **_page_fields(count, page, page_size)
