@@ -35,16 +35,27 @@ def broadcast_action(visit: Visit, number: int, action: str) -> HttpResponse:
 
 
 def _duplicate(visit: Visit, number: int) -> HttpResponse:
+    def make() -> tuple[int, str]:
+        done = duplicate(number, caller=visit.caller, now=clock.now())
+        return done.data.id, done.message
+
+    return lead_to_copy(visit, make, path=PATH, number=number)
+
+
+def lead_to_copy(
+    visit: Visit, make: Callable[[], tuple[int, str]], *, path: str, number: int
+) -> HttpResponse:
+    """Makes a copy and leads to it. make: returns its number, and what was done."""
     made: list[int] = []
 
     def work() -> str:
-        done = duplicate(number, caller=visit.caller, now=clock.now())
-        made.append(done.data.id)
-        return done.message
+        key, text = make()
+        made.append(key)
+        return text
 
-    answer = act(visit, work, back=f"{PATH}/{number}")
+    answer = act(visit, work, back=f"{path}/{number}")
     if made:
-        answer["Location"] = f"{PATH}/{made[0]}"
+        answer["Location"] = f"{path}/{made[0]}"
     return answer
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
-from console import words
 from console.casting.fields.audience import form_of_audience
 from console.casting.fields.choices import audience_in_words
 from console.casting.fields.targets import audience_of
 from console.casting.figures import COUNTED, Gauge, figures_event, gauge_words
+from console.casting.listing import newest_first
 from console.guard import Visit
-from console.paging import PAGE_ROWS, after_of, page_links
-from console.shell import may_open, page, url_with
+from console.shell import may_open, page
 from directory.models import User
 from notifications.domain.broadcast_lifecycle import (
     CANCELLABLE,
@@ -42,49 +41,15 @@ _CHANGES = frozenset({_S.SENDING, _S.PAUSED, _S.SENT})
 """The states in which figures still change."""
 
 
-class StatusLink(NamedTuple):
-    """One state of a list, as a link."""
-
-    name: str
-    url: str
-    is_current: bool
-
-
-def status_links(path: str, statuses: Iterable[str], chosen: str) -> list[StatusLink]:
-    """Returns the filters of a list by state."""
-    links = [StatusLink(_("All"), path, not chosen)]
-    links += [
-        StatusLink(words.state(each), url_with(path, status=each), each == chosen)
-        for each in statuses
-    ]
-    return links
-
-
-def chosen_status(visit: Visit, statuses: Iterable[str]) -> str:
-    """Returns the state that the query names; empty for all, or one that does not exist."""
-    given = visit.given("status")
-    return given if given in set(statuses) else ""
-
-
 def broadcasts(visit: Visit) -> HttpResponse:
     """Shows broadcasts, the newest first; those of campaigns are on the pages of these."""
-    statuses = [each.value for each in _S]
-    chosen = chosen_status(visit, statuses)
     rows = Broadcast.objects.filter(campaign__isnull=True).defer("error_log", "error_reasons")
-    rows = rows.filter(status=chosen) if chosen else rows
-    if after := after_of(visit):
-        rows = rows.filter(pk__lt=after)
-    found = list(rows.prefetch_related("created_by").order_by("-pk")[: PAGE_ROWS + 1])
-    following = found[PAGE_ROWS - 1].pk if len(found) > PAGE_ROWS else None
-    filters = {"status": chosen} if chosen else {}
-    context: dict[str, Any] = {
-        "rows": [
-            (row, row.tally, display_name(row.created_by), row.tally.progress_pct(row.status))
-            for row in found[:PAGE_ROWS]
-        ],
-        "statuses": status_links(PATH, statuses, chosen),
-        "links": page_links(visit, PATH, filters, next_after=following),
-    }
+    statuses = [each.value for each in _S]
+    context = newest_first(visit, rows.prefetch_related("created_by"), statuses, PATH)
+    context["rows"] = [
+        (row, row.tally, display_name(row.created_by), row.tally.progress_pct(row.status))
+        for row in context["rows"]
+    ]
     return page(visit, "casting/broadcasts.html", context, section=SECTION)
 
 

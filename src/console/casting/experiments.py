@@ -8,10 +8,9 @@ from django.http import Http404, HttpResponse
 from django.utils.translation import gettext as _
 
 from console import words
-from console.casting.broadcasts import chosen_status, status_links
+from console.casting.listing import newest_first
 from console.casting.results import results_in_words
 from console.guard import Visit
-from console.paging import PAGE_ROWS, after_of, page_links
 from console.shell import act, may_open, page
 from notifications.features.experiments.lifecycle import ENDABLE, find_test, live_campaign_of
 from notifications.features.experiments.schemas import ABTestDeclareBody, ABTestResponse
@@ -31,20 +30,8 @@ _S = ABTestStatus
 
 def experiments(visit: Visit) -> HttpResponse:
     """Shows A/B tests, the newest first."""
-    statuses = [str(each) for each in _S.values]
-    chosen = chosen_status(visit, statuses)
     rows = NotificationABTest.objects.select_related("template")
-    rows = rows.filter(status=chosen) if chosen else rows
-    if after := after_of(visit):
-        rows = rows.filter(pk__lt=after)
-    found = list(rows.order_by("-pk")[: PAGE_ROWS + 1])
-    following = found[PAGE_ROWS - 1].pk if len(found) > PAGE_ROWS else None
-    filters = {"status": chosen} if chosen else {}
-    context: dict[str, Any] = {
-        "rows": found[:PAGE_ROWS],
-        "statuses": status_links(PATH, statuses, chosen),
-        "links": page_links(visit, PATH, filters, next_after=following),
-    }
+    context = newest_first(visit, rows, [str(each) for each in _S.values], PATH)
     return page(visit, "casting/experiments.html", context, section=SECTION)
 
 

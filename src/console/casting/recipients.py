@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
-from console.casting.broadcasts import PATH, SECTION, chosen_status, shown_of, status_links
+from console.casting.broadcasts import PATH, SECTION, shown_of
 from console.casting.figures import COUNTED
+from console.casting.listing import Searched, chosen_status, recipients_shown
 from console.guard import Visit
-from console.paging import PAGE_ROWS, after_of, page_links
+from console.paging import PAGE_ROWS, after_of
 from console.people.search import person_named
-from console.shell import may_open, page
+from console.shell import page
 from directory.models import User
 from notifications.domain.errors import CarillonError, InvalidRequest
 from notifications.features.broadcasts.queries import display_name, recipient_responses
@@ -30,8 +30,7 @@ FOUND = 25
 def recipients(visit: Visit, number: int) -> HttpResponse:
     """Shows recipients by number of the person: all, those of a state, or those of a name."""
     row = BroadcastWorkflow().find(number, caller=visit.caller)
-    path, find = f"{PATH}/{row.pk}/recipients", visit.given("find", longest=LONGEST_NAME)
-    chosen = chosen_status(visit, COUNTED)
+    find, chosen = visit.given("find", longest=LONGEST_NAME), chosen_status(visit, COUNTED)
     rows = BroadcastRecipient.objects.filter(broadcast=row)
     fault, others = "", list[str]()
     if find:
@@ -45,16 +44,16 @@ def recipients(visit: Visit, number: int) -> HttpResponse:
     following = found[PAGE_ROWS - 1].recipient_id if len(found) > PAGE_ROWS else None
     shown = recipient_responses([each.pk for each in found[:PAGE_ROWS]])
     uuids = notifications_of(found[:PAGE_ROWS])
-    context: dict[str, Any] = {
+    context = {
         **shown_of(visit, row),
-        "rows": [(each, uuids.get(each.user_id)) for each in shown],
-        "find": find,
-        "fault": fault,
-        "others": others,
-        "statuses": status_links(path, COUNTED, "" if find else chosen),
-        "links": page_links(visit, path, {"status": chosen}, next_after=following),
-        "clear": path if find else "",
-        "may_see_people": may_open(visit, "console/people"),
+        **recipients_shown(
+            visit,
+            [(each, uuids.get(each.user_id)) for each in shown],
+            path=f"{PATH}/{row.pk}/recipients",
+            statuses=COUNTED,
+            next_after=following,
+            searched=Searched(find, fault, others),
+        ),
     }
     status = 400 if fault else 200
     return page(visit, "casting/recipients.html", context, section=SECTION, status=status)

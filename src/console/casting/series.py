@@ -10,9 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from console import words
-from console.casting.broadcasts import chosen_status, status_links
+from console.casting.listing import newest_first
 from console.guard import Visit
-from console.paging import PAGE_ROWS, after_of, page_links
 from console.shell import act, page
 from directory.models import SubscriberList, User
 from notifications.domain.series.lifecycle import EnrollmentState, MailSeriesStatus, SeriesTrigger
@@ -49,18 +48,7 @@ class VersionShown(NamedTuple):
 def all_series(visit: Visit) -> HttpResponse:
     """Shows series, the newest first."""
     statuses = [each.value for each in _S]
-    chosen = chosen_status(visit, statuses)
-    rows = MailSeries.objects.filter(status=chosen) if chosen else MailSeries.objects.all()
-    if after := after_of(visit):
-        rows = rows.filter(pk__lt=after)
-    found = list(rows.order_by("-pk")[: PAGE_ROWS + 1])
-    following = found[PAGE_ROWS - 1].pk if len(found) > PAGE_ROWS else None
-    filters = {"status": chosen} if chosen else {}
-    context: dict[str, Any] = {
-        "rows": found[:PAGE_ROWS],
-        "statuses": status_links(PATH, statuses, chosen),
-        "links": page_links(visit, PATH, filters, next_after=following),
-    }
+    context = newest_first(visit, MailSeries.objects.all(), statuses, PATH)
     return page(visit, "casting/all_series.html", context, section=SECTION)
 
 

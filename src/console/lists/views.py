@@ -9,8 +9,8 @@ from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 
 from console import words
-from console.casting.broadcasts import chosen_status, status_links
 from console.casting.composer import MOST_CATEGORIES, faults_of
+from console.casting.listing import chosen_status, status_links
 from console.casting.recipients import LONGEST_NAME, find_people_named
 from console.guard import Visit
 from console.paging import PAGE_ROWS, after_of, page_links

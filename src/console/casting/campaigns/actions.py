@@ -9,7 +9,7 @@ from django.http import Http404, HttpResponse
 from django.utils.translation import gettext as _
 
 from console import words
-from console.casting.actions import read_note
+from console.casting.actions import lead_to_copy, read_note
 from console.casting.campaigns.views import PATH
 from console.guard import Visit
 from console.shell import act
@@ -76,17 +76,11 @@ def _test(visit: Visit, number: int, now: datetime) -> str:
 
 
 def _duplicate(visit: Visit, number: int) -> HttpResponse:
-    made: list[int] = []
-
-    def work() -> str:
+    def make() -> tuple[int, str]:
         found = CampaignService().duplicate(identifier=number, caller=visit.caller, now=clock.now())
-        made.append(found.key)
-        return _("The campaign was copied.")
+        return found.key, _("The campaign was copied.")
 
-    answer = act(visit, work, back=f"{PATH}/{number}")
-    if made:
-        answer["Location"] = f"{PATH}/{made[0]}"
-    return answer
+    return lead_to_copy(visit, make, path=PATH, number=number)
 
 
 _OTHERS: Mapping[str, Act] = {

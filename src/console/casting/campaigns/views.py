@@ -9,10 +9,15 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
 from console import words
-from console.casting.broadcasts import chosen_status, status_links
 from console.casting.fields.audience import form_of_audience
 from console.casting.fields.choices import audience_in_words
 from console.casting.figures import COUNTED, Gauge, figures_event, gauge_words
+from console.casting.listing import (
+    Searched,
+    chosen_status,
+    newest_first,
+    recipients_shown,
+)
 from console.casting.recipients import (
     LONGEST_NAME,
     find_people_named,
@@ -21,8 +26,8 @@ from console.casting.recipients import (
 )
 from console.casting.results import results_in_words
 from console.guard import Visit
-from console.paging import PAGE_ROWS, after_of, page_links
-from console.shell import may_open, page
+from console.paging import PAGE_ROWS, after_of
+from console.shell import page
 from directory.models import User
 from notifications.domain.campaigns.lifecycle import (
     EDITABLE,
@@ -54,18 +59,7 @@ _CANCELLABLE = frozenset({_S.DRAFT, _S.SCHEDULED, _S.RUNNING, _S.PAUSED})
 def campaigns(visit: Visit) -> HttpResponse:
     """Shows campaigns, the newest first."""
     statuses = [each.value for each in _S]
-    chosen = chosen_status(visit, statuses)
-    rows = Campaign.objects.filter(status=chosen) if chosen else Campaign.objects.all()
-    if after := after_of(visit):
-        rows = rows.filter(pk__lt=after)
-    found = list(rows.order_by("-pk")[: PAGE_ROWS + 1])
-    following = found[PAGE_ROWS - 1].pk if len(found) > PAGE_ROWS else None
-    filters = {"status": chosen} if chosen else {}
-    context: dict[str, Any] = {
-        "rows": found[:PAGE_ROWS],
-        "statuses": status_links(PATH, statuses, chosen),
-        "links": page_links(visit, PATH, filters, next_after=following),
-    }
+    context = newest_first(visit, Campaign.objects.all(), statuses, PATH)
     return page(visit, "casting/campaigns.html", context, section=SECTION)
 
 
@@ -200,16 +194,16 @@ def campaign_recipients(visit: Visit, number: int) -> HttpResponse:
             broadcast__campaign=row, recipient_id__in=[each.user_id for each in rows]
         )
     )
-    context: dict[str, Any] = {
+    context = {
         **shown_of_campaign(visit, row),
-        "rows": [(each, uuids.get(each.user_id)) for each in rows],
-        "find": find,
-        "fault": fault,
-        "others": others,
-        "statuses": status_links(path, statuses, "" if find else chosen),
-        "links": page_links(visit, path, {"status": chosen}, next_after=following),
-        "clear": path if find else "",
-        "may_see_people": may_open(visit, "console/people"),
+        **recipients_shown(
+            visit,
+            [(each, uuids.get(each.user_id)) for each in rows],
+            path=path,
+            statuses=statuses,
+            next_after=following,
+            searched=Searched(find, fault, others),
+        ),
     }
     status = 400 if fault else 200
     template = "casting/campaign_recipients.html"
