@@ -126,6 +126,7 @@ PAGES = (
     "recipients:/console/broadcasts/{sent}/recipients/",
     "campaigns:/console/campaigns/",
     "campaign:/console/campaigns/{campaign}/",
+    "campaign_report:/console/campaigns/{campaign}/report/",
     "campaign_composer:/console/campaigns/new/",
     "campaign_recipients:/console/campaigns/{campaign}/recipients/",
     "estimate:/console/campaigns/{draft}/estimate/",
@@ -287,6 +288,8 @@ def test_every_page_fits_and_axe_finds_nothing(staff: Staff, size: str, scheme: 
         answer = page.goto(staff.home + path.format(**staff.keys), wait_until="load")
         assert answer is not None
         assert answer.status == 200, path
+        if name == "campaign":  # its report is loaded after it
+            expect(page.get_by_role("heading", name="Messages")).to_be_visible()
         shot(page, f"casting-{name}-{size}-{scheme}")
         found = violations(page)
         over = page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth")

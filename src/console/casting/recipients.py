@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
@@ -16,6 +17,7 @@ from console.paging import PAGE_ROWS, after_of
 from console.people.search import person_named
 from console.shell import page
 from directory.models import User
+from notifications.domain.broadcast_lifecycle import RecipientState
 from notifications.domain.errors import CarillonError, InvalidRequest
 from notifications.features.broadcasts.queries import display_name, recipient_responses
 from notifications.features.broadcasts.service import BroadcastWorkflow
@@ -38,7 +40,7 @@ def recipients(visit: Visit, number: int) -> HttpResponse:
         found = list(rows.filter(recipient_id__in=people).order_by("recipient_id"))
         others = missing_in_words(people, found, _why_missing(row))
     else:
-        rows = rows.filter(state=chosen) if chosen else rows
+        rows = _in_state(row, rows, chosen) if chosen else rows
         rows = rows.filter(recipient_id__gt=after_of(visit)).order_by("recipient_id")
         found = list(rows[: PAGE_ROWS + 1])
     following = found[PAGE_ROWS - 1].recipient_id if len(found) > PAGE_ROWS else None
@@ -57,6 +59,15 @@ def recipients(visit: Visit, number: int) -> HttpResponse:
     }
     status = 400 if fault else 200
     return page(visit, "casting/recipients.html", context, section=SECTION, status=status)
+
+
+def _in_state(
+    row: Broadcast, rows: QuerySet[BroadcastRecipient], state: str
+) -> QuerySet[BroadcastRecipient]:
+    """Returns the recipients of a state. Where none waits, the index of all is not read for it."""
+    if state == RecipientState.PENDING and row.job_id is not None and row.tally.pending <= 0:
+        return rows.none()
+    return rows.filter(state=state)
 
 
 def notifications_of(found: Iterable[BroadcastRecipient]) -> Mapping[int, UUID]:

@@ -70,6 +70,9 @@ urlpatterns: list[URLPattern] = [
         f"{_CAMPAIGN}/figures", campaigns.campaign_figures, name="console-campaign-figures"
     ),
     console_path(
+        f"{_CAMPAIGN}/report", campaigns.campaign_report_page, name="console-campaign-report"
+    ),
+    console_path(
         f"{_CAMPAIGN}/recipients", campaigns.campaign_recipients, name="console-campaign-recipients"
     ),
     console_path(

@@ -94,6 +94,8 @@ class TestAdminPanel:
         assert "awaits approval" in post(author, f"{one}/send")
         assert "Another person must approve it" in text_of(author, one)
         assert "cannot approve it" in post(author, f"{one}/approve")
+        assert "1 broadcast waits for approval" in text_of(other, "/console")
+        assert "waits for approval" not in text_of(as_role("author"), "/console")
         assert f'action="{one}/approve' in text_of(other, one)
         post(other, f"{one}/approve")
         deliver()

@@ -84,7 +84,8 @@ class TestCampaigns:
             go_on()
         text = text_of(operator, one)
         assert "completed" in text
-        assert "Messages" in text
+        assert f'hx-get="{one}/report"' in text
+        assert "Messages" in text_of(operator, f"{one}/report")
         assert text_of(operator, f"{one}/recipients").count("<tr>") > 1
         assert "held out" in text_of(operator, f"{one}/recipients?status=held_out")
         assert actions()[-2:] == ["campaign.create", "campaign.launch"]
@@ -162,6 +163,7 @@ class TestCampaigns:
         one = f"/console/campaigns/{Campaign.objects.get().pk}"
         assert "approval of a second person" in post(author, f"{one}/launch")
         assert "cannot approve it" in post(author, f"{one}/approve")
+        assert "1 campaign waits for approval" in text_of(other, "/console")
         assert "sent back" in post(other, f"{one}/reject", note="Name the day.")
         assert "Name the day." in text_of(author, one)
         post(author, f"{one}/launch")

@@ -84,9 +84,18 @@ def campaign(visit: Visit, number: int) -> HttpResponse:
         "test": test,
         "results": results,
         "verdict": results_in_words(results) if results else "",
-        "report": campaign_report(row, now=now) if row.started_at else None,
     }
     return page(visit, "casting/campaign.html", context, section=SECTION)
+
+
+def campaign_report_page(visit: Visit, number: int) -> HttpResponse:
+    """Shows what became of a campaign. The page of the campaign loads it after itself."""
+    row = CampaignService().find(number, caller=visit.caller)
+    context = {
+        **shown_of_campaign(visit, row),
+        "report": campaign_report(row, now=clock.now()),
+    }
+    return page(visit, "casting/campaign_report.html", context, section=SECTION)
 
 
 def shown_of_campaign(visit: Visit, row: Campaign) -> dict[str, Any]:

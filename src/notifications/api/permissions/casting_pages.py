@@ -27,6 +27,7 @@ CASTING_SCOPES: Final[Mapping[str, str]] = MappingProxyType(
         "console/campaigns/<int:number>/edit": _CAST,
         "console/campaigns/<int:number>/estimate": _CAST,
         "console/campaigns/<int:number>/figures": _CAST,
+        "console/campaigns/<int:number>/report": _CAST,
         "console/campaigns/<int:number>/recipients": _CAST,
         "console/campaigns/<int:number>/frame/<str:channel>": _CAST,
         "console/campaigns/<int:number>/<str:action>": _CAST,
