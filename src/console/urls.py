@@ -6,7 +6,9 @@ from django.urls import URLPattern
 
 from console.authoring import editor, previews, settings, template, trying
 from console.authoring import listing as authored
+from console.casting import urls as casting
 from console.guard import console_path
+from console.lists import urls as lists
 from console.notices import listing, texts
 from console.notices import views as notices
 from console.operating import dead_letters, providers, queues, stops
@@ -74,4 +76,6 @@ urlpatterns: list[URLPattern] = [
     console_path(
         f"{_TEMPLATE}/test", trying.send_test, name="console-template-test", methods=_POST
     ),
+    *casting.urlpatterns,
+    *lists.urlpatterns,
 ]

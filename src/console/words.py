@@ -29,6 +29,19 @@ _STATES: Mapping[str, tuple[Text, str]] = {
     "closed": (pgettext_lazy("state", "closed"), "good"),
     "open": (pgettext_lazy("state", "open"), "bad"),
     "half_open": (pgettext_lazy("state", "probing"), "waiting"),
+    "draft": (pgettext_lazy("state", "draft"), "quiet"),
+    "awaiting_approval": (pgettext_lazy("state", "waits for approval"), "waiting"),
+    "scheduled": (pgettext_lazy("state", "scheduled"), "waiting"),
+    "sending": (pgettext_lazy("state", "sending"), "waiting"),
+    "running": (pgettext_lazy("state", "running"), "waiting"),
+    "live": (pgettext_lazy("state", "live"), "good"),
+    "paused": (pgettext_lazy("state", "paused"), "waiting"),
+    "completed": (pgettext_lazy("state", "completed"), "good"),
+    "ended": (pgettext_lazy("state", "ended"), "quiet"),
+    "exited": (pgettext_lazy("state", "left"), "quiet"),
+    "held_out": (pgettext_lazy("state", "held out"), "quiet"),
+    "waiting": (pgettext_lazy("state", "waiting"), "waiting"),
+    "subscribed": (pgettext_lazy("state", "on the list"), "good"),
 }
 _CHANNELS: Mapping[str, Text] = {
     "push": pgettext_lazy("channel", "Push"),
@@ -185,3 +198,14 @@ def waits_for(kind: str, name: str, *, until: datetime | None, now: datetime, zo
         "time": moment,
         "place": place_of(zone),
     }
+
+
+def duration(seconds: int) -> str:
+    """Returns a duration in words, with its two largest units."""
+    if seconds < 60:
+        return _("%(seconds)d s") % {"seconds": seconds}
+    minutes, rest = divmod(seconds, 60)
+    if minutes < 60:
+        return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": rest}
+    hours, minutes = divmod(minutes, 60)
+    return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}

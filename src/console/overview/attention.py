@@ -12,6 +12,8 @@ from console.guard import Visit
 from console.overview.recent import RecentValue
 from console.overview.traffic import Traffic
 from console.shell import may_open, url_with
+from notifications.domain.broadcast_lifecycle import BroadcastStatus
+from notifications.domain.campaigns.lifecycle import CampaignApproval, CampaignStatus
 from notifications.domain.channels import Lane
 from notifications.features.background.loops import silent_loops
 from notifications.features.operations.health import OLDEST_ALERT_S, health
@@ -23,7 +25,7 @@ from notifications.features.operations.metrics import (
 )
 from notifications.infra import clock
 from notifications.infra.conf import environment
-from notifications.models import KillSwitch
+from notifications.models import Broadcast, Campaign, KillSwitch
 
 MOST_NAMED = 10
 BOUNCES_OF_CONCERN = 0.05
@@ -69,7 +71,7 @@ checks: RecentValue[Mapping[str, CheckResult]] = RecentValue(_read_checks, lasts
 def concerns(visit: Visit, lanes: LaneFigures, traffic: Traffic | None) -> list[Concern]:
     """Returns what needs attention, the most urgent first. traffic: None where it is not shown."""
     found = [*_stops(visit), *_workers(visit), *_lanes(visit, lanes), *_breakers(visit)]
-    found += [*_dead_letters(visit), *_loops(visit), *_checks(visit)]
+    found += [*_dead_letters(visit), *_approvals(visit), *_loops(visit), *_checks(visit)]
     if traffic is not None:
         found += _bounces(visit, traffic)
     return found
@@ -129,6 +131,31 @@ def _dead_letters(visit: Visit) -> Iterator[Concern]:
         detail = _("each needs a person's decision")
         tone = "bad" if is_alert else "warn"
         yield Concern(tone, title, detail, _link(visit, "console/dead-letters"))
+
+
+def _approvals(visit: Visit) -> Iterator[Concern]:
+    """Names what waits for a second person, to those who may approve it."""
+    page, campaigns = "console/broadcasts", "console/campaigns"
+    if not may_open(visit, page):
+        return
+    detail = _("a second person must approve it")
+    status = BroadcastStatus.AWAITING_APPROVAL.value
+    if count := Broadcast.objects.filter(status=status).count():
+        title = ngettext(
+            "%(count)d broadcast waits for approval",
+            "%(count)d broadcasts wait for approval",
+            count,
+        ) % {"count": count}
+        yield Concern("warn", title, detail, url_with(f"/{page}", status=status))
+    draft = CampaignStatus.DRAFT.value
+    requested = Campaign.objects.filter(status=draft, approval=CampaignApproval.REQUESTED.value)
+    if count := requested.count():
+        title = ngettext(
+            "%(count)d campaign waits for approval",
+            "%(count)d campaigns wait for approval",
+            count,
+        ) % {"count": count}
+        yield Concern("warn", title, detail, url_with(f"/{campaigns}", status=draft))
 
 
 def _loops(visit: Visit) -> Iterator[Concern]:

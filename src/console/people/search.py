@@ -79,7 +79,7 @@ def target_of(visit: Visit, text: str) -> str:
         text = header.group(1)
     elif len(text) > _LONGEST_NAME:
         return ""
-    number = _person_named(text)
+    number = person_named(text)
     if number is not None:
         return f"{PATH}/{number}"
     if not may_open(visit, "console/notifications"):
@@ -88,7 +88,7 @@ def target_of(visit: Visit, text: str) -> str:
     return f"/console/notifications/{uuid}" if uuid is not None else ""
 
 
-def _person_named(text: str) -> int | None:
+def person_named(text: str) -> int | None:
     """Returns the person with this number, UUID or id of the platform. Makes up to two queries."""
     if not is_storable(text):
         return None

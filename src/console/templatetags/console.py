@@ -45,3 +45,15 @@ def share(value: float) -> str:
 def thousands(value: int) -> str:
     """Returns a number with narrow spaces between thousands."""
     return f"{value:,}".replace(",", "\u202f")
+
+
+@register.filter
+def duration_words(value: int) -> str:
+    """Returns seconds as a duration in words."""
+    return words.duration(int(value))
+
+
+@register.filter
+def signed_share(value: float) -> str:
+    """Returns a difference of shares as a percentage with its sign."""
+    return f"{value * 100:+.1f} %"

@@ -17,6 +17,7 @@ from tests.integration.console.conftest import As
 from tests.integration.factories import make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
+_PAGES = ("notifications", "people", "dead-letters", "queues", "providers", "stops")
 _ALLOWED = (200, 302, 400, 404, 405)
 """Answers of a page that a role may open: it may lack what the request names."""
 
@@ -66,7 +67,7 @@ def test_an_unknown_role_and_people_who_are_no_staff_open_nothing() -> None:
 def test_the_navigation_shows_what_the_role_opens(as_role: As) -> None:
     for role in StaffRole.values:
         text = as_role(role).get("/console").content.decode()
-        for page in ("notifications", "people", "dead-letters", "queues", "providers", "stops"):
+        for page in (*_PAGES, "broadcasts", "campaigns", "series", "experiments", "lists"):
             shown = f'<li><a href="/console/{page}"' in text
             assert shown is (role in CONSOLE_ROLES[f"console/{page}"]), (role, page)
 

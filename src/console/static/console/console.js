@@ -3,7 +3,7 @@
 /* Updates the elements with data-figure inside of it by server-sent events, while the page is visible. */
 class LiveFigures extends HTMLElement {
   connectedCallback() {
-    this.onVisibility = () => (document.hidden ? this.close() : this.open());
+    this.onVisibility = () => (document.hidden || this.ended ? this.close() : this.open());
     document.addEventListener("visibilitychange", this.onVisibility);
     this.onVisibility();
   }
@@ -14,7 +14,7 @@ class LiveFigures extends HTMLElement {
   }
 
   open() {
-    if (this.source) return;
+    if (this.source || !this.dataset.src) return;
     this.source = new EventSource(this.dataset.src);
     this.source.addEventListener("figures", (event) => this.show(JSON.parse(event.data)));
   }
@@ -25,18 +25,46 @@ class LiveFigures extends HTMLElement {
   }
 
   show(figures) {
-    for (const [lane, each] of Object.entries(figures.lanes)) {
+    for (const [lane, each] of Object.entries(figures.lanes ?? {})) {
       this.write(`lane-${lane}-queued`, each.queued);
       this.write(`lane-${lane}-age`, each.age);
     }
     for (const [name, count] of Object.entries(figures.totals ?? {})) this.write(`total-${name}`, count);
     if ("per_minute" in figures) this.write("per-minute", figures.per_minute);
     if (figures.series) this.querySelector("throughput-chart")?.update(figures.series);
+    for (const [name, text] of Object.entries(figures.words ?? {})) this.put(name, text);
+    for (const [name, value] of Object.entries(figures.bars ?? {})) this.fill(name, value);
+    if (figures.state && figures.state !== this.dataset.state) this.follow(figures.state);
+    if (figures.ended) {
+      this.ended = true;
+      this.close();
+    }
+  }
+
+  /* Loads the parts of the page that depend on the state anew. */
+  async follow(state) {
+    this.dataset.state = state;
+    const answer = await fetch(location.href);
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const part of document.querySelectorAll("[data-follows]")) {
+      const next = fresh.getElementById(part.id);
+      if (next && !part.contains(document.activeElement)) part.replaceWith(document.importNode(next, true));
+    }
+  }
+
+  fill(name, value) {
+    const bar = this.querySelector(`progress[data-figure="${name}"]`);
+    if (bar) bar.value = value;
+    this.put(name, `${value} %`);
   }
 
   write(name, value) {
-    const text = Number(value).toLocaleString(document.documentElement.lang);
-    const element = this.querySelector(`[data-figure="${name}"]`);
+    this.put(name, Number(value).toLocaleString(document.documentElement.lang));
+  }
+
+  put(name, text) {
+    const element = this.querySelector(`[data-figure="${name}"]:not(progress)`);
     if (element && element.textContent !== text) element.textContent = text;
   }
 }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from notifications.api.permissions.casting_pages import CASTING_SCOPES
 from notifications.domain.staff_rights import RIGHTS
 
 CONSOLE_SCOPES: Final[Mapping[str, str]] = MappingProxyType(
@@ -43,6 +44,7 @@ CONSOLE_SCOPES: Final[Mapping[str, str]] = MappingProxyType(
         "console/templates/<int:number>/publish": "templates:write",
         "console/templates/<int:number>/rollback": "templates:write",
         "console/templates/<int:number>/test": "templates:read",
+        **CASTING_SCOPES,
     }
 )
 """The scope of each page by its path; empty for a page of all members of staff.

@@ -9,7 +9,11 @@ from typing import Any
 from notifications.domain.channels import parse_priority
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.broadcasts.delivery.launch import check_terms, read_rule
-from notifications.features.broadcasts.schemas import BroadcastBody, BroadcastChangeBody
+from notifications.features.broadcasts.schemas import (
+    MOST_PER_MINUTE,
+    BroadcastBody,
+    BroadcastChangeBody,
+)
 from notifications.intake.fields import Fields
 from notifications.models import Broadcast
 from notifications.models.sources.broadcast import MAX_MESSAGE, default_channels
@@ -39,7 +43,7 @@ def read_new(body: Mapping[str, Any], *, now: datetime) -> tuple[Broadcast, bool
 
 
 TRACKING = ("track_opens", "track_clicks")
-_NULLABLE = ("scheduled_at", "target_filter", *TRACKING)
+_NULLABLE = ("scheduled_at", "target_filter", "per_minute", *TRACKING)
 """Fields that a change may set to null."""
 
 
@@ -95,6 +99,7 @@ def _values(fields: Fields, *, now: datetime) -> dict[str, Any]:
         found["channels"] = _channels(fields)
     if body.get("priority") is not None:
         found["priority"] = _priority(fields)
+    found |= _per_minute(fields)
     found |= _tracking(fields)
     if "scheduled_at" in body:
         found["scheduled_at"] = _moment(fields, now=now)
@@ -124,6 +129,19 @@ def _priority(fields: Fields) -> int:
         detail = "must be 1, 2, 3 or 4, or critical, high, normal or low"
         fields.add_error("priority", "invalid_priority", detail)
         return 3
+
+
+def _per_minute(fields: Fields) -> dict[str, Any]:
+    """Returns the limit of recipients a minute; nothing where the body does not name it."""
+    if "per_minute" not in fields.body:
+        return {}
+    value = fields.body["per_minute"]
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if value is not None and not (is_number and 1 <= value <= MOST_PER_MINUTE):
+        detail = f"must be a whole number from 1 to {MOST_PER_MINUTE:,}, or null for no limit"
+        fields.add_error("per_minute", "invalid", detail)
+        return {}
+    return {"per_minute": value}
 
 
 def _moment(fields: Fields, *, now: datetime) -> datetime | None:

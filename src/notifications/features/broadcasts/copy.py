@@ -30,6 +30,7 @@ _COPIED = (
     "channels",
     "delivery",
     "options",
+    "per_minute",
 )
 
 

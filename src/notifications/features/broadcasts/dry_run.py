@@ -110,7 +110,9 @@ def _build_response(
         delays=dict(survey.delays.most_common()),
         delayed_until=survey.delayed_until,
         channels=channels,
-        estimated_duration_seconds=_duration(survey, share=share),
+        estimated_duration_seconds=max(
+            _duration(survey, share=share), _paced_s(broadcast, recipients)
+        ),
         estimated_cost=DryRunCost(amount=str(cost), currency=environment().price_currency),
         needs_approval=needs_approval,
         unknown_count=len(audience.missing),
@@ -182,6 +184,11 @@ def _duration(survey: Survey, *, share: float) -> int:
         for provider, count in calls.items()
     ]
     return -int(-max(seconds, default=0.0) // 1)
+
+
+def _paced_s(broadcast: Broadcast, recipients: int) -> int:
+    """Returns the seconds in which so many recipients get their messages by its own limit."""
+    return -(-recipients * 60 // broadcast.per_minute) if broadcast.per_minute else 0
 
 
 def _blocked_s(providers: list[str]) -> dict[str, float]:

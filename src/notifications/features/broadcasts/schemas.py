@@ -72,6 +72,14 @@ TracksClicks = Annotated[
     bool | None,
     Meta(description="Whether clicks in its emails are tracked; null: the service's setting."),
 ]
+MOST_PER_MINUTE = 1_000_000
+PerMinuteOrNone = Annotated[
+    int | None,
+    Meta(
+        description="The most recipients a minute; null: as fast as providers allow.",
+        examples=[6000],
+    ),
+]
 UnknownCount = Annotated[
     int,
     Meta(
@@ -118,6 +126,7 @@ class BroadcastBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     send_immediately: bool = False
     """Whether to send it at once; not together with `scheduled_at`."""
 
+    per_minute: PerMinuteOrNone = None
     track_opens: TracksOpens = None
     track_clicks: TracksClicks = None
 
@@ -153,6 +162,7 @@ class BroadcastChangeBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     scheduled_at: datetime | None = None
     """When to send it (RFC 3339); null makes it a draft again."""
 
+    per_minute: PerMinuteOrNone = None
     track_opens: TracksOpens = None
     track_clicks: TracksClicks = None
 
@@ -209,6 +219,7 @@ class BroadcastResponse(msgspec.Struct, kw_only=True):
     """The channels. Example: `["email", "in_app"]`"""
 
     delivery: DeliveryMode
+    per_minute: PerMinuteOrNone
     track_opens: TracksOpens
     track_clicks: TracksClicks
     status: BroadcastState

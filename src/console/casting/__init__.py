@@ -1,0 +1,1 @@
+"""Broadcasts, campaigns, series and A/B tests."""

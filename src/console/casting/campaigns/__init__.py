@@ -1,0 +1,1 @@
+"""Campaigns: their list, the page of one, its form and its actions."""

@@ -1,0 +1,91 @@
+"""What the forms on the page of a campaign do. The services are those of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from django.http import Http404, HttpResponse
+from django.utils.translation import gettext as _
+
+from console import words
+from console.casting.actions import lead_to_copy, read_note
+from console.casting.campaigns.views import PATH
+from console.guard import Visit
+from console.shell import act
+from notifications.domain.campaigns.lifecycle import CampaignApproval
+from notifications.features.access.throttles import count_send
+from notifications.features.campaigns.schemas import CampaignResponse, CampaignScheduleBody
+from notifications.features.campaigns.service import CampaignService
+from notifications.features.campaigns.trial import send_test_to_caller
+from notifications.infra import clock
+
+Act = Callable[[Visit, int, datetime], str]
+_PLAIN = ("launch", "pause", "resume", "cancel", "approve")
+"""Actions that are methods of the service with the same arguments."""
+
+
+def campaign_action(visit: Visit, number: int, action: str) -> HttpResponse:
+    """Does what a button says, and leads back to the campaign, or to its copy."""
+    one, now = f"{PATH}/{number}", clock.now()
+    if action == "duplicate":
+        return _duplicate(visit, number)
+    if action in _PLAIN:
+        return act(visit, lambda: _plain(visit, number, action, now), back=one)
+    if action not in _OTHERS:
+        raise Http404
+    work = _OTHERS[action]
+    back = PATH if action == "delete" else one
+    return act(visit, lambda: work(visit, number, now), back=back, back_if_refused=one)
+
+
+def _plain(visit: Visit, number: int, action: str, now: datetime) -> str:
+    do = getattr(CampaignService(), action)
+    return _said(do(identifier=number, caller=visit.caller, now=now))
+
+
+def _said(found: CampaignResponse) -> str:
+    if found.approval == CampaignApproval.REQUESTED:
+        return _("The campaign waits for the approval of a second person.")
+    return _("The campaign is now: %(state)s") % {"state": words.state(found.status)}
+
+
+def _schedule(visit: Visit, number: int, now: datetime) -> str:
+    found = CampaignService().schedule(
+        identifier=number, body=CampaignScheduleBody(), caller=visit.caller, now=now
+    )
+    return _said(found)
+
+
+def _reject(visit: Visit, number: int, now: datetime) -> str:
+    note = read_note(visit)
+    CampaignService().reject(identifier=number, note=note, caller=visit.caller, now=now)
+    return _("The campaign was sent back.")
+
+
+def _delete(visit: Visit, number: int, now: datetime) -> str:
+    CampaignService().delete(identifier=number, caller=visit.caller, now=now)
+    return _("Deleted.")
+
+
+def _test(visit: Visit, number: int, now: datetime) -> str:
+    row = CampaignService().find(number, caller=visit.caller)
+    count_send(kind="send", caller=visit.caller, now=now)
+    send_test_to_caller(row, caller=visit.caller, now=now)
+    return _("The test is on its way to you.")
+
+
+def _duplicate(visit: Visit, number: int) -> HttpResponse:
+    def make() -> tuple[int, str]:
+        found = CampaignService().duplicate(identifier=number, caller=visit.caller, now=clock.now())
+        return found.key, _("The campaign was copied.")
+
+    return lead_to_copy(visit, make, path=PATH, number=number)
+
+
+_OTHERS: Mapping[str, Act] = {
+    "schedule": _schedule,
+    "reject": _reject,
+    "delete": _delete,
+    "test": _test,
+}

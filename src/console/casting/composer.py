@@ -1,0 +1,166 @@
+"""The page on which a broadcast is written, and changed while it may be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseRedirect
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from console.casting.broadcasts import PATH, SECTION
+from console.casting.draft import (
+    BroadcastForm,
+    form_of_broadcast,
+    new_broadcast_form,
+    read_broadcast_form,
+)
+from console.casting.fields.choices import Choice, audience_choices
+from console.guard import Visit
+from console.once import new_token, run_once
+from console.shell import page
+from notifications.domain.broadcast_lifecycle import EDITABLE
+from notifications.domain.channels import PERSON_CHANNELS
+from notifications.domain.errors import CarillonError, InvalidRequest
+from notifications.features.broadcasts.dry_run_schemas import DryRun
+from notifications.features.broadcasts.service import BroadcastWorkflow
+from notifications.features.preferences.categories import CategoryService
+from notifications.infra import clock
+from notifications.models import Broadcast
+
+MOST_CATEGORIES = 100
+COUNT, ROWS = "count", "rows"
+PRIORITIES = (
+    ("4", gettext_lazy("low")),
+    ("3", gettext_lazy("normal")),
+    ("2", gettext_lazy("high")),
+    ("1", gettext_lazy("critical: it overtakes everything")),
+)
+
+
+def new_broadcast(visit: Visit) -> HttpResponse:
+    """Shows the empty form; a POST counts, or writes the broadcast."""
+    if not visit.is_post:
+        return _composer(visit, new_broadcast_form())
+    form = read_broadcast_form(visit)
+
+    def save(body: dict[str, Any]) -> str:
+        def create() -> str:
+            done = BroadcastWorkflow().create(body=body, caller=visit.caller, now=clock.now())
+            return str(done.data.id)
+
+        return run_once(visit, f"{PATH}/new", body, create)
+
+    return _answer(visit, form, save, _("The broadcast was written."))
+
+
+def edit_broadcast(visit: Visit, number: int) -> HttpResponse:
+    """Shows the form of a draft, or of one that is scheduled; a POST counts, or changes it."""
+    row = BroadcastWorkflow().find(number, caller=visit.caller)
+    if not visit.is_post:
+        if row.status not in EDITABLE or row.campaign_id is not None:
+            return HttpResponseRedirect(f"{PATH}/{row.pk}")
+        return _composer(visit, form_of_broadcast(visit, row), row=row)
+
+    def save(body: dict[str, Any]) -> str:
+        BroadcastWorkflow().change(number, body=body, caller=visit.caller, now=clock.now())
+        return str(row.pk)
+
+    form = read_broadcast_form(visit)
+    return _answer(visit, form, save, _("The broadcast was changed."), row=row)
+
+
+def _answer(
+    visit: Visit, form: BroadcastForm, save: Any, done: str, *, row: Broadcast | None = None
+) -> HttpResponse:
+    """Saves, or counts and shows the form again with what it would do."""
+    asked = visit.given("do")
+    survey = None
+    try:
+        if asked == ROWS:
+            return _composer(visit, form, row=row)
+        body = form.body(visit)
+        if asked == COUNT:
+            survey = _count(visit, body)
+        else:
+            saved = save(body)
+            messages.success(visit.request, done)
+            return HttpResponseRedirect(f"{PATH}/{saved}")
+    except CarillonError as error:
+        return _composer(visit, form, row=row, fault=error)
+    return _composer(visit, form, row=row, survey=survey)
+
+
+def _count(visit: Visit, body: dict[str, Any]) -> DryRun:
+    """Returns what the broadcast would do. A body without a text is counted all the same."""
+    counted = {**body, "message": body["message"] or "-"}
+    found = BroadcastWorkflow().dry_run_of_body(body=counted, caller=visit.caller, now=clock.now())
+    return found.data
+
+
+def _composer(
+    visit: Visit,
+    form: BroadcastForm,
+    *,
+    row: Broadcast | None = None,
+    survey: DryRun | None = None,
+    fault: CarillonError | None = None,
+) -> HttpResponse:
+    context: dict[str, Any] = {
+        "form": form,
+        "row": row,
+        **audience_fields(form.audience),
+        **common_fields(),
+        "survey": survey,
+        "faults": faults_of(fault),
+        "is_part": is_part(visit),
+        "once": new_token(),
+        "cancel": f"{PATH}/{row.pk}" if row else PATH,
+    }
+    status = 400 if fault and not is_part(visit) else 200
+    return page(visit, "casting/composer.html", context, section=SECTION, status=status)
+
+
+def is_part(visit: Visit) -> bool:
+    """Returns whether a script shows a part of the page alone. It shows the errors there."""
+    return bool(visit.request.headers.get("HX-Request"))
+
+
+def faults_of(fault: CarillonError | None) -> list[tuple[str, str]]:
+    """Returns the errors of a form: each with the field that it is about."""
+    if fault is None:
+        return []
+    if isinstance(fault, InvalidRequest):
+        return [(each.path, each.detail) for each in fault.errors]
+    return [("", fault.detail)]
+
+
+def audience_fields(form: Any) -> dict[str, Any]:
+    """Returns what the part of a form about its audience shows. form: an AudienceForm."""
+    choices, shown = audience_choices(), form.with_blanks()
+    return {
+        "choices": choices,
+        "audience": form,
+        "to_rows": choices.with_chosen(shown.to),
+        "where_rows": shown.where,
+        "without_rows": choices.with_chosen(shown.without),
+    }
+
+
+def common_fields() -> dict[str, Any]:
+    """Returns what forms of broadcasts and campaigns offer alike. Makes one query."""
+    return {
+        "channels": [str(each) for each in PERSON_CHANNELS],
+        "categories": [each.key for each in CategoryService().list(limit=MOST_CATEGORIES)],
+        "priorities": [Choice(value, str(name)) for value, name in PRIORITIES],
+        "deliveries": [
+            Choice("all", _("on every channel")),
+            Choice("first", _("in order, until one accepts it")),
+        ],
+        "tracking": [
+            Choice("", _("as the service is set")),
+            Choice("yes", _("yes")),
+            Choice("no", _("no")),
+        ],
+    }

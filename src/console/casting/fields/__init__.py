@@ -1,0 +1,1 @@
+"""Parts of forms: audiences and values, as texts and as the API takes them."""

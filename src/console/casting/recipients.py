@@ -1,0 +1,112 @@
+"""The recipients of a broadcast, and why one person did or did not get it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.utils.translation import gettext as _
+
+from console.casting.broadcasts import PATH, SECTION, shown_of
+from console.casting.figures import COUNTED
+from console.casting.listing import Searched, chosen_status, recipients_shown
+from console.guard import Visit
+from console.paging import PAGE_ROWS, after_of
+from console.people.search import person_named
+from console.shell import page
+from directory.models import User
+from notifications.domain.broadcast_lifecycle import RecipientState
+from notifications.domain.errors import CarillonError, InvalidRequest
+from notifications.features.broadcasts.queries import display_name, recipient_responses
+from notifications.features.broadcasts.service import BroadcastWorkflow
+from notifications.features.people.service import UserService
+from notifications.models import Broadcast, BroadcastRecipient, Notification
+
+LONGEST_NAME = 300
+FOUND = 25
+"""The most people whom a name finds."""
+
+
+def recipients(visit: Visit, number: int) -> HttpResponse:
+    """Shows recipients by number of the person: all, those of a state, or those of a name."""
+    row = BroadcastWorkflow().find(number, caller=visit.caller)
+    find, chosen = visit.given("find", longest=LONGEST_NAME), chosen_status(visit, COUNTED)
+    rows = BroadcastRecipient.objects.filter(broadcast=row)
+    fault, others = "", list[str]()
+    if find:
+        people, fault = find_people_named(visit, find)
+        found = list(rows.filter(recipient_id__in=people).order_by("recipient_id"))
+        others = missing_in_words(people, found, _why_missing(row))
+    else:
+        rows = _in_state(row, rows, chosen) if chosen else rows
+        rows = rows.filter(recipient_id__gt=after_of(visit)).order_by("recipient_id")
+        found = list(rows[: PAGE_ROWS + 1])
+    following = found[PAGE_ROWS - 1].recipient_id if len(found) > PAGE_ROWS else None
+    shown = recipient_responses([each.pk for each in found[:PAGE_ROWS]])
+    uuids = notifications_of(found[:PAGE_ROWS])
+    context = {
+        **shown_of(visit, row),
+        **recipients_shown(
+            visit,
+            [(each, uuids.get(each.user_id)) for each in shown],
+            path=f"{PATH}/{row.pk}/recipients",
+            statuses=COUNTED,
+            next_after=following,
+            searched=Searched(find, fault, others),
+        ),
+    }
+    status = 400 if fault else 200
+    return page(visit, "casting/recipients.html", context, section=SECTION, status=status)
+
+
+def _in_state(
+    row: Broadcast, rows: QuerySet[BroadcastRecipient], state: str
+) -> QuerySet[BroadcastRecipient]:
+    """Returns the recipients of a state. Where none waits, the index of all is not read for it."""
+    if state == RecipientState.PENDING and row.job_id is not None and row.tally.pending <= 0:
+        return rows.none()
+    return rows.filter(state=state)
+
+
+def notifications_of(found: Iterable[BroadcastRecipient]) -> Mapping[int, UUID]:
+    """Returns the ids of the notifications of recipients, by the id of the person."""
+    keys = {each.recipient_id: each.notification_id or 0 for each in found}
+    rows = Notification.objects.filter(pk__in=[key for key in keys.values() if key])
+    uuids = dict(rows.values_list("pk", "uuid"))
+    return {person: uuids[key] for person, key in keys.items() if key in uuids}
+
+
+def find_people_named(visit: Visit, text: str) -> tuple[list[int], str]:
+    """Returns the people whom a number, an id, a name or an address names, and what is wrong."""
+    number = person_named(text)
+    if number is not None:
+        return [number], ""
+    try:
+        rows = UserService().list(
+            caller=visit.caller, filters={"search": text}, after=0, limit=FOUND
+        )
+    except InvalidRequest as error:
+        return [], error.errors[0].detail
+    except CarillonError as error:
+        return [], error.detail
+    return [each.id for each in rows], "" if rows else _("No one matches.")
+
+
+def missing_in_words(
+    people: Sequence[int], found: Iterable[BroadcastRecipient], why: str
+) -> list[str]:
+    """Says of the people who are no recipients why they got nothing. why: with their `name`."""
+    shown = {each.recipient_id for each in found}
+    missing = [each for each in people if each not in shown]
+    names = User.objects.in_bulk(missing)
+    return [why % {"name": display_name(names[each])} for each in missing if each in names]
+
+
+def _why_missing(row: Broadcast) -> str:
+    if row.sent_at is None:
+        return _("%(name)s has got nothing: the broadcast has not begun.")
+    if not row.snapshot_done and row.job_id is not None:
+        return _("%(name)s is no recipient so far: the recipients are still being written.")
+    return _("%(name)s was not in the audience when the broadcast began, so nothing was sent.")
