@@ -37,6 +37,7 @@ from notifications.recording.enforcement import enforce_limits, write_digest_ite
 from notifications.recording.events import write_status_events
 from notifications.recording.fallback import fall_back
 from notifications.recording.late_results import resolve_uncertain, store_late_results
+from notifications.recording.learning import write_hand_overs
 from notifications.recording.outcomes import Outcome, error_text, last_result
 from notifications.recording.reports import store_simulated_receipts
 from notifications.recording.tally import Tally
@@ -137,6 +138,7 @@ def _write_outcomes(mine: Sequence[Outcome], late: Sequence[Outcome]) -> Tally:
     _write_facts(standing, took)
     tally = Tally(standing, took, _provider)
     write_decisions(standing, took, tally.changes())
+    write_hand_overs(standing, took)
     write_status_events(standing, took)
     fall_back(standing, took)
     _report_to_broadcasts(standing, took)

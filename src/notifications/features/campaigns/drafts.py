@@ -14,6 +14,8 @@ from directory.models import Segment
 from notifications.domain.campaigns.timing import first_instant, last_instant
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.campaigns.contents import CampaignContent, content_of, resolve_audience
+from notifications.features.campaigns.learned.checking import check_learned
+from notifications.features.campaigns.learned.schemas import LEARNED
 from notifications.features.campaigns.variants.plan import check_plan
 from notifications.intake.fields import Fields
 from notifications.intake.validate import read_context
@@ -34,6 +36,8 @@ _COLUMNS = frozenset(
         "late_zones",
         "per_minute",
         "holdout_percent",
+        "send_window_hours",
+        "learning_holdout_percent",
         "track_opens",
         "track_clicks",
         "needs_approval",
@@ -57,8 +61,7 @@ def apply_values(row: Campaign, given: Mapping[str, Any], *, now: datetime) -> C
         InvalidRequest: with every error of the fields, or of what they name; no_recipients.
     """
     errors: list[FieldError] = []
-    for name in _COLUMNS & given.keys():
-        setattr(row, name, given[name])
+    _apply_plain(row, given)
     if "category" in given:
         row.category = given["category"] or ""
     if "context" in given:
@@ -80,13 +83,22 @@ def apply_values(row: Campaign, given: Mapping[str, Any], *, now: datetime) -> C
     return check(row, now=now)
 
 
+def _apply_plain(row: Campaign, given: Mapping[str, Any]) -> None:
+    """Sets what needs no check of its own."""
+    for name in _COLUMNS & given.keys():
+        setattr(row, name, given[name])
+    for name in given.keys() & {"send_time", "channel_choice"}:
+        setattr(row, name, LEARNED if given[name] == LEARNED else "")
+
+
 def check(row: Campaign, *, now: datetime) -> CampaignContent:
     """Checks what a campaign names, and sets the size of its audience; nothing is saved.
 
     Raises:
-        InvalidRequest: with the errors of its template and audience; no_recipients.
+        InvalidRequest: with the errors of its template, its audience and what it says of learned
+            hours and channels; no_recipients.
     """
-    errors: list[FieldError] = []
+    errors = check_learned(row)
     content = None
     try:
         content = content_of(row)

@@ -14,6 +14,7 @@ from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.domain.identifiers import parse_identifier
 from notifications.domain.lifecycle import REACHED, MessageStatus
 from notifications.features.experiments.places import shown_place
+from notifications.features.learning.explaining import explain_learning
 from notifications.features.sending.blockers import find_blockers
 from notifications.features.sending.schemas import (
     AttemptResponse,
@@ -77,6 +78,7 @@ def explain_notification(
         status=status,
         messages=[_explain_message(message, accepted) for message in messages],
         ab_test=shown_place(found.variant),
+        learning=explain_learning(found),
     )
 
 
