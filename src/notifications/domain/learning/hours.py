@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 
 HOURS = 168
 """The hours of a week; hour 0 begins on Monday at midnight."""
@@ -28,9 +28,14 @@ def period_of(instant: datetime) -> int:
     return int(instant.timestamp()) // (PERIOD_DAYS * _DAY_S)
 
 
-def first_period(now: datetime, weeks: int) -> int:
-    """Returns the oldest period that counts; that of `now` is the last of them."""
-    return period_of(now) - max(1, weeks * 7 // PERIOD_DAYS) + 1
+def day_of_period(period: int) -> date:
+    """Returns the first day, in UTC, of a period."""
+    return date(1970, 1, 1) + timedelta(days=period * PERIOD_DAYS)
+
+
+def first_period(now: datetime, days: int) -> int:
+    """Returns the oldest period that counts, which has the day so many days ago."""
+    return period_of(now) - days // PERIOD_DAYS
 
 
 def hours_within(start: datetime, zone: tzinfo, hours: int) -> list[datetime]:

@@ -96,7 +96,7 @@ def engagement_changes(rows: Mapping[NotificationAnalytics, int]) -> Changes:
 def add_changes(changes: Changes) -> None:
     """Adds changes to the rows of people and of channels, in the caller's transaction."""
     taught = _taught(changes)
-    first = first_period(clock.now(), environment().learning_weeks)
+    first = first_period(clock.now(), environment().learning_days)
     people: dict[_Place, Cells] = defaultdict(dict)
     channels: dict[str, Cells] = defaultdict(dict)
     zones = {name: first_zone(name)[0] for name in set(taught.values())}

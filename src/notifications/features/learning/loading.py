@@ -19,7 +19,7 @@ class LearnedModels:
     """The models of some people on some channels. Two queries, and one for who refuses tracking."""
 
     def __init__(self, people: Collection[int], channels: Sequence[str]) -> None:
-        self._first = first_period(clock.now(), environment().learning_weeks)
+        self._first = first_period(clock.now(), environment().learning_days)
         self._with_opens = environment().learning_from == "opens"
         refusing = UserNotificationPreference.objects.filter(
             user_id__in=people, tracking_enabled=False

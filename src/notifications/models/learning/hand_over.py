@@ -20,6 +20,7 @@ from notifications.infra.conf import environment
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[tuple[int, str, int, int, int]]).decode
+_FORGET_AT_ONCE = 500
 _MARKS = ("track_clicks", "track_opens")
 _COLUMNS = (
     "pk",
@@ -138,6 +139,16 @@ class LearningDeltaManager(models.Manager["LearningDelta"]):
                     "INSERT INTO notifications_learningdelta (changes) VALUES (%s)",
                     [_encode(rows).decode()],
                 )
+
+    def forget(self, user_id: int) -> int:
+        """Takes a person out of all rows, in the caller's transaction; returns from how many."""
+        named = self.select_for_update().filter(changes__contains=f"[{user_id},").order_by("pk")
+        rows = list(named[:_FORGET_AT_ONCE])
+        for row in rows:
+            left = [(*each, step) for each, step in unpacked_changes(row.changes)]
+            row.changes = _encode([each for each in left if each[0] != user_id]).decode()
+            row.save(update_fields=["changes"])
+        return len(rows)
 
     def append_difference(
         self, before: Mapping[int, HandOver], after: Mapping[int, HandOver]

@@ -229,6 +229,21 @@ MESSAGES: tuple[PersonalField, ...] = (
         columns={"summary": Column("title and text of an item", keys="title body")},
     ),
     *table(
+        "notifications.EngagementHours",
+        protection=_READ,
+        erasure=_DELETED,
+        section="engagement_hours",
+        columns={"user_id": _NUMBER, "cells": "counts of messages by hour of the week"},
+    ),
+    *table(
+        "notifications.LearningDelta",
+        protection=_READ,
+        erasure=OnErasure.EMPTIED,
+        section="",
+        reason="it is work of seconds; the messages that it names are exported",
+        columns={"changes": "numbers of people, and when each was handed over a message"},
+    ),
+    *table(
         "notifications.FrequencyCount",
         protection=_READ,
         erasure=_DELETED,
