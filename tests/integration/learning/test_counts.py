@@ -110,8 +110,14 @@ class LearningPlay(Play):
             )
             note.save()
 
+    def _some(self) -> NotificationMessage | None:
+        """Most often a message that was sent: only such a one teaches something."""
+        sent = NotificationMessage.objects.filter(sent_at__isnull=False).order_by("pk")
+        rows = list(sent.select_related("notification"))
+        return self.random.choice(rows) if rows and self.random.random() < 0.7 else super()._some()
+
     def engage(self) -> None:
-        for _ in range(6):  # most messages were not sent yet, or have no bit of a person
+        for _ in range(5):
             super().engage()
 
 
