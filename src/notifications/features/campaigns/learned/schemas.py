@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from notifications.infra.field_types import choice
@@ -48,3 +49,62 @@ LearningHoldoutPercent = Annotated[
         examples=[10.0],
     ),
 ]
+LearningVerdict = Annotated[
+    str,
+    choice(
+        "LearningVerdict",
+        ("open", "helps", "harms", "unclear", "mismatch"),
+        "Whether learning helps. `open`: the campaign is still sent. `unclear`: the difference may"
+        " be chance. `mismatch`: the groups do not have the sizes that they should have.",
+    ),
+]
+
+
+class LearningArm(msgspec.Struct, kw_only=True):
+    """Users of one group, once their message was handed over."""
+
+    users: int
+    """The number of users. Example: `900`"""
+
+    engaged: int
+    """Those who engaged within three days. Example: `120`"""
+
+    rate: float
+    """`engaged` as a share of `users`. Example: `0.133`"""
+
+
+class LearningEffect(msgspec.Struct, kw_only=True):
+    """Learned users against the holdout. Users of whom too little is known are in neither."""
+
+    learned: LearningArm
+    holdout: LearningArm
+
+    start: LearningArm
+    """Users of whom too little is known."""
+
+    verdict: LearningVerdict
+
+    lift: float | None
+    """By what share the rate of the learned is higher; null where no one engaged. Example: `0.2`"""
+
+    lift_low: float | None
+    """The lower end of its interval, which is valid at any look; null where it has none."""
+
+    lift_high: float | None
+    """The upper end of that interval; null where it has none."""
+
+    p_value: float
+    """The chance of such a difference where learning does nothing; valid at any look."""
+
+    explanation: str
+    """The same in words. Example: `The difference may be chance.`"""
+
+
+class CampaignLearning(msgspec.Struct, kw_only=True):
+    """What learning did to a campaign."""
+
+    send_time: LearningEffect | None
+    """The effect of learned hours; null where hours are not learned."""
+
+    channel_choice: LearningEffect | None
+    """The effect of learned channels; null where channels are not learned."""
