@@ -32,12 +32,11 @@ from notifications.queue.leases import Lease, LockedBatches, NewBatch
 from notifications.recording.arrivals import shows, write_arrivals
 from notifications.recording.attempts import attempts_of
 from notifications.recording.contacts import close_dead_contacts
-from notifications.recording.decisions import write_decisions
+from notifications.recording.decisions import write_decisions, write_hand_overs
 from notifications.recording.enforcement import enforce_limits, write_digest_items
 from notifications.recording.events import write_status_events
 from notifications.recording.fallback import fall_back
 from notifications.recording.late_results import resolve_uncertain, store_late_results
-from notifications.recording.learning import write_hand_overs
 from notifications.recording.outcomes import Outcome, error_text, last_result
 from notifications.recording.reports import store_simulated_receipts
 from notifications.recording.tally import Tally

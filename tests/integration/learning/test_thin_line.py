@@ -78,7 +78,10 @@ def test_a_campaign_is_due_at_the_hour_of_each_person(learning, person, frozen):
     assert finish(made).status == "completed"
     row = Notification.objects.get(source=sent.source)
     assert row.variant == f"learn:{made.pk}:l-"
-    found = NotificationService().explain(identifier=row.uuid, caller=SYSTEM).learning
+    explained = NotificationService().explain(identifier=row.uuid, caller=SYSTEM)
+    decisions = [(each.event, each.reason) for each in explained.messages[0].decisions]
+    assert decisions[1] == ("learned", "learned_hour:Thursday 09:00, 6/8, 38.7%")
+    found = explained.learning
     assert found is not None
     assert found.channels is None
     assert found.send_time is not None

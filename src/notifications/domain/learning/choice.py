@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from notifications.domain.campaigns.lifecycle import is_held_out
 from notifications.domain.learning.hours import hour_of_week
-from notifications.domain.learning.model import Evidence, Model
+from notifications.domain.learning.model import Model, Posterior
 
 
 class LearningPlace(StrEnum):
@@ -35,7 +35,7 @@ class TimeChoice:
     place: LearningPlace
     due_at: datetime
     hour: int
-    evidence: Evidence
+    evidence: Posterior
     first_hour: int
     first_mean: float
     #: The messages that the person was handed over, in all hours.
@@ -48,7 +48,7 @@ class ChannelChoice:
 
     place: LearningPlace
     channels: tuple[str, ...]
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[Posterior, ...]
 
 
 @dataclass(frozen=True, slots=True)

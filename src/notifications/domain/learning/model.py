@@ -21,7 +21,7 @@ _FIRST_HANDED, _FIRST_SUCCEEDED = 20.0, 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Posterior:
     """What is known of a person in one hour, or on one channel."""
 
     handed: int
@@ -60,13 +60,13 @@ class Model:
         handed, succeeded = self._read(self.everyone.get(hour, NONE))
         return (HOUR_WEIGHT * self.overall() + succeeded) / (HOUR_WEIGHT + handed)
 
-    def at(self, hour: int) -> Evidence:
+    def at(self, hour: int) -> Posterior:
         """Returns what is known of the person in an hour of the week."""
-        return Evidence(*self._read(self.own.get(hour, NONE)), self.prior(hour))
+        return Posterior(*self._read(self.own.get(hour, NONE)), self.prior(hour))
 
-    def whole(self) -> Evidence:
+    def whole(self) -> Posterior:
         """Returns what is known of the person on the channel, in all hours."""
-        return Evidence(*self._read(total(self.own.values())), self.overall())
+        return Posterior(*self._read(total(self.own.values())), self.overall())
 
     def _read(self, counts: HourCounts) -> tuple[int, int]:
         return successes(counts, with_opens=self.with_opens)

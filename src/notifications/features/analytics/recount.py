@@ -56,8 +56,8 @@ class Past(NamedTuple):
 def begin_again() -> None:
     """Deletes all rollups, so that `recount` counts everything from the messages.
 
-    Counts of messages that retention has deleted are lost, and what was learned of hours: `carillon
-    learning rebuild` counts that. No process that changes messages may run
+    Counts of messages that retention has deleted are lost, and what was learned of hours:
+    `carillon analytics rebuild-hours` counts that. No process that changes messages may run
     meanwhile: its change may have an older time than its delta, and would be counted twice.
 
     Raises:

@@ -13,7 +13,6 @@ from notifications.domain.campaigns.lifecycle import CampaignApproval, CampaignS
 from notifications.domain.campaigns.timing import LateZones
 from notifications.features.broadcasts.schemas import DeliveryMode
 from notifications.features.campaigns.learned.schemas import (
-    ChannelChoiceName,
     LearningHoldoutPercent,
     SendTimeName,
     SendWindowHours,
@@ -21,6 +20,7 @@ from notifications.features.campaigns.learned.schemas import (
 from notifications.features.campaigns.variants.schemas import CampaignABTestBody
 from notifications.infra.field_types import (
     CategoryKey,
+    ChannelChoiceName,
     NextPage,
     PersonChannelName,
     PreviousPage,

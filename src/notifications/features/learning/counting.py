@@ -113,7 +113,7 @@ def add_changes(changes: Changes) -> None:
 
 
 def clear() -> None:
-    """Deletes all that was learned. `carillon learning rebuild` counts it from the messages."""
+    """Deletes all that was learned. `carillon analytics rebuild-hours` counts it anew."""
     for model in (LearningDelta, EngagementHours, EngagementPrior):
         model._default_manager.all().delete()
 

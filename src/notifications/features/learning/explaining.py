@@ -15,21 +15,31 @@ from notifications.features.learning.schemas import (
     LearnedTimeResponse,
     LearningResponse,
 )
+from notifications.features.learning.sends import STORED
 from notifications.features.learning.stored import (
     StoredChannels,
     StoredChoice,
-    StoredEvidence,
-    StoredTime,
+    StoredHour,
+    StoredPosterior,
     read_choice,
 )
 from notifications.models import Broadcast, BroadcastRecipient, Notification
 from notifications.models.sources.broadcast_change import broadcast_of
+
+_CODES: dict[str, str] = {
+    LearningPlace.LEARNED: "learned",
+    LearningPlace.HOLDOUT: "holdout",
+    LearningPlace.START: "first",
+}
 
 
 def explain_learning(found: Notification) -> LearningResponse | None:
     """Returns what was learned for a notification; None where nothing was, or it is deleted."""
     if not (found.variant or "").startswith(PREFIX):
         return None
+    own = (found.options or {}).get(STORED)
+    if own:
+        return learning_response(read_choice(own), due_at=None)
     broadcast_id = broadcast_of(found.source)
     rows = BroadcastRecipient.objects.filter(
         broadcast_id=broadcast_id or 0, recipient_id=found.user_id or 0
@@ -70,7 +80,7 @@ def learning_response(choice: StoredChoice, *, due_at: datetime | None) -> Learn
     )
 
 
-def _evidence(found: StoredEvidence) -> dict[str, Any]:
+def _evidence(found: StoredPosterior) -> dict[str, Any]:
     return {
         "handed_over": found.handed,
         "engaged": found.succeeded,
@@ -79,7 +89,20 @@ def _evidence(found: StoredEvidence) -> dict[str, Any]:
     }
 
 
-def _time_in_words(found: StoredTime) -> str:
+def learning_reasons(found: LearningResponse) -> list[str]:
+    """Returns the codes of the reasons, with what was known, for the decisions of a message."""
+    reasons = []
+    if time := found.send_time:
+        known = f"{time.hour}, {time.evidence.engaged}/{time.evidence.handed_over}"
+        reasons.append(f"{_CODES[time.place]}_hour:{known}, {time.evidence.mean:.1%}")
+    if channels := found.channels:
+        first = channels.order[0]
+        known = f"{first.channel}, {first.engaged}/{first.handed_over}"
+        reasons.append(f"{_CODES[channels.place]}_channel:{known}, {first.mean:.1%}")
+    return reasons
+
+
+def _time_in_words(found: StoredHour) -> str:
     hour, evidence = name_of_hour(found.hour), found.evidence
     if found.place is LearningPlace.START:
         return (

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from notifications.domain.learning.choice import ChannelChoice, LearningPlace, TimeChoice
-from notifications.domain.learning.model import Evidence
+from notifications.domain.learning.model import Posterior
 
 
-class StoredEvidence(msgspec.Struct, array_like=True, frozen=True):
+class StoredPosterior(msgspec.Struct, array_like=True, frozen=True):
     """Messages of a person, those engaged with, and the means before and after they count."""
 
     handed: int
@@ -17,12 +17,12 @@ class StoredEvidence(msgspec.Struct, array_like=True, frozen=True):
     mean: float
 
 
-class StoredTime(msgspec.Struct, array_like=True, frozen=True):
+class StoredHour(msgspec.Struct, array_like=True, frozen=True):
     """A choice of an hour."""
 
     place: LearningPlace
     hour: int
-    evidence: StoredEvidence
+    evidence: StoredPosterior
     first_hour: int
     first_mean: float
     known: int
@@ -33,13 +33,13 @@ class StoredChannels(msgspec.Struct, array_like=True, frozen=True):
 
     place: LearningPlace
     channels: tuple[str, ...]
-    evidence: tuple[StoredEvidence, ...]
+    evidence: tuple[StoredPosterior, ...]
 
 
 class StoredChoice(msgspec.Struct, array_like=True, frozen=True):
     """What was chosen for a recipient; None for what was not."""
 
-    time: StoredTime | None = None
+    time: StoredHour | None = None
     channels: StoredChannels | None = None
 
 
@@ -51,7 +51,7 @@ def stored_choice(time: TimeChoice | None, channels: ChannelChoice | None) -> st
     """Returns choices as a row stores them."""
     return _encode(
         StoredChoice(
-            StoredTime(
+            StoredHour(
                 time.place,
                 time.hour,
                 _evidence(time.evidence),
@@ -75,7 +75,7 @@ def read_choice(text: str) -> StoredChoice:
     return _decode(text)
 
 
-def _evidence(found: Evidence) -> StoredEvidence:
-    return StoredEvidence(
+def _evidence(found: Posterior) -> StoredPosterior:
+    return StoredPosterior(
         found.handed, found.succeeded, round(found.prior, 4), round(found.mean, 4)
     )

@@ -9,7 +9,6 @@ from typing import Any
 from django.contrib.sessions.models import Session
 from django.db.models import Model, QuerySet
 
-from notifications.features.retention.count_rules import COUNTS
 from notifications.features.retention.rules import DELETED, IndexedRule, days_of, older_than
 from notifications.infra.conf import environment
 from notifications.models import (
@@ -18,10 +17,13 @@ from notifications.models import (
     DataExportPart,
     DigestBucket,
     DigestItem,
+    EngagementHours,
     FrequencyCount,
     IdempotencyKey,
     InboundSms,
     ItemFault,
+    MetricRollup,
+    MetricSpan,
     PersonEvent,
     Presence,
     ProviderCallback,
@@ -68,7 +70,37 @@ def _files(now: datetime) -> QuerySet[StoredAttachment]:
 
 
 INDEXED: tuple[IndexedRule, ...] = (
-    *COUNTS,
+    IndexedRule(
+        name="metrics of quarters",
+        models=(MetricRollup,),
+        happens=DELETED,
+        when="the counts of a quarter of an hour, by template, provider and campaign",
+        setting="metrics_retention_days",
+        cost="250 bytes a group of messages",
+        due=older_than(MetricRollup, "quarter", "metrics_retention_days"),
+        column="quarter",
+    ),
+    IndexedRule(
+        name="metrics of days",
+        models=(MetricSpan,),
+        happens=DELETED,
+        when="the counts of an hour or a day, by channel and template",
+        setting="metrics_retention_days",
+        cost="200 bytes a channel and template",
+        due=older_than(MetricSpan, "starts", "metrics_retention_days"),
+        column="starts",
+    ),
+    IndexedRule(
+        name="engagement hours",
+        models=(EngagementHours,),
+        happens=DELETED,
+        when="the hours at which a person engages, unless a message changed them since",
+        setting="learning_days",
+        cost="100 bytes a person and channel, and ten bytes an hour of the week and 28 days",
+        due=older_than(EngagementHours, "updated_at", "learning_days"),
+        column="updated_at",
+        user="user_id",
+    ),
     IndexedRule(
         name="events of people",
         models=(PersonEvent,),

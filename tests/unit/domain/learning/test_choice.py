@@ -31,7 +31,7 @@ from notifications.domain.learning.hours import (
     period_of,
 )
 from notifications.domain.learning.labels import labels_with, learning_label
-from notifications.domain.learning.model import Evidence, Model
+from notifications.domain.learning.model import Model, Posterior
 
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 """A Wednesday: hour 60 of the week."""
@@ -51,8 +51,8 @@ def learner(rule: LearningRule = RULE) -> int:
 
 
 def test_the_posterior_mean_is_that_of_a_beta_distribution():
-    assert Evidence(8, 6, 0.2).mean == pytest.approx((10 * 0.2 + 6) / 18)
-    assert Evidence(0, 0, 0.2).mean == pytest.approx(0.2)
+    assert Posterior(8, 6, 0.2).mean == pytest.approx((10 * 0.2 + 6) / 18)
+    assert Posterior(0, 0, 0.2).mean == pytest.approx(0.2)
 
 
 def test_the_prior_of_an_hour_is_drawn_to_the_rate_of_all_hours():
@@ -71,7 +71,7 @@ def test_opens_count_only_where_they_are_believed():
 
 def test_counts_below_zero_and_engagement_without_a_hand_over_are_no_rates():
     own = {1: HourCounts(-1, -1, -1), 2: HourCounts(0, 3, 3)}
-    assert Model(own, {}).at(1) == Evidence(0, 0, Model(own, {}).prior(1))
+    assert Model(own, {}).at(1) == Posterior(0, 0, Model(own, {}).prior(1))
     assert Model(own, {}).at(2).mean <= 1
     assert Model(own, {}).at(2).handed == 3
 

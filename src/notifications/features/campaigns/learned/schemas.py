@@ -21,15 +21,6 @@ SendTimeName = Annotated[
         " which they engage most. `scheduled`: all get it at its time.",
     ),
 ]
-ChannelChoiceName = Annotated[
-    str,
-    choice(
-        "ChannelChoice",
-        (GIVEN, LEARNED),
-        "`learned`: the channel on which a user engages most is tried first; it needs `delivery`"
-        " `first`. `given`: the channels are tried in their order.",
-    ),
-]
 SendWindowHours = Annotated[
     int,
     Meta(
