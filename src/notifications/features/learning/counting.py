@@ -8,11 +8,11 @@ counts are the same in whatever order changes come.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from directory.models import User
 from notifications.domain.learning.counts import (
@@ -139,27 +139,33 @@ def _trackable(ids: set[int]) -> set[int]:
 
 def _add_to_people(changes: Mapping[_Place, Cells], first: int) -> None:
     """Adds to rows of people. They are locked by rising id, so that two processes take turns."""
-    places = [place for place, cells in sorted(changes.items()) if cells]
+    places = {place for place, cells in changes.items() if cells}
     if not places:
         return
-    now = clock.now()
+    missing = sorted(places - set(_rows_of(places).values_list("user_id", "channel")))
     EngagementHours.objects.bulk_create(
-        [EngagementHours(user_id=user, channel=channel) for user, channel in places],
+        [EngagementHours(user_id=user, channel=channel) for user, channel in missing],
         ignore_conflicts=True,
     )
-    users = {user for user, _ in places}
-    named = Q(user_id__in=users, channel__in={channel for _, channel in places})
-    held = EngagementHours.objects.select_for_update().filter(named).order_by("pk")
-    rows = [row for row in held if (row.user_id, row.channel) in changes]
-    for row in rows:
-        row.cells = _sum(row.cells, changes[row.user_id, row.channel], first)
-        row.updated_at = now
+    now = clock.now()
+    rows = []
+    for row in _rows_of(places).select_for_update().order_by("pk"):
+        cells = changes.get((row.user_id, row.channel))
+        if cells:
+            row.cells, row.updated_at = _sum(row.cells, cells, first), now
+            rows.append(row)
     EngagementHours.objects.bulk_create(
         rows,
         update_conflicts=True,
         unique_fields=["user", "channel"],
         update_fields=["cells", "updated_at"],
     )
+
+
+def _rows_of(places: Collection[_Place]) -> QuerySet[EngagementHours]:
+    """Returns the rows of people on channels; some may be of another pair of both."""
+    users, channels = {user for user, _ in places}, {channel for _, channel in places}
+    return EngagementHours.objects.filter(user_id__in=users, channel__in=channels)
 
 
 def _add_to_channels(changes: Mapping[str, Cells], first: int) -> None:
