@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from notifications.domain.learning.choice import LearningPlace
-from notifications.infra.field_types import choice
+from notifications.infra.field_types import ChannelName, choice
 
 LearningPlaceName = Annotated[
     str,
@@ -52,6 +52,7 @@ class LearnedTimeResponse(msgspec.Struct, kw_only=True):
     """The hour of the week on the person's clock. Example: `Tuesday 09:00`"""
 
     evidence: LearnedEvidence
+    """What was known of the person in this hour."""
 
     first_hour: str
     """The first hour of the window. Example: `Monday 18:00`"""
@@ -66,8 +67,7 @@ class LearnedTimeResponse(msgspec.Struct, kw_only=True):
 class LearnedChannel(LearnedEvidence, kw_only=True):
     """What was known of one channel."""
 
-    channel: str
-    """Its name. Example: `email`"""
+    channel: ChannelName
 
 
 class LearnedChannelsResponse(msgspec.Struct, kw_only=True):

@@ -68,7 +68,10 @@ class LearningEffect(msgspec.Struct, kw_only=True):
     """Learned users against the holdout. Users of whom too little is known are in neither."""
 
     learned: LearningArm
+    """Users for whom the counts decided."""
+
     holdout: LearningArm
+    """Users for whom they did not."""
 
     start: LearningArm
     """Users of whom too little is known."""
@@ -79,13 +82,15 @@ class LearningEffect(msgspec.Struct, kw_only=True):
     """By what share the rate of the learned is higher; null where no one engaged. Example: `0.2`"""
 
     lift_low: float | None
-    """The lower end of its interval, which is valid at any look; null where it has none."""
+    """The lower end of its interval, which is valid at any look; null where it has none.
+    Example: `0.05`"""
 
     lift_high: float | None
-    """The upper end of that interval; null where it has none."""
+    """The upper end of that interval; null where it has none. Example: `0.4`"""
 
     p_value: float
-    """The chance of such a difference where learning does nothing; valid at any look."""
+    """The chance of such a difference where learning does nothing; valid at any look.
+    Example: `0.03`"""
 
     explanation: str
     """The same in words. Example: `The difference may be chance.`"""
