@@ -46,8 +46,8 @@ from notifications.models.learning.hours import packed_cells, unpacked_cells
 from notifications.models.people.zones import zones_of
 
 Changes = Sequence[tuple[HandOver, HourCounts]]
-_AT_ONCE = {"postgresql": 20, "sqlite": 2}
-"""Rows of hand-overs of one transaction; each has those of a slice."""
+_AT_ONCE = {"postgresql": 20, "sqlite": 1}
+"""Rows of hand-overs of one transaction; each has a hundred at most."""
 _Place = tuple[int, str]
 """A person and a channel."""
 

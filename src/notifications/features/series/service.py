@@ -46,7 +46,7 @@ SCOPE = "broadcasts"
 MOST_OPEN = 200
 """How many series may be live or paused: each round looks at all of them."""
 MOST_VERSIONS = 100
-"""How often the steps of an open series may change: all versions are kept for those in them."""
+"""How often the steps of an open series may change: all versions are stored for those in them."""
 _S = MailSeriesStatus
 
 

@@ -20,6 +20,7 @@ from notifications.infra.conf import environment
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[tuple[int, str, int, int, int]]).decode
+_OF_ROW = 100
 _FORGET_AT_ONCE = 500
 _MARKS = ("track_clicks", "track_opens")
 _COLUMNS = (
@@ -131,13 +132,18 @@ class LearningDeltaManager(models.Manager["LearningDelta"]):
     """Appends rows."""
 
     def append(self, changes: Iterable[tuple[HandOver, int]]) -> None:
-        """Writes one row with changes: (hand-over, 1 or -1), in the caller's transaction."""
+        """Writes changes: (hand-over, 1 or -1), in the caller's transaction.
+
+        A row has a hundred of them at most, so that whoever adds it holds no lock for long.
+        """
         rows = [(*hand_over, step) for hand_over, step in changes]
-        if rows:
+        parts = [rows[at : at + _OF_ROW] for at in range(0, len(rows), _OF_ROW)]
+        if parts:
+            marks = ", ".join(["(%s)"] * len(parts))
             with connection.cursor() as cursor:
                 cursor.execute(
-                    "INSERT INTO notifications_learningdelta (changes) VALUES (%s)",
-                    [_encode(rows).decode()],
+                    f"INSERT INTO notifications_learningdelta (changes) VALUES {marks}",  # noqa: S608 -- marks alone
+                    [_encode(part).decode() for part in parts],
                 )
 
     def forget(self, user_id: int) -> int:
