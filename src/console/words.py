@@ -106,11 +106,18 @@ REASONS: Mapping[str, Text] = {
     "uncertain": gettext_lazy("it may have arrived: a person decides"),
     "poison": gettext_lazy("three workers ended while they worked on it"),
     "restored": gettext_lazy("a backup was restored while it waited"),
+    "learned_hour": gettext_lazy("the hour at which the person engages most"),
+    "holdout_hour": gettext_lazy("an hour by chance: the person is in the holdout"),
+    "first_hour": gettext_lazy("the first hour: too little is known of the person"),
+    "learned_channel": gettext_lazy("the channel on which the person engages most comes first"),
+    "holdout_channel": gettext_lazy("the given channel: the person is in the holdout"),
+    "first_channel": gettext_lazy("the given channel: too little is known of the person"),
 }
 """The words of each reason, by its code or the part before a colon."""
 
 _EVENTS: Mapping[str, Text] = {
     "accepted": gettext_lazy("Accepted"),
+    "learned": gettext_lazy("Chosen by what is known of the person"),
     "allowed": gettext_lazy("Decided: it may be sent"),
     "deferred": gettext_lazy("Deferred"),
     "retry": gettext_lazy("Another attempt follows"),

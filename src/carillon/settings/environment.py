@@ -33,6 +33,7 @@ from carillon.settings.readings import (
 from carillon.settings.realtime import RealtimeSettings, realtime_faults
 from carillon.settings.renamed import name_given, with_new_names
 from carillon.settings.sign_in import SignInSettings, sign_in_faults
+from carillon.settings.topics.learning import LearningSettings
 from carillon.settings.topics.tracking import TrackingSettings
 from notifications.delivery.registry import carriers_of, settings_classes
 from notifications.domain.settings import (
@@ -112,7 +113,7 @@ def _redis_url(text: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Own(SignInSettings, RealtimeSettings, TrackingSettings):
+class _Own(SignInSettings, RealtimeSettings, TrackingSettings, LearningSettings):
     """The typed environment. The field `public_url` is the variable `CARILLON_PUBLIC_URL`."""
 
     # fmt: off

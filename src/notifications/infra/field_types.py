@@ -255,3 +255,13 @@ Badge = Annotated[
     int | None,
     Meta(description="The number on the app's icon, from 0 to 99,999.", examples=[3]),
 ]
+CHANNEL_CHOICES = ("given", "learned")
+ChannelChoiceName = Annotated[
+    str,
+    choice(
+        "ChannelChoice",
+        CHANNEL_CHOICES,
+        "`learned`: the channel on which a user engages most is tried first, and the others follow."
+        " `given`: the channels are tried in their order.",
+    ),
+]

@@ -43,9 +43,12 @@ MAX_ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class AssignedVariant:
-    """The place of a recipient in a test, and what they get: None for the intent's version."""
+    """The place of a recipient in a test, and what they get: None for the intent's version.
 
-    test_id: int
+    Without a test, the label says which choice was learned.
+    """
+
+    test_id: int | None
     label: str
     template_version_id: int | None = None
 

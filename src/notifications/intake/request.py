@@ -18,6 +18,7 @@ from notifications.domain.messages import Attachment
 from notifications.infra.field_types import (
     Badge,
     CategoryKey,
+    ChannelChoiceName,
     ChannelName,
     ExternalIdOrNone,
     Icon,
@@ -82,6 +83,10 @@ class SendOptions(msgspec.Struct, kw_only=True, omit_defaults=True):
     fallback_after_s: int | UnsetType = UNSET
     """Uses the next channel also when the notification was not read after so many seconds, at most
     2,592,000. Example: `600`"""
+
+    channel_choice: ChannelChoiceName | UnsetType = UNSET
+    """Whether the first channel is learned of the user, among `channel` and `fallback`; only for a
+    single send to a user. Example: `learned`"""
 
     locale: LocaleName | UnsetType = UNSET
     """The locale of the texts instead of the user's own. Example: `pt_BR`"""

@@ -18,6 +18,7 @@ from directory.texts import find_unstorable
 from notifications.domain.channels import ADDRESS_CHANNELS, Channel, parse_priority
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.messages import EXTRAS_KEY, Attachment
+from notifications.infra.field_types import CHANNEL_CHOICES
 from notifications.infra.packing import fault_in
 from notifications.intake.addresses import check_address
 from notifications.intake.attachments import check_carried, read_attachments
@@ -81,6 +82,8 @@ def parse_bulk(body: Mapping[str, Any], *, now: datetime) -> BulkRequest:
     audience = fields.mapping("audience") if body.get("audience") is not None else None
     listed = _listed(fields)
     terms = _terms(fields, now=now, channels_optional=True)
+    if "channel_choice" in terms.options:
+        fields.add_error("options.channel_choice", "invalid", "is for a single send or a campaign")
     if audience is not None and not terms.channels and not fields.errors:
         fields.add_error(
             "channel", "required", f"an audience needs one for all: one of {_CHANNELS}"
@@ -353,10 +356,23 @@ def _option_lists(inner: Fields, options: dict[str, Any]) -> None:
         inner.add_error("fallback_after_s", "fallback_needed", "name the channels in fallback")
     elif after_s:
         options["fallback_after_s"] = after_s
+    _channel_choice(inner, options)
     for name in ("reply_to", "sender"):
         value = options.get(name)
         if value and ("\n" in value or "\r" in value):
             inner.add_error(name, "invalid", "must be one line")
+
+
+def _channel_choice(inner: Fields, options: dict[str, Any]) -> None:
+    """Reads which channel comes first. What is given stays out: it is how every send is made."""
+    chosen = inner.text("channel_choice", longest=20)
+    if chosen and chosen not in CHANNEL_CHOICES:
+        known = ", ".join(CHANNEL_CHOICES)
+        inner.add_error("channel_choice", "invalid_choice", f"must be one of {known}")
+    elif chosen == "learned" and not options.get("fallback"):
+        inner.add_error("channel_choice", "fallback_needed", "name the other channels in fallback")
+    elif chosen == "learned":
+        options["channel_choice"] = chosen
 
 
 def unknown_category(key: str, known: list[str]) -> InvalidRequest:

@@ -66,6 +66,8 @@ from notifications.models.inbox.counter import InboxCounter
 from notifications.models.inbox.epoch import InboxEpoch
 from notifications.models.inbox.presence import LastSeen, Presence, WebProcess
 from notifications.models.keys import KeyCounter, reserve_keys
+from notifications.models.learning.hand_over import LearningDelta
+from notifications.models.learning.hours import EngagementHours, EngagementPrior
 from notifications.models.operations.installation import InstallationState
 from notifications.models.operations.item_fault import ItemFault, Work
 from notifications.models.operations.loop import KnownLoop, LoopReport, PeriodicLoop
@@ -163,6 +165,8 @@ __all__ = [
     "DeliveryBatch",
     "DigestBucket",
     "DigestItem",
+    "EngagementHours",
+    "EngagementPrior",
     "Erasure",
     "ErasureState",
     "ExportState",
@@ -184,6 +188,7 @@ __all__ = [
     "LastSeen",
     "LateOutcome",
     "LeafKind",
+    "LearningDelta",
     "LedgerError",
     "LegalBasis",
     "LegalHold",

@@ -32,7 +32,7 @@ from notifications.queue.leases import Lease, LockedBatches, NewBatch
 from notifications.recording.arrivals import shows, write_arrivals
 from notifications.recording.attempts import attempts_of
 from notifications.recording.contacts import close_dead_contacts
-from notifications.recording.decisions import write_decisions
+from notifications.recording.decisions import write_decisions, write_hand_overs
 from notifications.recording.enforcement import enforce_limits, write_digest_items
 from notifications.recording.events import write_status_events
 from notifications.recording.fallback import fall_back
@@ -137,6 +137,7 @@ def _write_outcomes(mine: Sequence[Outcome], late: Sequence[Outcome]) -> Tally:
     _write_facts(standing, took)
     tally = Tally(standing, took, _provider)
     write_decisions(standing, took, tally.changes())
+    write_hand_overs(standing, took)
     write_status_events(standing, took)
     fall_back(standing, took)
     _report_to_broadcasts(standing, took)

@@ -471,7 +471,9 @@ def test_local_times_and_a_test_exclude_each_other(frozen):
     with pytest.raises(InvalidRequest) as caught:
         make_tested(**local)
     assert [each.path for each in caught.value.errors] == ["ab_test"]
-    assert "per_timezone" in caught.value.errors[0].detail
+    assert "the winner is not known when the first time zones are due" in (
+        caught.value.errors[0].detail
+    )
     made = make_campaign(**local)
     with pytest.raises(InvalidRequest):
         change(made, ab_test=plan())

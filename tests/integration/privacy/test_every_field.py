@@ -45,6 +45,7 @@ def test_every_table_of_the_registry_is_in_the_test(world):
         "directory.ParentLink", "notifications.ThrottleCount", "notifications.ChatFlow",
         "notifications.PersonToken", "notifications.ScheduleMember",
         "notifications.StaffGroupMember", "notifications.LastSeen", "notifications.Conversion",
+        "notifications.EngagementHours",
     }  # fmt: skip
     assert readable - {label for label, _ in texts} - numbers_only == set()
 

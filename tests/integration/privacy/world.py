@@ -123,6 +123,8 @@ class _Rows:
             text = self._texts[label, column.attname] = "203.0.113.77"
         if column.attname == "trail":
             return f'[1, "sent", "{text}"]'
+        if label == "notifications.LearningDelta":
+            return f'[[{self._user.pk},"{text}",1,1,1]]'
         if label == "notifications.Broadcast" and column.attname == "error_log":
             return [{"recipient_id": self._user.pk, "error": text, "timestamp": "-"}]
         if column.attname == "error_reasons":

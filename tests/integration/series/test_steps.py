@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.test import TestCase
 
 from directory.models import Suppression
 from notifications.domain.callers import SYSTEM
-from notifications.domain.errors import InvalidRequest
+from notifications.domain.errors import Conflict, InvalidRequest
 from notifications.features.analytics.goal_schemas import GoalBody
 from notifications.features.analytics.goals import GoalService
+from notifications.features.enrolling.entering import enter
 from notifications.features.lists.joining import leave
 from notifications.features.restoring.settle import hold_open
 from notifications.features.series import rounds
@@ -171,6 +173,22 @@ class TestExits:
         assert where(made, other) == where(made, early) == ("waiting", 2, "")
         assert mails_of(made, person) == ALL[:1]
 
+    def test_the_goal_counts_from_the_trigger_though_it_is_reported_later(
+        self, frozen: Any
+    ) -> None:
+        GoalService().create(body=GoalBody(name="Bought", event="bought"), caller=SYSTEM)
+        person, early = make_user(), make_user()
+        made = make_series(goal="Bought")
+        began = clock.now()
+        frozen.forward(7_200)
+        happens(person, name="bought", at=began + timedelta(minutes=30))
+        happens(early, name="bought", at=began + timedelta(minutes=5))
+        happens(person, early, at=began + timedelta(minutes=10))
+        go_on()
+        assert where(made, person) == ("exited", 0, "goal_reached")
+        assert where(made, early) == ("waiting", 1, "")
+        assert mails_of(made, person) == []
+
     def test_inactive_people_and_suppressed_addresses_leave(self, frozen: Any) -> None:
         inactive, blocked = make_user(), make_user(email="blocked@example.com")
         made = make_series()
@@ -208,6 +226,38 @@ class TestExits:
         assert fresh(made).cleared
         happens(done)
         assert not SeriesEnrollment.objects.filter(user=done).exists()
+
+
+def test_who_enters_long_after_the_end_does_not_wait_for_ever(frozen: Any) -> None:
+    person = make_user()
+    made = make_series()
+    act("end", made)
+    frozen.forward(3_600)
+    go_on()
+    assert fresh(made).cleared
+    # A transaction that read the series before its end, and ends an hour later.
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        made.status = "live"
+        enter(made, {person.pk: clock.now()}, now=clock.now())
+    assert not fresh(made).cleared
+    go_on()
+    assert where(made, person) == ("exited", 0, "series_ended")
+    assert fresh(made).cleared
+
+
+def test_the_steps_of_a_series_change_a_hundred_times_at_most(
+    frozen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("notifications.features.series.service.MOST_VERSIONS", 3)
+    made = make_series()
+    for wait in (2, 3):
+        made = change(made, steps=[{"template_path": PATHS[0], "wait_days": wait}])
+    assert made.version == 3
+    with pytest.raises(Conflict) as caught:
+        change(made, steps=[{"template_path": PATHS[0], "wait_days": 4}])
+    assert caught.value.code == "too_many"
+    assert "end it, write another" in str(caught.value)
+    assert change(made, name="Other").version == 3
 
 
 def test_the_holdout_gets_nothing_and_is_stable(frozen: Any) -> None:

@@ -26,6 +26,7 @@ from notifications.models import (
     DataExportPart,
     DigestBucket,
     DigestItem,
+    EngagementHours,
     FrequencyCount,
     Goal,
     IdempotencyKey,
@@ -216,6 +217,10 @@ ROWS: dict[str, tuple[type[Model], Make]] = {
     "metrics_of_days_deleted": (
         MetricSpan,
         lambda n, at: MetricSpan(grain="day", starts=at, channel="email", template_id=n),
+    ),
+    "engagement_hours_deleted": (
+        EngagementHours,
+        lambda n, at: EngagementHours(user=make_user(), channel="email", updated_at=at),
     ),
     "events_of_people_deleted": (
         PersonEvent,

@@ -33,3 +33,21 @@ def rebuild(*, everything: bool) -> None:
             raise click.ClickException("a worker runs: stop all workers first") from error
     count = recount(report=lambda key: click.echo(f"counted up to message {key}", err=True))
     click.echo(f"looked at {count:,} messages; all are counted")
+
+
+@command.command("rebuild-hours", epilog="Example: carillon analytics rebuild-hours")
+def rebuild_hours() -> None:
+    """Count from the messages at which hours people engage.
+
+    For a service that begins to learn, and for people who moved. It deletes the counts first: no
+    process of the service may run meanwhile.
+    """
+    from notifications.features.learning.rebuild import LearningIsOff, WorkersLearn, rebuild
+
+    try:
+        count = rebuild(report=lambda key: click.echo(f"counted up to message {key}", err=True))
+    except LearningIsOff as error:
+        raise click.ClickException("nothing is learned: set CARILLON_LEARNING=on first") from error
+    except WorkersLearn as error:
+        raise click.ClickException("a worker runs: stop all workers first") from error
+    click.echo(f"looked at {count:,} messages; all are counted")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from notifications.domain.learning.choice import LearningPlace
+from notifications.domain.learning.labels import learning_label
+
 _SENDING = ("sent", "delivered", "opened_human", "clicked_human", "converted")
 _ENGAGEMENT = (
     "sent",
@@ -33,6 +36,8 @@ class ReportSpec:
     in_series: bool = False
     #: Whether a row has the error codes of its failures. They are by provider, channel, template.
     has_codes: bool = False
+    #: Only messages with one of these labels; empty for all.
+    variants: tuple[str, ...] = ()
 
 
 REPORTS: Mapping[str, ReportSpec] = {
@@ -85,5 +90,13 @@ REPORTS: Mapping[str, ReportSpec] = {
         counts=_SENDING,
         rates=_SENDING[1:],
         in_series=True,
+    ),
+    "learning": ReportSpec(
+        about="Single sends whose first channel is learned: those for whom the counts decided"
+        " (`learn:send:-l`), the holdout (`-h`), and people of whom too little is known (`-s`).",
+        by=("variant", "channel"),
+        counts=_ENGAGEMENT,
+        rates=_ENGAGEMENT[1:],
+        variants=tuple(learning_label("send", None, place) or "" for place in LearningPlace),
     ),
 }

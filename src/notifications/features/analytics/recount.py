@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from notifications.domain.analytics.counts import REPORT_COUNTS, CountedState
 from notifications.domain.lifecycle import REACHED, MessageStatus
 from notifications.features.analytics.rollup import add_changes
+from notifications.features.learning.counting import clear as clear_learned
 from notifications.infra import clock
 from notifications.infra.database.clock_bridge import database_now
 from notifications.models import (
@@ -55,7 +56,8 @@ class Past(NamedTuple):
 def begin_again() -> None:
     """Deletes all rollups, so that `recount` counts everything from the messages.
 
-    Counts of messages that retention has deleted are lost. No process that changes messages may run
+    Counts of messages that retention has deleted are lost, and what was learned of hours:
+    `carillon analytics rebuild-hours` counts that. No process that changes messages may run
     meanwhile: its change may have an older time than its delta, and would be counted twice.
 
     Raises:
@@ -70,6 +72,7 @@ def begin_again() -> None:
         state = _locked_state()
         for model in (MetricRollup, MetricSpan, MetricDelta):
             model._default_manager.all().delete()
+        clear_learned()  # its engagement is counted again with those bits
         NotificationAnalytics.objects.exclude(counted=0).update(counted=0)
         state.counts_since, state.recounted_to, state.recounted_at = now, 0, None
         state.save()

@@ -33,6 +33,8 @@ def read_report(
 ) -> ReportRows:
     """Returns all rows: by the most messages sent, or by time in a series."""
     buckets = period.buckets(interval if spec.in_series else None)
+    if spec.variants:
+        only = {**only, "variant": spec.variants}
     found = read_counts(Selection(buckets=buckets, by=spec.by, counts=spec.counts, only=only))
     codes = read_failure_codes(period.span, only) if spec.has_codes else FailureCodes()
     for key in codes.by_group:

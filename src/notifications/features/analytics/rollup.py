@@ -18,6 +18,11 @@ from django.db.models import F, QuerySet
 from notifications.domain.analytics.counts import COUNTS, Cohort, bit_changes
 from notifications.domain.analytics.periods import Grain, floor_to
 from notifications.features.analytics.attribution import attribute_again
+from notifications.features.learning.counting import (
+    count_engagement,
+    count_hand_overs,
+    to_count,
+)
 from notifications.infra import clock
 from notifications.models import MetricDelta, NotificationAnalytics, TemplateVersion
 from notifications.models.analytics.delta import Changes, unpacked_counts, without_zeros
@@ -36,14 +41,14 @@ def uncounted() -> QuerySet[NotificationAnalytics]:
 
 def to_roll_up(now: datetime) -> list[QuerySet[Any]]:
     """Returns queries of which one has a row while a round has work."""
-    return [MetricDelta.objects.all(), uncounted()]
+    return [MetricDelta.objects.all(), uncounted(), *to_count()]
 
 
 def roll_up_due() -> int:
     """Adds all that waits, some rows a transaction; returns how many rows it took."""
     until = clock.monotonic() + ROUND_S
     taken = 0
-    while count := roll_up_deltas() + roll_up_engagement():
+    while count := roll_up_deltas() + count_hand_overs() + roll_up_engagement():
         taken += count
         if clock.monotonic() > until:
             break
@@ -80,6 +85,7 @@ def roll_up_engagement() -> int:
             keys = [row.pk for row in due]
             NotificationAnalytics.objects.filter(pk__in=keys).update(counted=F("flags"))
             add_changes(engagement_of(due))
+            count_engagement(due)
     return len(due)
 
 

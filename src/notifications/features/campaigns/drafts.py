@@ -11,13 +11,16 @@ import msgspec
 from msgspec import UNSET
 
 from directory.models import Segment
-from notifications.domain.campaigns.timing import first_instant, last_instant
+from notifications.domain.campaigns.timing import LateZones, first_instant, last_instant
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.campaigns.contents import CampaignContent, content_of, resolve_audience
+from notifications.features.campaigns.learned.checking import check_learned
+from notifications.features.campaigns.learned.schemas import GIVEN, LEARNED, SCHEDULED
 from notifications.features.campaigns.variants.plan import check_plan
 from notifications.intake.fields import Fields
 from notifications.intake.validate import read_context
 from notifications.models import Campaign
+from notifications.models.sources.broadcast import BroadcastDelivery
 
 LONGEST_AHEAD = timedelta(days=366)
 """How far ahead a campaign is scheduled at most: its people have their rows from its begin on."""
@@ -34,12 +37,21 @@ _COLUMNS = frozenset(
         "late_zones",
         "per_minute",
         "holdout_percent",
+        "send_window_hours",
+        "learning_holdout_percent",
         "track_opens",
         "track_clicks",
         "needs_approval",
     }
 )
 """Fields that the row stores as they are given."""
+_WORDS = {
+    "delivery": tuple(BroadcastDelivery.values),
+    "late_zones": tuple(map(str, LateZones)),
+    "send_time": (SCHEDULED, LEARNED),
+    "channel_choice": (GIVEN, LEARNED),
+}
+"""Fields that are one of some words."""
 
 
 def given_values(body: msgspec.Struct) -> dict[str, Any]:
@@ -56,9 +68,7 @@ def apply_values(row: Campaign, given: Mapping[str, Any], *, now: datetime) -> C
     Raises:
         InvalidRequest: with every error of the fields, or of what they name; no_recipients.
     """
-    errors: list[FieldError] = []
-    for name in _COLUMNS & given.keys():
-        setattr(row, name, given[name])
+    errors = _apply_plain(row, given)
     if "category" in given:
         row.category = given["category"] or ""
     if "context" in given:
@@ -80,13 +90,27 @@ def apply_values(row: Campaign, given: Mapping[str, Any], *, now: datetime) -> C
     return check(row, now=now)
 
 
+def _apply_plain(row: Campaign, given: Mapping[str, Any]) -> list[FieldError]:
+    """Sets what needs no other field; returns the errors of words that are not known."""
+    for name in _COLUMNS & given.keys():
+        setattr(row, name, given[name])
+    for name in given.keys() & {"send_time", "channel_choice"}:
+        setattr(row, name, LEARNED if given[name] == LEARNED else "")
+    return [
+        FieldError(name, "invalid_choice", f"must be one of {', '.join(words)}")
+        for name, words in _WORDS.items()
+        if name in given and given[name] not in words
+    ]
+
+
 def check(row: Campaign, *, now: datetime) -> CampaignContent:
     """Checks what a campaign names, and sets the size of its audience; nothing is saved.
 
     Raises:
-        InvalidRequest: with the errors of its template and audience; no_recipients.
+        InvalidRequest: with the errors of its template, its audience and what it says of learned
+            hours and channels; no_recipients.
     """
-    errors: list[FieldError] = []
+    errors = check_learned(row)
     content = None
     try:
         content = content_of(row)

@@ -8,7 +8,7 @@ at any instant and another continues, and no person is placed twice.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -25,6 +25,7 @@ from notifications.domain.wall_clock import first_zone
 from notifications.features.broadcasts.delivery.launch import begin, continue_launch, parts_of
 from notifications.features.campaigns.actions import locked_campaign
 from notifications.features.campaigns.contents import broadcast_of, resolve_audience
+from notifications.features.campaigns.learned.placing import learned_dues
 from notifications.features.campaigns.variants.plan import ab_test_of
 from notifications.features.scheduling.zones import people_by_zone
 from notifications.infra import clock
@@ -35,7 +36,7 @@ from notifications.models import (
     change_broadcast_status,
     reserve_keys,
 )
-from notifications.models.sources.recipients import insert_recipients
+from notifications.models.sources.recipients import insert_recipients, write_choices
 
 PLACE_BATCH = 1_000
 
@@ -73,8 +74,9 @@ def _place_part(campaign_id: int, people: Sequence[int], audience: Audience) -> 
             ignore_conflicts=True,
         )
         away = set(held)
-        for group, some in _groups(row, [p for p in new if p not in away]).items():
-            _add_people(_broadcast_of_group(row, group, audience), some)
+        choices: dict[int, str] = {}
+        for group, some in _groups(row, [p for p in new if p not in away], choices).items():
+            _add_people(_broadcast_of_group(row, group, audience), some, choices)
         if new:
             row.store(placed_after=new[-1], held_out_count=row.held_out_count + len(held))
     return True
@@ -84,20 +86,39 @@ _Group = tuple[datetime, CampaignPart]
 """When people are due, and their part in the A/B test of the campaign. Each is one broadcast."""
 
 
-def _groups(row: Campaign, people: Sequence[int]) -> dict[_Group, list[int]]:
-    """Returns the people by group, each list by rising id."""
-    began, wall = row.started_at, row.wall
+def _groups(
+    row: Campaign, people: Sequence[int], choices: dict[int, str]
+) -> dict[_Group, list[int]]:
+    """Returns the people by group, each list by rising id.
+
+    choices: gets why each is due then, where that is learned.
+    """
+    began = row.started_at
     assert began is not None
     if row.test_plan is not None:
         return _parts(row, row.test_plan, people, began=began)
-    if wall is None:
-        return {(began, CampaignPart.WHOLE): list(people)} if people else {}
+    starts = _starts(row, people, began=began)
+    if row.learns:
+        learned = learned_dues(row, starts)
+        starts = learned.due
+        choices.update(learned.choices)
     found: dict[_Group, list[int]] = defaultdict(list)
+    for person in people:
+        found[starts[person], CampaignPart.WHOLE].append(person)
+    return dict(found)
+
+
+def _starts(row: Campaign, people: Sequence[int], *, began: datetime) -> dict[int, datetime]:
+    """Returns when people are due by the campaign's schedule."""
+    wall = row.wall
+    if wall is None:
+        return dict.fromkeys(people, began)
+    found = {}
     for name, members in people_by_zone(people).items():
         zone, _ = first_zone(name)
         due = due_in(wall, zone, began=began, late=LateZones(row.late_zones))
-        found[due, CampaignPart.WHOLE] += members
-    return {group: sorted(members) for group, members in found.items()}
+        found.update(dict.fromkeys(members, due))
+    return found
 
 
 def _parts(
@@ -131,8 +152,10 @@ def _broadcast_of_group(row: Campaign, group: _Group, audience: Audience) -> Bro
     return found
 
 
-def _add_people(broadcast: Broadcast, people: Sequence[int]) -> None:
+def _add_people(broadcast: Broadcast, people: Sequence[int], choices: Mapping[int, str]) -> None:
     added = insert_recipients(broadcast.pk, people, reserve_keys(len(people)))
+    if choices:
+        write_choices(broadcast.pk, {person: choices[person] for person in people})
     rows = Broadcast.objects.filter(pk=broadcast.pk)
     rows.update(recipient_count=F("recipient_count") + added)
 

@@ -17,6 +17,7 @@ from notifications.domain.broadcast_lifecycle import RecipientState
 from notifications.domain.experiments.proportions import Arm, z_test
 from notifications.features.analytics.metrics import engagement_response, rate, rates_of, summed
 from notifications.features.analytics.reading import Counts, Selection, read_counts
+from notifications.features.campaigns.learned.effect import campaign_learning
 from notifications.features.campaigns.progress import tally_campaign
 from notifications.features.campaigns.report_schemas import (
     CampaignEffect,
@@ -50,6 +51,7 @@ def campaign_report(campaign: Campaign, *, now: datetime) -> CampaignReportRespo
         messages=_shown(summed(channels.values())),
         by_channel={name: _shown(counts) for name, counts in sorted(channels.items())},
         effects=_effects(campaign, tally.broadcasts, now=now),
+        learning=campaign_learning(campaign, now=now),
     )
 
 

@@ -14,6 +14,7 @@ from notifications.domain.campaigns.variants import CampaignPart
 from notifications.features.analytics.schemas import EngagementResponse
 from notifications.features.broadcasts.dry_run_schemas import DryRun
 from notifications.features.broadcasts.schemas import BroadcastState
+from notifications.features.campaigns.learned.schemas import CampaignLearning
 from notifications.features.campaigns.schemas import ApprovalState, CampaignState, Number, Share
 from notifications.features.campaigns.variants.schemas import CampaignABTestProgress
 from notifications.infra.field_types import (
@@ -229,3 +230,6 @@ class CampaignReportResponse(msgspec.Struct, kw_only=True):
 
     effects: list[CampaignEffect]
     """The goals that users reached in 30 days after it began; empty without a holdout."""
+
+    learning: CampaignLearning | None
+    """Whether learned hours and channels help; null where nothing is learned."""

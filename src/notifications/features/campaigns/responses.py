@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from notifications.features.campaigns.learned.schemas import GIVEN, SCHEDULED
 from notifications.features.campaigns.schemas import CampaignResponse
 from notifications.features.campaigns.variants.schemas import CampaignABTestBody
 from notifications.models import Campaign
@@ -29,6 +30,8 @@ _SAME = (
     "begins_at",
     "per_minute",
     "holdout_percent",
+    "send_window_hours",
+    "learning_holdout_percent",
     "rest_released_at",
     "track_opens",
     "track_clicks",
@@ -52,6 +55,8 @@ def campaign_response(row: Campaign) -> CampaignResponse:
         created_by=row.created_by_id,
         approved_by=row.approved_by_id,
         estimated_recipients=row.audience_count,
+        send_time=row.send_time or SCHEDULED,
+        channel_choice=row.channel_choice or GIVEN,
         ab_test=msgspec.convert(row.ab_test, CampaignABTestBody) if row.ab_test else None,
         **{name: getattr(row, name) for name in _SAME},
     )

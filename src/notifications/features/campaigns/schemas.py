@@ -12,9 +12,15 @@ from msgspec import UNSET, Meta, UnsetType
 from notifications.domain.campaigns.lifecycle import CampaignApproval, CampaignStatus
 from notifications.domain.campaigns.timing import LateZones
 from notifications.features.broadcasts.schemas import DeliveryMode
+from notifications.features.campaigns.learned.schemas import (
+    LearningHoldoutPercent,
+    SendTimeName,
+    SendWindowHours,
+)
 from notifications.features.campaigns.variants.schemas import CampaignABTestBody
 from notifications.infra.field_types import (
     CategoryKey,
+    ChannelChoiceName,
     NextPage,
     PersonChannelName,
     PreviousPage,
@@ -175,6 +181,10 @@ class CampaignBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The most users a minute; left out, as fast as providers allow. Example: `6000`"""
 
     holdout_percent: HoldoutPercent = 0.0
+    send_time: SendTimeName = "scheduled"
+    send_window_hours: SendWindowHours = 24
+    channel_choice: ChannelChoiceName = "given"
+    learning_holdout_percent: LearningHoldoutPercent = 10.0
 
     ab_test: CampaignABTestBody | None = None
     """A test on a part of the users; the others get the winner. Not with `per_timezone`."""
@@ -236,6 +246,18 @@ class CampaignChangeBody(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     holdout_percent: HoldoutPercent | UnsetType = UNSET
     """The share of users who get nothing. Example: `5.0`"""
+
+    send_time: SendTimeName | UnsetType = UNSET
+    """Whether its hour is learned of each user. Example: `learned`"""
+
+    send_window_hours: SendWindowHours | UnsetType = UNSET
+    """The hours of that window. Example: `24`"""
+
+    channel_choice: ChannelChoiceName | UnsetType = UNSET
+    """Whether the first channel is learned of each user. Example: `learned`"""
+
+    learning_holdout_percent: LearningHoldoutPercent | UnsetType = UNSET
+    """The share of users for whom nothing learned decides. Example: `10.0`"""
 
     ab_test: CampaignABTestBody | UnsetType | None = UNSET
     """A test on a part of the users, in place of another; null for none."""
@@ -317,6 +339,10 @@ class CampaignResponse(msgspec.Struct, kw_only=True):
     """The most users a minute, or null. Example: `6000`"""
 
     holdout_percent: HoldoutPercent
+    send_time: SendTimeName
+    send_window_hours: SendWindowHours
+    channel_choice: ChannelChoiceName
+    learning_holdout_percent: LearningHoldoutPercent
 
     ab_test: CampaignABTestBody | None
     """Its test on a part of the users; null for none."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from functools import partial
 
 from django.db import transaction
 
@@ -15,6 +16,7 @@ from directory.models import User
 from notifications.domain.series.lifecycle import (
     OPEN,
     EnrollmentState,
+    MailSeriesStatus,
     SeriesTrigger,
     may_enter_again,
 )
@@ -116,12 +118,25 @@ def _enter_part(
 ) -> int:
     last = _last_entries(series, people)
     fresh = [
-        _new_row(series, person, last.get(person), now=now, day=day)
+        _new_row(series, person, last.get(person), since[person], now=now, day=day)
         for person in people
         if _may_enter(series, last.get(person), since[person], day)
     ]
-    SeriesEnrollment.objects.bulk_create(fresh, ignore_conflicts=True)
+    if fresh:
+        SeriesEnrollment.objects.bulk_create(fresh, ignore_conflicts=True)
+        _clear_again(series.pk)
+        transaction.on_commit(partial(_clear_again, series.pk), robust=True)
     return len(fresh)
+
+
+def _clear_again(series_id: int) -> None:
+    """Lets a round end the new rows of a series that was ended meanwhile, however long ago.
+
+    It is asked within the transaction, which ends the rows with its commit, and after it: the end
+    may have come in between.
+    """
+    rows = MailSeries.objects.filter(pk=series_id, status=MailSeriesStatus.ENDED, cleared=True)
+    rows.update(cleared=False)
 
 
 def _last_entries(series: MailSeries, people: Sequence[int]) -> dict[int, _Last]:
@@ -144,7 +159,13 @@ def _may_enter(series: MailSeries, last: _Last | None, since: datetime, day: dat
 
 
 def _new_row(
-    series: MailSeries, person: int, last: _Last | None, *, now: datetime, day: date | None
+    series: MailSeries,
+    person: int,
+    last: _Last | None,
+    since: datetime,
+    *,
+    now: datetime,
+    day: date | None,
 ) -> SeriesEnrollment:
     held = series.holds_out(person)
     return SeriesEnrollment(
@@ -156,5 +177,6 @@ def _new_row(
         due_at=None if held else now,
         day=day,
         entered_at=now,
+        triggered_at=min(since, now),
         ended_at=now if held else None,
     )

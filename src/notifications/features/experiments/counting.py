@@ -7,9 +7,9 @@ is an action of a person, within the window of the test after that.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import connection
@@ -94,8 +94,13 @@ def count_test(test: NotificationABTest, *, now: datetime) -> ABTestCounts:
     if test.frozen is None:
         return found
     segments: dict[ABTestSegment, Exposures] = defaultdict(Exposures)
+    labels = counted_labels(test.pk, test.weights)
+    noted = [ExperimentPlace(test.pk, note=note).label for note in _NOTES]
     first_young = quarter_of(now - test.window)  # a quarter that is over has no open window
-    for place, channel, provider, is_young, sent, suppressed in _handed_over(test, first_young):
+    handed_over = _handed_over([*labels, *noted], f"{test.pk}:", first_young)
+    for label, channel, provider, is_young, sent, suppressed in handed_over:
+        place = place_of(label)
+        assert place is not None, "only labels of places were asked for"
         if place.note is PlaceNote.HELD_OUT:
             found.held_out += suppressed
         elif place.note is PlaceNote.OUTSIDE:
@@ -104,7 +109,9 @@ def count_test(test: NotificationABTest, *, now: datetime) -> ABTestCounts:
             exposures = segments[ABTestSegment(place.variant, channel, provider)]
             exposures.handed_over += sent
             exposures.young += sent if is_young else 0
-    for label, channel, provider, is_young, number in _successes(test, first_young):
+    for label, channel, provider, is_young, number in _successes(
+        labels, _success(test), first_young
+    ):
         named = place_of(label)
         if named is not None:
             exposures = segments[ABTestSegment(named.variant, channel, provider)]
@@ -114,18 +121,46 @@ def count_test(test: NotificationABTest, *, now: datetime) -> ABTestCounts:
     return found
 
 
-_Handed = tuple[ExperimentPlace, str, str, bool, int, int]
+def count_arms(
+    arms: Mapping[str, Sequence[str]],
+    *,
+    prefix: str,
+    window: timedelta,
+    with_opens: bool,
+    now: datetime,
+) -> dict[str, Exposures]:
+    """Returns the counts of arms that are no A/B test, by their names.
+
+    arms: the labels of each. prefix: that of all labels. with_opens: whether opens of people are
+    successes, beside clicks.
+    """
+    found = {name: Exposures() for name in arms}
+    arm_of = {label: name for name, labels in arms.items() for label in labels}
+    first_young = quarter_of(now - window)
+    for label, _, _, is_young, sent, _ in _handed_over(list(arm_of), prefix, first_young):
+        exposures = found[arm_of[label]]
+        exposures.handed_over += sent
+        exposures.young += sent if is_young else 0
+    success = Q(clicked_at__lte=_end(F, window))
+    if with_opens:
+        success |= Q(opened_at__lte=_end(F, window))
+    for label, _, _, is_young, number in _successes(list(arm_of), success, first_young):
+        exposures = found[arm_of[label]]
+        exposures.successes += number
+        exposures.young_successes += number if is_young else 0
+    return found
+
+
+_Handed = tuple[str, str, str, bool, int, int]
 _NOTES = (PlaceNote.HELD_OUT, PlaceNote.OUTSIDE)
 
 
-def _handed_over(test: NotificationABTest, first_young: datetime) -> Iterator[_Handed]:
-    """Yields (place, channel, provider, is young, sent, suppressed), in any order.
+def _handed_over(labels: Sequence[str], prefix: str, first_young: datetime) -> Iterator[_Handed]:
+    """Yields (label, channel, provider, is young, sent, suppressed), in any order.
 
     One statement reads the rollups and the deltas that are not in them yet: a rollup that commits
     meanwhile is seen whole or not at all.
     """
-    labels = counted_labels(test.pk, test.weights)
-    labels += [ExperimentPlace(test.pk, note=note).label for note in _NOTES]
     marks = ", ".join(["%s"] * len(labels))
     young = stored(first_young)
     with connection.cursor() as cursor:
@@ -135,31 +170,27 @@ def _handed_over(test: NotificationABTest, first_young: datetime) -> Iterator[_H
             " GROUP BY 1, 2, 3, 4 UNION ALL"
             " SELECT '', '', '', quarter >= %s, 0, 0, counts FROM notifications_metricdelta"
             " WHERE counts LIKE %s",
-            [young, *labels, young, f'%"{test.pk}:%'],
+            [young, *labels, young, f'%"{prefix}%'],
         )
         rows = list(cursor.fetchall())
-    wanted = {label: place for label in labels if (place := place_of(label)) is not None}
     for label, channel, provider, is_young, sent, suppressed, text in rows:
         if text is None:
-            place = wanted[label]
-            yield place, channel, provider, bool(is_young), int(sent), int(suppressed)
+            yield label, channel, provider, bool(is_young), int(sent), int(suppressed)
             continue
         for cohort, counts in unpacked_counts(text):
-            found = wanted.get(cohort.variant)
-            if found is not None:
+            if cohort.variant in labels:
                 numbers = counts.get("sent", 0), counts.get("suppressed", 0)
-                yield found, cohort.channel, cohort.provider, bool(is_young), *numbers
+                yield cohort.variant, cohort.channel, cohort.provider, bool(is_young), *numbers
 
 
 def _successes(
-    test: NotificationABTest, first_young: datetime
+    labels: Sequence[str], success: Q, first_young: datetime
 ) -> Sequence[tuple[str, str, str, bool, int]]:
     """Returns (label, channel, provider, is young, number) of what succeeded in time."""
-    labels = counted_labels(test.pk, test.weights)
     rows = NotificationAnalytics.objects.filter(
         ~Q(variant=""), variant__in=labels, sent_quarter__isnull=False, sent_at__isnull=False
     )
-    rows = rows.filter(_success(test)).annotate(is_young=Q(sent_quarter__gte=first_young))
+    rows = rows.filter(success).annotate(is_young=Q(sent_quarter__gte=first_young))
     groups = rows.values_list("variant", "channel", "provider", "is_young")
     return [(*group, number) for *group, number in groups.annotate(Count("pk")).order_by()]
 
@@ -173,14 +204,14 @@ def _success(test: NotificationABTest) -> Q:
         found = Conversion.objects.filter(
             goal_id=test.goal_id or 0,
             message_id=OuterRef("pk"),
-            occurred_at__lte=_end(OuterRef, test),
+            occurred_at__lte=_end(OuterRef, test.window),
         )
         return Q(Exists(found))
     name = "opened_at" if test.metric == ABTestMetric.OPEN_RATE else "clicked_at"
-    return Q(**{f"{name}__lte": _end(F, test)})
+    return Q(**{f"{name}__lte": _end(F, test.window)})
 
 
-def _end(named: type[F], test: NotificationABTest) -> ExpressionWrapper[CombinedExpression]:
+def _end(named: type[F], window: timedelta) -> ExpressionWrapper[CombinedExpression]:
     """Returns the time until which a message may succeed. named: F, or OuterRef in a subquery."""
-    window = Value(test.window, output_field=DurationField())
-    return ExpressionWrapper(named("sent_at") + window, output_field=DateTimeField())
+    value = Value(window, output_field=DurationField())
+    return ExpressionWrapper(named("sent_at") + value, output_field=DateTimeField())

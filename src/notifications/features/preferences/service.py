@@ -16,6 +16,7 @@ from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.preferences import switch_name
 from notifications.engine.shared_rows import category_by_key, category_keys
 from notifications.features.access.persons import person_for
+from notifications.features.learning.counting import forget_refusing
 from notifications.features.preferences.audited import recorded_preferences
 from notifications.features.preferences.changes import Changes, parse_changes
 from notifications.features.preferences.consents import (
@@ -180,6 +181,8 @@ def _merge(user_id: int, changes: Changes, evidence: ConsentEvidence) -> None:
             setattr(row, name, value)
     row.choose(changes.overall)
     row.save()
+    if not row.tracking_enabled:
+        forget_refusing(user_id)
     for key, switches in changes.categories.items():
         was_off = _is_off_everywhere(user_id, key)
         _set_switches(user_id, key, switches)

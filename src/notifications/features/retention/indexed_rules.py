@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.sessions.models import Session
 from django.db.models import Model, QuerySet
 
-from notifications.features.retention.rules import DELETED, IndexedRule
+from notifications.features.retention.rules import DELETED, IndexedRule, days_of, older_than
 from notifications.infra.conf import environment
 from notifications.models import (
     Conversion,
@@ -17,6 +17,7 @@ from notifications.models import (
     DataExportPart,
     DigestBucket,
     DigestItem,
+    EngagementHours,
     FrequencyCount,
     IdempotencyKey,
     InboundSms,
@@ -46,23 +47,6 @@ from notifications.models import (
 )
 
 
-def _days(setting: str) -> timedelta:
-    return timedelta(days=getattr(environment(), setting))
-
-
-def _before(
-    model: type[Model], column: str, setting: str = "", *order: str, **more: Any
-) -> Callable[[datetime], QuerySet[Any]]:
-    """Returns the query of rows whose time in `column` is older than the setting, if any."""
-
-    def due(now: datetime) -> QuerySet[Any]:
-        limit = now - _days(setting) if setting else now
-        found = model._default_manager.filter(**{f"{column}__lt": limit}, **more)
-        return found.order_by(column, *order)
-
-    return due
-
-
 def _keys(now: datetime) -> QuerySet[IdempotencyKey]:
     before = now - timedelta(hours=environment().idempotency_hours)
     return IdempotencyKey.objects.filter(created_at__lt=before).order_by("created_at")
@@ -70,14 +54,14 @@ def _keys(now: datetime) -> QuerySet[IdempotencyKey]:
 
 def _by_day(model: type[Model], setting: str, *order: str) -> Callable[[datetime], QuerySet[Any]]:
     def due(now: datetime) -> QuerySet[Any]:
-        found = model._default_manager.filter(day__lt=(now - _days(setting)).date())
+        found = model._default_manager.filter(day__lt=(now - days_of(setting)).date())
         return found.order_by("day", *order)
 
     return due
 
 
 def _idle(now: datetime) -> QuerySet[ProviderFlow]:
-    before = now - _days("idle_service_retention_days")
+    before = now - days_of("idle_service_retention_days")
     return ProviderFlow.objects.idle(ProviderFlow.objects.all(), before=before)
 
 
@@ -93,7 +77,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         when="the counts of a quarter of an hour, by template, provider and campaign",
         setting="metrics_retention_days",
         cost="250 bytes a group of messages",
-        due=_before(MetricRollup, "quarter", "metrics_retention_days"),
+        due=older_than(MetricRollup, "quarter", "metrics_retention_days"),
         column="quarter",
     ),
     IndexedRule(
@@ -103,8 +87,19 @@ INDEXED: tuple[IndexedRule, ...] = (
         when="the counts of an hour or a day, by channel and template",
         setting="metrics_retention_days",
         cost="200 bytes a channel and template",
-        due=_before(MetricSpan, "starts", "metrics_retention_days"),
+        due=older_than(MetricSpan, "starts", "metrics_retention_days"),
         column="starts",
+    ),
+    IndexedRule(
+        name="engagement hours",
+        models=(EngagementHours,),
+        happens=DELETED,
+        when="the hours at which a person engages, unless a message changed them since",
+        setting="learning_days",
+        cost="100 bytes a person and channel, and ten bytes an hour of the week and 28 days",
+        due=older_than(EngagementHours, "updated_at", "learning_days"),
+        column="updated_at",
+        user="user_id",
     ),
     IndexedRule(
         name="events of people",
@@ -113,7 +108,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         when="events that callers reported",
         setting="event_retention_days",
         cost="300 bytes and the length of the properties, encrypted",
-        due=_before(PersonEvent, "received_at", "event_retention_days"),
+        due=older_than(PersonEvent, "received_at", "event_retention_days"),
         column="received_at",
         user="user_id",
     ),
@@ -124,7 +119,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         when="which mail of a series was handed over; the person's position stays",
         setting="facts_retention_days",
         cost="100 bytes a mail of a series",
-        due=_before(SeriesHandover, "at", "facts_retention_days"),
+        due=older_than(SeriesHandover, "at", "facts_retention_days"),
         column="at",
     ),
     IndexedRule(
@@ -134,7 +129,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         when="conversions; the counts of their messages stay",
         setting="event_retention_days",
         cost="200 bytes",
-        due=_before(Conversion, "occurred_at", "event_retention_days"),
+        due=older_than(Conversion, "occurred_at", "event_retention_days"),
         column="occurred_at",
         user="user_id",
     ),
@@ -155,7 +150,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         when="sends that were refused because the user opted out",
         setting="refused_send_retention_days",
         cost="300 bytes a refused send",
-        due=_before(RefusedSend, "at", "refused_send_retention_days"),
+        due=older_than(RefusedSend, "at", "refused_send_retention_days"),
         column="at",
         user="user_id",
     ),
@@ -165,7 +160,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         happens=DELETED,
         when="when the window of the count has ended",
         cost="200 bytes a user and limit",
-        due=_before(FrequencyCount, "until"),
+        due=older_than(FrequencyCount, "until"),
         column="until",
     ),
     IndexedRule(
@@ -175,7 +170,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         when="digests that were sent, with their items; `explain` names them until then",
         setting="digest_retention_days",
         cost="200 bytes a digest and 150 an item",
-        due=_before(DigestBucket, "closed_at", "digest_retention_days", "pk"),
+        due=older_than(DigestBucket, "closed_at", "digest_retention_days", "pk"),
         column="closed_at",
         user="user_id",
     ),
@@ -186,7 +181,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         when="raw receipts that were applied or given up",
         setting="callback_retention_days",
         cost="1 to 3 kB a receipt, encrypted",
-        due=_before(
+        due=older_than(
             ProviderCallback, "received_at", "callback_retention_days", "pk", next_at__isnull=True
         ),
         column="received_at",
@@ -198,7 +193,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         when="events of messages for status webhooks; they can be replayed until then",
         setting="status_event_retention_days",
         cost="130 bytes an event",
-        due=_before(StatusEvent, "at", "status_event_retention_days", "pk"),
+        due=older_than(StatusEvent, "at", "status_event_retention_days", "pk"),
         column="at",
     ),
     IndexedRule(
@@ -208,7 +203,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         when="deliveries that still wait when their event is deleted",
         setting="status_event_retention_days",
         cost="250 bytes an event and endpoint",
-        due=_before(WebhookDelivery, "created_at", "status_event_retention_days", "pk"),
+        due=older_than(WebhookDelivery, "created_at", "status_event_retention_days", "pk"),
         column="created_at",
     ),
     IndexedRule(
@@ -218,7 +213,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         when="the evidence of opens and clicks; what was counted of it stays",
         setting="tracking_event_retention_days",
         cost="500 bytes an open or click, of which 350 encrypted",
-        due=_before(TrackingEvent, "at", "tracking_event_retention_days"),
+        due=older_than(TrackingEvent, "at", "tracking_event_retention_days"),
         column="at",
         user="user_id",
     ),
@@ -259,7 +254,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         when="incoming SMS; the consent ledger stores what STOP and START did",
         setting="inbound_sms_retention_days",
         cost="300 bytes an SMS",
-        due=_before(InboundSms, "received_at", "inbound_sms_retention_days"),
+        due=older_than(InboundSms, "received_at", "inbound_sms_retention_days"),
         column="received_at",
     ),
     IndexedRule(
@@ -269,7 +264,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         when="failures of periodic work; an item that is set aside fails again every day",
         setting="item_fault_retention_days",
         cost="250 bytes an item",
-        due=_before(ItemFault, "failed_at", "item_fault_retention_days"),
+        due=older_than(ItemFault, "failed_at", "item_fault_retention_days"),
         column="failed_at",
     ),
     IndexedRule(
@@ -280,7 +275,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         setting="overrun_retention_days",
         cost="100 bytes a version and source",
         due=lambda now: TemplateOverrun.objects.filter(
-            last_at__lt=now - _days("overrun_retention_days")
+            last_at__lt=now - days_of("overrun_retention_days")
         ),
         column="last_at",
         small=True,
@@ -292,7 +287,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         when="tasks that have ended, with their results",
         setting="queued_task_retention_days",
         cost="400 bytes a task",
-        due=_before(QueuedTask, "ended_at", "queued_task_retention_days"),
+        due=older_than(QueuedTask, "ended_at", "queued_task_retention_days"),
         column="ended_at",
     ),
     IndexedRule(
@@ -301,7 +296,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         happens=DELETED,
         when="when the window of the count has ended",
         cost="200 bytes a caller",
-        due=_before(ThrottleCount, "until"),
+        due=older_than(ThrottleCount, "until"),
         column="until",
     ),
     IndexedRule(
@@ -310,7 +305,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         happens=DELETED,
         when="when the session has ended",
         cost="300 bytes a session",
-        due=_before(Session, "expire_date"),
+        due=older_than(Session, "expire_date"),
         column="expire_date",
     ),
     IndexedRule(
@@ -319,7 +314,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         happens=DELETED,
         when="when the session, or the refresh token, has ended",
         cost="400 bytes a session or family of tokens",
-        due=_before(SignIn, "expires_at"),
+        due=older_than(SignIn, "expires_at"),
         column="expires_at",
     ),
     IndexedRule(
@@ -329,7 +324,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         when="invitations, counted from the end of their link",
         setting="invitation_retention_days",
         cost="200 bytes an invitation",
-        due=_before(StaffInvitation, "expires_at", "invitation_retention_days"),
+        due=older_than(StaffInvitation, "expires_at", "invitation_retention_days"),
         column="expires_at",
     ),
     IndexedRule(
@@ -338,7 +333,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         happens=DELETED,
         when="marks of used codes, when the code is over",
         cost="150 bytes a used code",
-        due=_before(SharedMark, "until"),
+        due=older_than(SharedMark, "until"),
         column="until",
     ),
     IndexedRule(
@@ -347,7 +342,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         happens=DELETED,
         when="who was connected to a web process whose lease has ended",
         cost="100 bytes a person who is connected",
-        due=_before(WebProcess, "lease_until"),
+        due=older_than(WebProcess, "lease_until"),
         column="lease_until",
         small=True,
     ),
@@ -368,7 +363,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         happens=DELETED,
         when="a day after the export was requested",
         cost="what is stored about the person, compressed",
-        due=_before(DataExportPart, "expires_at"),
+        due=older_than(DataExportPart, "expires_at"),
         column="expires_at",
     ),
     IndexedRule(
@@ -377,7 +372,7 @@ INDEXED: tuple[IndexedRule, ...] = (
         happens=DELETED,
         when="a day after the export was requested",
         cost="200 bytes an export",
-        due=_before(DataExport, "expires_at"),
+        due=older_than(DataExport, "expires_at"),
         column="expires_at",
     ),
     IndexedRule(

@@ -59,3 +59,20 @@ class WalkedRule(RetentionRule):
     """Rows that are found in the order of their keys (walks.py)."""
 
     walk: Walk
+
+
+def days_of(setting: str) -> timedelta:
+    return timedelta(days=getattr(environment(), setting))
+
+
+def older_than(
+    model: type[Model], column: str, setting: str = "", *order: str, **more: Any
+) -> Callable[[datetime], QuerySet[Any]]:
+    """Returns the query of rows whose time in `column` is older than the setting, if any."""
+
+    def due(now: datetime) -> QuerySet[Any]:
+        limit = now - days_of(setting) if setting else now
+        found = model._default_manager.filter(**{f"{column}__lt": limit}, **more)
+        return found.order_by(column, *order)
+
+    return due

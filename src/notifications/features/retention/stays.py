@@ -71,6 +71,8 @@ STAYS: Mapping[str, str] = {
     "notifications.BroadcastChange": _LIVE,
     "notifications.MetricDelta": _LIVE,
     "notifications.MetricState": _STATE,
+    "notifications.LearningDelta": _LIVE,
+    "notifications.EngagementPrior": _STATE,
     "notifications.Goal": _CONFIGURATION,
     "notifications.NotificationABTest": "configuration: a test says which texts were sent",
     "notifications.PeriodicLoop": _STATE,

@@ -14,6 +14,7 @@ from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.domain.identifiers import parse_identifier
 from notifications.domain.lifecycle import REACHED, MessageStatus
 from notifications.features.experiments.places import shown_place
+from notifications.features.learning.explaining import explain_learning, learning_reasons
 from notifications.features.sending.blockers import find_blockers
 from notifications.features.sending.schemas import (
     AttemptResponse,
@@ -71,12 +72,18 @@ def explain_notification(
     found: Notification, messages: Sequence[NotificationMessage], status: str
 ) -> ExplainResponse:
     """Explains each message of a notification."""
-    accepted = DecisionResponse(at=found.created_at, event="accepted", reason="")
+    learning = explain_learning(found)
+    begins = [DecisionResponse(at=found.created_at, event="accepted", reason="")]
+    begins += [
+        DecisionResponse(at=found.created_at, event="learned", reason=reason)
+        for reason in (learning_reasons(learning) if learning else ())
+    ]
     return ExplainResponse(
         id=found.uuid,
         status=status,
-        messages=[_explain_message(message, accepted) for message in messages],
+        messages=[_explain_message(message, begins) for message in messages],
         ab_test=shown_place(found.variant),
+        learning=learning,
     )
 
 
@@ -97,7 +104,7 @@ def step_responses(reason: str) -> list[StepResponse]:
 
 
 def _explain_message(
-    message: NotificationMessage, accepted: DecisionResponse
+    message: NotificationMessage, begins: Sequence[DecisionResponse]
 ) -> MessageExplanation:
     history = message.history()
     waits = message.status == MessageStatus.PENDING
@@ -108,7 +115,7 @@ def _explain_message(
     return MessageExplanation(
         channel=message.channel,
         status=message.status,
-        decisions=[accepted, *(_decision(entry) for entry in history)],
+        decisions=[*begins, *(_decision(entry) for entry in history)],
         steps=step_responses(decided[-1]) if decided else [],
         held_by=find_blockers(
             message, last_reason=deferred[-1] if deferred else "", now=database_now()

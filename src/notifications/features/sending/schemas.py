@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from notifications.features.experiments.schemas import ABTestPlaceResponse
+from notifications.features.learning.schemas import LearningResponse
 from notifications.infra.field_types import (
     AcceptedAt,
     CategoryKey,
@@ -384,6 +385,9 @@ class ExplainResponse(msgspec.Struct, kw_only=True):
 
     ab_test: ABTestPlaceResponse | None = None
     """Its place in the A/B test of its template; null without a test."""
+
+    learning: LearningResponse | None = None
+    """Why it is due at its hour and goes to its first channel; null where nothing was learned."""
 
 
 class CancelResponse(msgspec.Struct, kw_only=True):

@@ -20,6 +20,7 @@ from notifications.features.access.service import check_test_key
 from notifications.features.audit.receipts import decision_receipts
 from notifications.features.audit.schemas import ReceiptResponse
 from notifications.features.experiments.placing import load_placings, showing
+from notifications.features.learning.sends import with_learned_channels
 from notifications.features.sending.bulk import send_bulk
 from notifications.features.sending.cancel import cancel_waiting, is_in_flight
 from notifications.features.sending.explain import (
@@ -78,6 +79,7 @@ from notifications.models.delivery.hot_facts import load_for_sends
 from notifications.rendering.paths import candidates
 from notifications.rendering.pool.render_client import render_published
 from notifications.rendering.render import UserFacts
+from notifications.rendering.versions import version_of
 
 __all__ = ["BulkBody", "NotificationService", "SendBody"]
 
@@ -275,11 +277,16 @@ class NotificationService:
         user = None
         if request.user is not None:
             user = _user(request.user, facts.users.get(keys.get(request.user, 0)), caller)
-        intent = make_intent(request.terms, template, caller)
-        check_channels(template, request.terms.channels)
-        terms, user_id = request.terms, user.id if user else None
-        placings = load_placings([template], [user_id] if user_id else [])
-        assigned = placings.assigned(intent, template.pk, user_id, terms.channels, terms.context)
+        user_id = user.id if user else None
+        supports = version_of(template.current_version_id).supports
+        terms, assigned = with_learned_channels(request.terms, user_id, supports=supports)
+        intent = make_intent(terms, template, caller)
+        check_channels(template, terms.channels)
+        if assigned is None:
+            placings = load_placings([template], [user_id] if user_id else [])
+            assigned = placings.assigned(
+                intent, template.pk, user_id, terms.channels, terms.context
+            )
         intent = showing(intent, assigned)
         _trial_render(intent, template, user, now=now)
         target = SendTarget(

@@ -19,19 +19,22 @@ _REASONS = {"user_inactive": ExitReason.INACTIVE, "address_suppressed": ExitReas
 
 
 def exits_by_goal(series: MailSeries, people: Sequence[SeriesEnrollment]) -> dict[int, ExitReason]:
-    """Returns those who reached the goal since they entered, by the id of their row."""
+    """Returns those who reached the goal since their trigger, by the id of their row.
+
+    An event may be reported later than it happened, after the one that the goal names.
+    """
     if series.goal_id is None or not people:
         return {}
     entered = {row.user_id: row for row in people}
     rows = Conversion.objects.filter(
         goal_id=series.goal_id,
         user_id__in=list(entered),
-        occurred_at__gte=min(row.entered_at for row in people),
+        occurred_at__gte=min(row.goal_counts_from for row in people),
     )
     return {
         entered[user_id].pk: ExitReason.GOAL_REACHED
         for user_id, at in rows.values_list("user_id", "occurred_at")
-        if at >= entered[user_id].entered_at
+        if at >= entered[user_id].goal_counts_from
     }
 
 

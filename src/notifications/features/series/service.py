@@ -45,6 +45,8 @@ from notifications.models import MailSeries, MailSeriesVersion, SeriesEnrollment
 SCOPE = "broadcasts"
 MOST_OPEN = 200
 """How many series may be live or paused: each round looks at all of them."""
+MOST_VERSIONS = 100
+"""How often the steps of an open series may change: all versions are stored for those in them."""
 _S = MailSeriesStatus
 
 
@@ -124,7 +126,7 @@ class MailSeriesService:
 
         Raises:
             Refused: category_not_allowed, missing_scope.
-            InvalidRequest, NotFound; Conflict: series_status.
+            InvalidRequest, NotFound; Conflict: series_status; too_many, after MOST_VERSIONS.
         """
         given = given_values(body)
 
@@ -136,6 +138,9 @@ class MailSeriesService:
             check_content_rights(apply_values(row, given, wanted, now=now), caller)
             if wanted != steps:
                 row.version += row.status in OPEN
+                if row.version > MOST_VERSIONS:
+                    detail = f"its steps have changed {MOST_VERSIONS} times: end it, write another"
+                    raise Conflict(detail, code="too_many")
                 _write_version(row, wanted, now=now)
             row.save()
             return wanted

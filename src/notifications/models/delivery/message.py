@@ -25,6 +25,11 @@ from notifications.models.content.template import NotificationTemplate
 from notifications.models.delivery.event import MessageEvent
 from notifications.models.delivery.notification import Notification, system_category
 from notifications.models.fields import MessageKeyField, SealedJSONField
+from notifications.models.learning.hand_over import (
+    LearningDelta,
+    is_learning,
+    stored_hand_overs,
+)
 from notifications.models.operations.status_webhook import StatusEvent
 from vault.cells import Key
 
@@ -198,9 +203,13 @@ def change_status(
         # Two receipts may come at once, when the batch is gone. Only one of them moves a message.
         locked = rows.select_for_update().order_by("pk").values_list("pk", flat=True)
         moved = list(locked)
-        before = stored_states(NotificationMessage.objects.filter(pk__in=moved))
-        NotificationMessage.objects.filter(pk__in=moved).update(status=target, **fields)
+        mine = NotificationMessage.objects.filter(pk__in=moved)
+        before = stored_states(mine)
+        handed = stored_hand_overs(mine) if is_learning() else None
+        mine.update(status=target, **fields)
         _write_delta(before, target, fields, at=at)
+        if handed is not None:
+            LearningDelta.objects.append_difference(handed, stored_hand_overs(mine.all()))
         MessageEvent.objects.bulk_create(
             MessageEvent(message_id=pk, kind=target, reason=reason, at=at) for pk in moved
         )

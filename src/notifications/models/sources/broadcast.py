@@ -296,6 +296,9 @@ class BroadcastRecipient(models.Model):
     requeue = models.BooleanField(default=False)
     retries = models.SmallIntegerField(default=0)
     sent_at = models.DateTimeField(null=True, blank=True)
+    #: Why the message is due then and goes there first, where that was learned: JSON of
+    #: features/learning/stored.py; None elsewhere.
+    choice = models.TextField(null=True, editable=False)
 
     objects: ClassVar[BroadcastRecipientManager] = BroadcastRecipientManager()
 

@@ -69,6 +69,14 @@ class Campaign(models.Model):
     #: Until when no further messages of any broadcast are created, because of per_minute.
     throttled_until = models.DateTimeField(null=True, editable=False)
     holdout_percent = models.FloatField(default=0.0)
+    #: `learned`: each recipient is due at the hour at which they engage most; empty: at its time.
+    send_time = models.CharField(max_length=7, blank=True, default="", db_default="")
+    #: Within how many hours that is.
+    send_window_hours = models.SmallIntegerField(default=24, db_default=24)
+    #: `learned`: the channel on which they engage most comes first; empty: in the given order.
+    channel_choice = models.CharField(max_length=7, blank=True, default="", db_default="")
+    #: The percent of them for whom the model does not choose.
+    learning_holdout_percent = models.FloatField(default=10.0, db_default=10.0)
     #: The plan of its A/B test (`CampaignTestPlan`); None for no test.
     ab_test = models.JSONField(null=True, blank=True)
     #: When those who are not in the test were released; None before that.
@@ -154,6 +162,11 @@ class Campaign(models.Model):
     def test_plan(self) -> CampaignTestPlan | None:
         """The plan of its A/B test; None without one."""
         return CampaignTestPlan.of(self.ab_test) if self.ab_test else None
+
+    @property
+    def learns(self) -> bool:
+        """Whether what is learned of people decides when or where they get it."""
+        return bool(self.send_time or self.channel_choice)
 
     def holds_out(self, user_id: int) -> bool:
         """Returns whether a person gets nothing, so that an effect can be measured."""

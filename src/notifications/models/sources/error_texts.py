@@ -1,4 +1,4 @@
-"""Removes what broadcasts stored about one recipient: vendors' errors may quote an address."""
+"""Removes what broadcasts stored about one recipient: vendors' errors, and learned choices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OTHER_REASONS = "other reasons"
 """Counts the reasons of `error_reasons` that are not counted separately."""
 _CODE = re.compile(r"[a-z_]+")
 """A reason of our own. Every other one is a vendor's text."""
-_EMPTY = {"error": "", "telegram_error": None, "telegram_message_id": None}
+_EMPTY = {"error": "", "telegram_error": None, "telegram_message_id": None, "choice": None}
 
 
 def forget_recipient(user_id: int, count: int) -> int:
@@ -24,6 +24,7 @@ def forget_recipient(user_id: int, count: int) -> int:
         (Q(error__isnull=False) & ~Q(error=""))
         | Q(telegram_error__isnull=False)
         | Q(telegram_message_id__isnull=False)
+        | Q(choice__isnull=False)
     )
     with transaction.atomic():
         found = list(rows.order_by("broadcast_id")[:count])

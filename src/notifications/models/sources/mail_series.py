@@ -228,6 +228,8 @@ class SeriesEnrollment(models.Model):
     #: The day of the date that made them enter, from which the first wait counts.
     day = models.DateField(null=True)
     entered_at = models.DateTimeField()
+    #: When the trigger happened, from which on the goal counts; null in rows from before 0074.
+    triggered_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     #: Why they left it early; empty for no exit.
     reason = models.CharField(
@@ -248,6 +250,11 @@ class SeriesEnrollment(models.Model):
             ),
             models.Index(fields=["series", "state", "id"], name="series_enrollment_state"),
         ]
+
+    @property
+    def goal_counts_from(self) -> datetime:
+        """From when on a conversion on the goal makes the person leave."""
+        return self.triggered_at or self.entered_at
 
     def __str__(self) -> str:
         return f"user {self.user_id} in mail series {self.series_id}: {self.state}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -20,8 +20,12 @@ _INSERT_SQLITE = (
     f"INSERT INTO notifications_broadcastrecipient ({_COLUMNS})"  # noqa: S608 -- constant text
     " VALUES (?, ?, ?, 'pending', 0, 0, 0) ON CONFLICT (broadcast_id, recipient_id) DO NOTHING"
 )
+_WRITE_CHOICE = (
+    "UPDATE notifications_broadcastrecipient SET choice = %s"
+    " WHERE broadcast_id = %s AND recipient_id = %s"
+)
 _WITHOUT_MESSAGES = (
-    "SELECT r.recipient_id, r.notification_id FROM notifications_broadcastrecipient r"
+    "SELECT r.recipient_id, r.notification_id, r.choice FROM notifications_broadcastrecipient r"
     " WHERE r.broadcast_id = %s AND r.recipient_id > %s AND r.state = 'pending'"
     " AND NOT EXISTS (SELECT 1 FROM notifications_notification n WHERE n.id = r.notification_id)"
     " ORDER BY r.recipient_id LIMIT %s"
@@ -35,6 +39,8 @@ class Unreported(NamedTuple):
     person: int
     #: The key reserved for the notification; None for a row that a caller created itself.
     key: int | None
+    #: Why it is sent then and there, where that was learned, as JSON.
+    choice: str | None = None
 
 
 def insert_recipients(broadcast_id: int, people: Sequence[int], keys: Sequence[int]) -> int:
@@ -48,6 +54,13 @@ def insert_recipients(broadcast_id: int, people: Sequence[int], keys: Sequence[i
             return int(cursor.rowcount)
     rows = [(broadcast_id, person, key) for person, key in zip(people, keys, strict=True)]
     return int(hot_sqlite.raw().executemany(_INSERT_SQLITE, rows).rowcount)
+
+
+def write_choices(broadcast_id: int, choices: Mapping[int, str]) -> None:
+    """Writes why recipients, by user id, get their messages then and there."""
+    rows = [(text, broadcast_id, person) for person, text in sorted(choices.items())]
+    with connection.cursor() as cursor:
+        cursor.executemany(_WRITE_CHOICE, rows)
 
 
 def recipients_without_messages(broadcast_id: int, *, after: int, limit: int) -> list[Unreported]:

@@ -35,6 +35,7 @@ from notifications.domain.channels import PERSON_CHANNELS, Priority
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
 from notifications.engine.shared_rows import category_by_key, category_keys
 from notifications.features.audiences.service import invalid_audience
+from notifications.features.broadcasts.delivery.choices import by_order, placed_by_choice
 from notifications.features.broadcasts.delivery.intents import (
     CALLS,
     build_intent,
@@ -46,7 +47,7 @@ from notifications.features.broadcasts.delivery.pacing import next_part, paced_u
 from notifications.features.broadcasts.delivery.unchanged import lock_unchanged
 from notifications.features.experiments.placing import load_campaign_placings, load_placings
 from notifications.infra import clock
-from notifications.intake.accept import AssignedVariant, Intent, SendTarget, accept
+from notifications.intake.accept import Accepted, AssignedVariant, Intent, SendTarget, accept
 from notifications.intake.validate import unknown_category
 from notifications.models import (
     Broadcast,
@@ -312,22 +313,27 @@ def _accept(broadcast: Broadcast, waiting: Sequence[Unreported]) -> None:
     channels, options = split_channels(broadcast)
     job = Job.objects.get(broadcast=broadcast)
     own = (job.context or {}) if broadcast.template_version_id is None else {}
-    intent = build_intent(
-        broadcast,
-        channels,
-        {**options, **own.get("options", {}), **list_option(broadcast)},
-        calls=own.get("calls", CALLS),
-    )
+    shared = {**options, **own.get("options", {}), **list_option(broadcast)}
+    calls = own.get("calls", CALLS)
+    intent = build_intent(broadcast, channels, shared, calls=calls)
     people = [each.person for each in waiting]
-    placed = _placed(broadcast, intent, people, channels, job.context or {})
-    targets = [
-        SendTarget(person, channels, key=key, assigned=placed.get(person))
-        for person, key in zip(people, _keys_of(broadcast, waiting), strict=True)
-    ]
-    accepted = accept(intent, targets, now=clock.now(), job=job)
+    placed = placed_by_choice(broadcast, waiting)
+    if placed is None:
+        placed = _placed(broadcast, intent, people, channels, job.context or {})
+    keys = dict(zip(people, _keys_of(broadcast, waiting), strict=True))
+    for order, some in by_order(waiting, channels, shared).items():
+        intent = build_intent(broadcast, order.channels, order.options(shared), calls=calls)
+        targets = [
+            SendTarget(person, order.channels, key=keys[person], assigned=placed.get(person))
+            for person in some
+        ]
+        _count_accepted(job, accept(intent, targets, now=clock.now(), job=job), len(targets))
+
+
+def _count_accepted(job: Job, accepted: Accepted, count: int) -> None:
     first, last = min(accepted.message_keys), max(accepted.message_keys)
     Job.objects.filter(pk=job.pk).update(
-        accepted=F("accepted") + len(targets),
+        accepted=F("accepted") + count,
         first_key=Least(Coalesce("first_key", first), first),
         last_key=Greatest(Coalesce("last_key", last), last),
     )

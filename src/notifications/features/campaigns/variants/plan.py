@@ -53,8 +53,9 @@ def check_plan(campaign: Campaign, *, per_zone: bool) -> list[FieldError]:
         errors.append(_error("goal", "unknown_goal", f"there is no goal {plan.goal!r}"))
     if per_zone:
         detail = (
-            "cannot be combined with per_timezone: the test would end after the first time zones"
-            " are due. Give scheduled_at with an offset, or leave the test out"
+            "cannot be combined with per_timezone: the winner is not known when the first time"
+            " zones are due, so their users could not get it. Give scheduled_at with an offset,"
+            " or leave the test out"
         )
         errors.append(FieldError("ab_test", "invalid", detail))
     return errors

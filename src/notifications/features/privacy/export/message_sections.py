@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from notifications.domain.learning.hours import day_of_period, name_of_hour
 from notifications.domain.redaction import without_links
 from notifications.features.privacy.export.paging import (
     ExportedPerson,
@@ -24,6 +25,7 @@ from notifications.models import (
     DeliveryAttempt,
     DigestBucket,
     DigestItem,
+    EngagementHours,
     FrequencyCount,
     InboundSms,
     InboxArrival,
@@ -43,6 +45,7 @@ from notifications.models import (
     SeriesEnrollment,
     TrackingEvent,
 )
+from notifications.models.learning.hours import unpacked_cells
 
 NOT_SHOWN = "(not shown)"
 SECRET_CATEGORIES = frozenset({"security"})
@@ -211,6 +214,20 @@ def frequency_counts(person: ExportedPerson, after: str) -> ExportPage:
     return by_key(rows, after, lambda row: columns(row, "scope channel window_s entries until"))
 
 
+def engagement_hours(person: ExportedPerson, after: str) -> ExportPage:
+    """At which hours of the week the person was sent messages, and engaged with them."""
+    rows = EngagementHours.objects.filter(user=person.user)
+
+    def item(row: EngagementHours) -> dict[str, Any]:
+        hours = [
+            {"since": str(day_of_period(period)), "hour": name_of_hour(hour), **counts._asdict()}
+            for (period, hour), counts in sorted(unpacked_cells(row.cells).items())
+        ]
+        return {**columns(row, "channel updated_at"), "hours": hours}
+
+    return by_key(rows, after, item)
+
+
 def received_texts(person: ExportedPerson, after: str) -> ExportPage:
     rows = InboundSms.objects.filter(senders__user_id=person.user.pk)
     names = "provider provider_message_id keyword content received_at"
@@ -224,7 +241,7 @@ def broadcasts_received(person: ExportedPerson, after: str) -> ExportPage:
     def item(row: BroadcastRecipient) -> dict[str, Any]:
         names = (
             "state channel_states telegram_sent telegram_message_id telegram_error error retries"
-            " sent_at"
+            " sent_at choice"
         )
         return {**columns(row.broadcast, "uuid title message"), **columns(row, names)}
 

@@ -41,6 +41,7 @@ SECTIONS: tuple[ExportSection, ...] = tuple(
         message_sections.digests,
         message_sections.refused_sends,
         message_sections.frequency_counts,
+        message_sections.engagement_hours,
         message_sections.received_texts,
         message_sections.broadcasts_received,
         message_sections.broadcasts_written,

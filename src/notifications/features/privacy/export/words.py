@@ -29,6 +29,7 @@ _SECTIONS = {
     "digests": gettext_lazy("Your digests"),
     "refused_sends": gettext_lazy("What was not sent because you opted out"),
     "frequency_counts": gettext_lazy("How often you were notified lately"),
+    "engagement_hours": gettext_lazy("At which hours you read messages"),
     "received_texts": gettext_lazy("Texts that you sent to us"),
     "broadcasts_received": gettext_lazy("Broadcasts that you received"),
     "broadcasts_written": gettext_lazy("Broadcasts that you wrote"),

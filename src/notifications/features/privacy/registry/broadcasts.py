@@ -34,6 +34,7 @@ BROADCASTS: tuple[PersonalField, ...] = (
             "error": _VENDORS,
             "telegram_error": _VENDORS,
             "telegram_message_id": "the vendor's id",
+            "choice": "what was known of the person when an hour or a channel was chosen",
         },
     ),
     *table(

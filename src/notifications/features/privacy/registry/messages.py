@@ -14,8 +14,8 @@ _READ, _DELETED = Protection.READABLE, OnErasure.DELETED
 _SEALED, _SERVICE = Protection.PERSON_KEY, Protection.SERVICE_KEY
 _NUMBER = "the number of the person"
 _OPTIONS = (
-    "attachments bypass_preferences fallback fallback_after_s frequency_cap locale provider"
-    " dedupe_s reply_to sender throttle track_clicks track_opens utm"
+    "attachments bypass_preferences channel_choice fallback fallback_after_s frequency_cap locale"
+    " provider dedupe_s learned reply_to sender throttle track_clicks track_opens utm"
 )
 _SHARED = "it is about many people, so it is exported to none of them"
 _VENDORS = "the vendor's text, which may quote an address"
@@ -227,6 +227,21 @@ MESSAGES: tuple[PersonalField, ...] = (
         erasure=_DELETED,
         section="digests",
         columns={"summary": Column("title and text of an item", keys="title body")},
+    ),
+    *table(
+        "notifications.EngagementHours",
+        protection=_READ,
+        erasure=_DELETED,
+        section="engagement_hours",
+        columns={"user_id": _NUMBER, "cells": "counts of messages by hour of the week"},
+    ),
+    *table(
+        "notifications.LearningDelta",
+        protection=_READ,
+        erasure=OnErasure.EMPTIED,
+        section="",
+        reason="it is work of seconds; the messages that it names are exported",
+        columns={"changes": "numbers of people, and when each was handed over a message"},
     ),
     *table(
         "notifications.FrequencyCount",

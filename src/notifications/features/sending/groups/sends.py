@@ -101,11 +101,14 @@ class SendWork:
         ]
 
 
+_ALONE = ("bypass_preferences", "channel_choice")
+
+
 def _parsed(send: GroupRequest, *, now: datetime) -> SendRequest | None:
     request = parse_send(send.body, now=now)
     terms = request.terms
-    # An address, a file and a bypass each write or read rows that other sends do not.
-    if request.user is None or terms.attachments or terms.options.get("bypass_preferences"):
+    # An address, a file and these options each write or read rows that other sends do not.
+    if request.user is None or terms.attachments or any(map(terms.options.get, _ALONE)):
         return None
     check_scopes(terms, send.caller, address=False)
     return request

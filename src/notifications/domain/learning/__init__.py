@@ -1,0 +1,1 @@
+"""What is learned of when and where people engage. See docs/send-time.md."""

@@ -1,0 +1,1 @@
+"""The rows of learned send times and channels."""
