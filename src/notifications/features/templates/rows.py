@@ -234,7 +234,7 @@ def try_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> lis
     context = preview_context(row.example_context)
     shown = previews(version, context, principal=principal)
     fields.errors += limit_errors(version, shown)
-    return accessibility_warnings(version, shown)
+    return accessibility_warnings(version, shown, principal=principal)
 
 
 def note_proof(row: NotificationTemplate, tried: CompiledVersion) -> None:

@@ -12,7 +12,9 @@ _BLANK = re.compile(r"[\s/]*+")
 _ATTRIBUTE = re.compile(
     r"([^\s/>=][^\s/>=]*+)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s>]*+)))?"
 )
-_DECLARATION = re.compile(r"([a-zA-Z-]++)\s*+:([^;]*+)")
+_PROPERTY = re.compile(r"[a-zA-Z-]{1,60}")
+_LONGEST_VALUE = 4_000
+"""Characters of an attribute that are read."""
 _RAW = ("style", "script", "title", "textarea", "xmp", "noscript")
 """Elements whose contents are no markup, or are not shown."""
 VOID = frozenset(
@@ -63,11 +65,12 @@ def read_markup(text: str) -> Iterator[Tag | str]:
 
 def style_of(tag: Tag) -> dict[str, str]:
     """Returns the declarations of a tag's `style`, in lower case; the last one of a name wins."""
-    declared = _DECLARATION.findall(tag.attributes.get("style", ""))
-    return {
-        name.lower(): value.strip().lower().removesuffix("!important").strip()
-        for name, value in declared
-    }
+    declared: dict[str, str] = {}
+    for each in tag.attributes.get("style", "").split(";"):
+        name, colon, value = each.partition(":")
+        if colon and _PROPERTY.fullmatch(name := name.strip()):
+            declared[name.lower()] = value.strip().lower().removesuffix("!important").strip()
+    return declared
 
 
 def _after_comment(text: str, begin: int) -> int:
@@ -110,7 +113,7 @@ def _tag(text: str, begin: int) -> tuple[Tag | None, int] | None:
             at += 1
             continue
         value = next((each for each in found.groups()[1:] if each is not None), "")
-        attributes.setdefault(found[1].lower(), html.unescape(value))
+        attributes.setdefault(found[1].lower(), html.unescape(value[:_LONGEST_VALUE]))
         at = found.end()
     name = named[0].lower()
     return Tag(name, attributes, is_end, is_closed or name in VOID), at + 1
