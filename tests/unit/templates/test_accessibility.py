@@ -243,6 +243,13 @@ class TestMarkup:
         find_barriers(text, locale="en", is_whole=True)
         assert time.process_time() - began < 1.5
 
+    @pytest.mark.parametrize("number", ["9" * 5_000, "0" * 5_000 + "65", "x" + "f" * 5_000])
+    def test_an_entity_that_is_no_character_is_replaced(self, number: str) -> None:
+        for end in ("", ";"):
+            text = f"&#{number}{end} <a href='&#{number}{end}'>&#65;"
+            texts = list(read_markup(text))
+            assert texts == ["\ufffd ", Tag("a", {"href": "\ufffd"}, False, False), "A"]
+
     @pytest.mark.parametrize("piece", ["a", "a ", "a:", "a;", "-"])
     def test_hostile_styles_cost_linear_time(self, piece: str) -> None:
         text = piece * (40_000 // len(piece))
