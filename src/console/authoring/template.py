@@ -44,8 +44,8 @@ class ShownDiff(NamedTuple):
     unified: str
 
 
-def template(visit: Visit, number: int) -> HttpResponse:
-    """Shows one template."""
+def template(visit: Visit, number: int, *, is_conflict: bool = False) -> HttpResponse:
+    """Shows one template. is_conflict: a form was refused because it had changed."""
     service = TemplateService()
     row = service.get(identifier=number, caller=visit.caller)
     after = after_of(visit)
@@ -70,8 +70,10 @@ def template(visit: Visit, number: int) -> HttpResponse:
         "history": url_with("/console/notifications", template=row.path)
         if may_open(visit, "console/notifications")
         else "",
+        "is_conflict": is_conflict,
     }
-    return page(visit, "authoring/template.html", context, section="templates")
+    status = 409 if is_conflict else 200
+    return page(visit, "authoring/template.html", context, section="templates", status=status)
 
 
 def diff(visit: Visit, number: int) -> HttpResponse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -10,13 +10,13 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from console.authoring.template import shown_diff
-from console.authoring.texts import may_write
+from console.authoring.template import shown_diff, template
+from console.authoring.texts import may_write, seen_at
 from console.guard import Visit
 from console.people.actions import sent_once
 from console.shell import act, page
 from notifications.domain.channels import Channel
-from notifications.domain.errors import CarillonError, FieldError, InvalidRequest
+from notifications.domain.errors import CarillonError, Conflict, FieldError, InvalidRequest
 from notifications.domain.identifiers import parse_key
 from notifications.features.templates.report_schemas import ValidationResponse
 from notifications.features.templates.service import TemplateService
@@ -27,9 +27,33 @@ MOST_SHOWN = 8
 
 def publish(visit: Visit, number: int) -> HttpResponse:
     """Shows what publishing would change and warn of; publishes where the form was sent."""
+    if not visit.is_post:
+        return _review(visit, number)
+    try:
+        return act(
+            visit, lambda: _unless_changed(lambda: _published(visit, number)), back=_home(number)
+        )
+    except _Changed:
+        return _review(visit, number, is_conflict=True)
+
+
+class _Changed(Exception):
+    """The template is not the one that the visitor saw: nothing was done."""
+
+
+def _unless_changed(work: Callable[[], str]) -> str:
+    """Does what a form asks for; raises _Changed where the visitor saw another template."""
+    try:
+        return work()
+    except Conflict as error:
+        if error.code == "concurrent_change":
+            raise _Changed from error
+        raise
+
+
+def _review(visit: Visit, number: int, *, is_conflict: bool = False) -> HttpResponse:
+    """Shows the draft that a publication would publish."""
     service = TemplateService()
-    if visit.is_post:
-        return act(visit, lambda: _published(visit, number), back=_home(number))
     row = service.get(identifier=number, caller=visit.caller)
     fault, found, texts = "", None, []
     try:
@@ -43,10 +67,13 @@ def publish(visit: Visit, number: int) -> HttpResponse:
         "fault": fault,
         "found": found,
         "texts": texts,
+        "seen": row.updated_at.isoformat(),
+        "is_conflict": is_conflict,
         "is_ready": found is not None and is_publishable(found),
         "may_write": may_write(visit, row),
     }
-    return page(visit, "authoring/publish.html", context, section="templates")
+    status = 409 if is_conflict else 200
+    return page(visit, "authoring/publish.html", context, section="templates", status=status)
 
 
 def is_publishable(found: ValidationResponse) -> bool:
@@ -57,7 +84,10 @@ def is_publishable(found: ValidationResponse) -> bool:
 def _published(visit: Visit, number: int) -> str:
     has_dependants = visit.given("dependants") == "yes"
     done = TemplateService().publish(
-        identifier=number, caller=visit.caller, dependants=has_dependants
+        identifier=number,
+        caller=visit.caller,
+        dependants=has_dependants,
+        seen=seen_at(visit),
     )
     for warning in done.warnings[:MOST_SHOWN]:
         messages.warning(visit.request, warning)
@@ -77,16 +107,23 @@ def roll_back(visit: Visit, number: int) -> HttpResponse:
     """Publishes the texts of an old version again."""
 
     def work() -> str:
-        version = parse_key(visit.given("version"))
+        version, seen = (parse_key(visit.given(name)) for name in ("version", "seen"))
         if version is None:
             raise InvalidRequest([FieldError("version", "required", _("name a version"))])
-        done = TemplateService().rollback(identifier=number, caller=visit.caller, version=version)
+        if seen is None:
+            raise InvalidRequest([FieldError("seen", "required", _("open the page again"))])
+        done = TemplateService().rollback(
+            identifier=number, caller=visit.caller, version=version, seen=seen
+        )
         return _("The texts of version %(old)d are published again, as version %(new)d.") % {
             "old": version,
             "new": done.version or 0,
         }
 
-    return act(visit, work, back=_home(number))
+    try:
+        return act(visit, lambda: _unless_changed(work), back=_home(number))
+    except _Changed:
+        return template(visit, number, is_conflict=True)
 
 
 def send_test(visit: Visit, number: int) -> HttpResponse:

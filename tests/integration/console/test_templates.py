@@ -32,6 +32,10 @@ def save(client: Client, row: NotificationTemplate, locale: str = "en", **texts:
     return client.post(f"{LIST}/{row.pk}/edit", body)
 
 
+def publish(client: Client, row: NotificationTemplate) -> Any:
+    return client.post(f"{LIST}/{row.pk}/publish", {"seen": seen(row)}, follow=True)
+
+
 def test_the_list_shows_path_channels_languages_version_and_state(author: Client) -> None:
     make_template("user.payment.success", name="Paid", translations={"ru": {"sms_template": "Да"}})
     make_template("user.welcome", status=TemplateStatus.DRAFT)
@@ -81,7 +85,7 @@ def test_a_template_is_made_written_and_published(author: Client) -> None:
     review = author.get(f"{LIST}/{row.pk}/publish").content.decode()
     assert "The draft has no faults." in review
     assert "<ins>Привет</ins>" in review
-    answer = author.post(f"{LIST}/{row.pk}/publish", follow=True)
+    answer = publish(author, row)
     assert "Published as version 1." in answer.content.decode()
     assert row.versions.count() == 1
 
@@ -216,20 +220,59 @@ def test_the_check_is_bounded_by_the_minute(
 def test_versions_are_compared_and_gone_back_to(author: Client) -> None:
     row = make_template(sms_template="one\n{{ amount }}")
     save(author, row, sms_template="two\n{{ amount }}")
-    author.post(f"{LIST}/{row.pk}/publish")
+    publish(author, row)
     url = f"{LIST}/{row.pk}/diff?from=1&to=2"
     text = author.get(url).content.decode()
     assert "<del>one</del>" in text
     assert "<ins>two</ins>" in text
     assert "-one" in author.get(f"{url}&view=unified").content.decode()
     assert author.get(f"{LIST}/{row.pk}/diff?from=9").status_code == 404
-    answer = author.post(f"{LIST}/{row.pk}/rollback", {"version": "1"}, follow=True)
+    answer = author.post(f"{LIST}/{row.pk}/rollback", {"version": "1", "seen": "2"}, follow=True)
     assert "published again, as version 3" in answer.content.decode()
     row.refresh_from_db()
     assert row.current_version is not None
     assert row.current_version.content["en"]["sms_template"] == "one\n{{ amount }}"
     answer = author.post(f"{LIST}/{row.pk}/rollback", {"version": ""}, follow=True)
     assert "name a version" in answer.content.decode()
+
+
+def test_only_a_draft_that_was_seen_is_published(author: Client) -> None:
+    row = make_template()
+    save(author, row, sms_template="mine {{ amount }}")
+    url = f"{LIST}/{row.pk}/publish"
+    text = author.get(url).content.decode()
+    found = re.search(r'name="seen" value="([^"]+)"', text)
+    assert found is not None
+    save(author, row, sms_template="another's {{ amount }}")
+    answer = author.post(url, {"seen": found[1]})
+    assert answer.status_code == 409
+    text = answer.content.decode()
+    assert "nothing was done" in text
+    assert "another&#x27;s" in text
+    row.refresh_from_db()
+    assert row.versions.count() == 1
+    found = re.search(r'name="seen" value="([^"]+)"', text)
+    assert found is not None
+    assert author.post(url, {"seen": found[1]}).status_code == 302
+    assert row.versions.count() == 2
+    assert "open the page again" in author.post(url, follow=True).content.decode()
+
+
+def test_only_a_version_that_was_seen_is_gone_back_from(author: Client) -> None:
+    row = make_template()
+    for number in (2, 3):
+        save(author, row, sms_template=f"{number} {{{{ amount }}}}")
+        publish(author, row)
+    url = f"{LIST}/{row.pk}/rollback"
+    answer = author.post(url, {"version": "1", "seen": "2"})
+    assert answer.status_code == 409
+    assert "nothing was done" in answer.content.decode()
+    assert 'name="seen" value="3"' in answer.content.decode()
+    text = author.post(url, {"version": "1"}, follow=True).content.decode()
+    assert "open the page again" in text
+    assert row.versions.count() == 3
+    assert author.post(url, {"version": "1", "seen": "3"}).status_code == 302
+    assert row.versions.count() == 4
 
 
 def test_only_admins_write_templates_of_the_service(author: Client, admin: Client) -> None:
@@ -264,13 +307,13 @@ def test_who_reads_a_template_sends_it_to_themselves_once(
 def test_publishing_reports_warnings_and_refuses_faults(author: Client) -> None:
     row = make_template(required_variables=[])
     save(author, row, push_template="{{ amount }} {{ other }}")
-    text = author.post(f"{LIST}/{row.pk}/publish", follow=True).content.decode()
+    text = publish(author, row).content.decode()
     assert "the variable other is used but not declared" in text
     layout = make_template("layouts.x", email_html_template="<p>{% block b %}{% endblock %}</p>")
     NotificationTemplate.objects.filter(pk=layout.pk).update(
         sms_template="{% include 'no.such' %}", status=TemplateStatus.DRAFT
     )
-    text = author.post(f"{LIST}/{layout.pk}/publish", follow=True).content.decode()
+    text = publish(author, layout).content.decode()
     assert "Not done:" in text
 
 
