@@ -68,14 +68,17 @@ def _page(
     error: CarillonError | None = None,
 ) -> HttpResponse:
     allowed = allowed_keys(visit.caller)
-    categories = [each.key for each in CategoryService().list(limit=_MOST_CATEGORIES)]
+    found = [each.key for each in CategoryService().list(limit=_MOST_CATEGORIES)]
+    categories = [each for each in found if allowed is None or each in allowed]
+    if (own := values.get("category")) and own not in categories:
+        categories.append(own)  # another one would replace it when the form is sent
     faults = [] if error is None else [error.detail]
     if isinstance(error, InvalidRequest):
         faults = [f"{each.path}: {each.detail}" for each in error.errors]
     context = {
         "row": row,
         "values": values,
-        "categories": [each for each in categories if allowed is None or each in allowed],
+        "categories": categories,
         "channels": [each.value for each in Channel],
         "priorities": [each.value for each in Priority],
         "faults": faults,

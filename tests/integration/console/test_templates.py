@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from notifications.infra import clock
 from notifications.models import Notification, NotificationTemplate, TemplateStatus
 from tests.integration.console.conftest import As
 from tests.integration.console.test_statements import statements
@@ -149,6 +150,26 @@ def test_settings_are_changed(author: Client) -> None:
     answer = author.post(url, {**body, "example_context": "{", "default_priority": "x"})
     assert answer.status_code == 400
     assert "write a JSON object" in answer.content.decode()
+
+
+def test_the_settings_keep_a_category_that_is_not_offered(
+    author: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = make_template()
+    monkeypatch.setattr("console.authoring.settings._MOST_CATEGORIES", 0)
+    text = author.get(f"{LIST}/{row.pk}/settings").content.decode()
+    assert '<option value="payment" selected>' in text
+    assert text.count("selected") == 2  # the other one is the priority
+
+
+def test_a_retired_category_is_refused(author: Client) -> None:
+    retired = make_template().category
+    assert retired is not None
+    type(retired).objects.filter(pk=retired.pk).update(retired_at=clock.now())
+    body = {"path": "user.new", "name": "New", "category": retired.key, "default_locale": "en"}
+    answer = author.post(f"{LIST}/new", body)
+    assert answer.status_code == 400
+    assert "is not a category" in answer.content.decode()
 
 
 class TestFrames:
