@@ -62,10 +62,19 @@ def edit(visit: Visit, number: int) -> HttpResponse:
     return HttpResponseRedirect(url_with(f"{home}/edit", locale=locale))
 
 
+def count_check(visit: Visit) -> None:
+    """Counts a check of all texts: while they are written, or before they are published.
+
+    Raises:
+        Throttled: there were as many within a minute.
+    """
+    count_call("template-lint", visit.caller, most=CHECKS_A_MINUTE, now=clock.now())
+
+
 def lint(visit: Visit, number: int) -> HttpResponse:
     """Checks the texts as they are being written, and saves nothing. Returns JSON."""
     try:
-        count_call("template-lint", visit.caller, most=CHECKS_A_MINUTE, now=clock.now())
+        count_check(visit)
         row = TemplateService().get(identifier=number, caller=visit.caller)
         locale = visit.given("locale", longest=_LONGEST_LOCALE) or row.default_locale
         found = TemplateService().validate(

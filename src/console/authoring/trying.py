@@ -10,7 +10,8 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from console.authoring.template import shown_diff, template
+from console.authoring.editor import count_check
+from console.authoring.template import ShownDiff, shown_diff, template
 from console.authoring.texts import may_write, seen_at
 from console.guard import Visit
 from console.people.actions import sent_once
@@ -18,6 +19,7 @@ from console.shell import act, page
 from notifications.domain.channels import Channel
 from notifications.domain.errors import CarillonError, Conflict, FieldError, InvalidRequest
 from notifications.domain.identifiers import parse_key
+from notifications.features.access.throttles import Throttled
 from notifications.features.templates.report_schemas import ValidationResponse
 from notifications.features.templates.service import TemplateService
 
@@ -52,14 +54,23 @@ def _unless_changed(work: Callable[[], str]) -> str:
 
 
 def _review(visit: Visit, number: int, *, is_conflict: bool = False) -> HttpResponse:
-    """Shows the draft that a publication would publish."""
+    """Shows the draft that a publication would publish.
+
+    A script that asks for what the check finds gets that part alone, without the comparison.
+    """
+    is_part = bool(visit.request.headers.get("HX-Request"))
     service = TemplateService()
     row = service.get(identifier=number, caller=visit.caller)
-    fault, found, texts = "", None, []
+    status = 409 if is_conflict else 200
+    fault, found, texts = "", None, list[ShownDiff]()
     try:
+        count_check(visit)
         found = service.validate(identifier=number, body={}, caller=visit.caller)
-        diff = service.diff(identifier=number, caller=visit.caller)
-        texts = [shown_diff(each) for each in diff.texts]
+        if not is_part:
+            diff = service.diff(identifier=number, caller=visit.caller)
+            texts = [shown_diff(each) for each in diff.texts]
+    except Throttled as error:
+        status, fault = 429, error.detail
     except CarillonError as error:
         fault = error.detail
     context: Mapping[str, Any] = {
@@ -72,8 +83,8 @@ def _review(visit: Visit, number: int, *, is_conflict: bool = False) -> HttpResp
         "is_ready": found is not None and is_publishable(found),
         "may_write": may_write(visit, row),
     }
-    status = 409 if is_conflict else 200
-    return page(visit, "authoring/publish.html", context, section="templates", status=status)
+    name = "findings" if is_part else "publish"
+    return page(visit, f"authoring/{name}.html", context, section="templates", status=status)
 
 
 def is_publishable(found: ValidationResponse) -> bool:
@@ -82,6 +93,7 @@ def is_publishable(found: ValidationResponse) -> bool:
 
 
 def _published(visit: Visit, number: int) -> str:
+    count_check(visit)
     has_dependants = visit.given("dependants") == "yes"
     done = TemplateService().publish(
         identifier=number,

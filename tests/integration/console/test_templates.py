@@ -236,6 +236,25 @@ def test_the_check_is_bounded_by_the_minute(
     monkeypatch.setattr("console.authoring.editor.CHECKS_A_MINUTE", 1)
     statuses = [author.post(f"{LIST}/{row.pk}/lint", {}).status_code for _ in range(2)]
     assert statuses == [200, 429]
+    answer = author.get(f"{LIST}/{row.pk}/publish")
+    assert answer.status_code == 429
+    assert "Publish now" not in answer.content.decode()
+    assert "The texts are the same." not in answer.content.decode()
+    assert "Not done:" in publish(author, row).content.decode()
+
+
+def test_the_page_of_a_template_asks_for_findings_without_a_comparison(
+    author: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = make_template()
+    save(author, row, sms_template="{{ amount }} {{ other }}")
+    url = f"{LIST}/{row.pk}/publish"
+    assert f'hx-get="{url}"' in author.get(f"{LIST}/{row.pk}").content.decode()
+    monkeypatch.delattr("notifications.features.templates.service.TemplateService.diff")
+    text = author.get(url, headers={"HX-Request": "true"}).content.decode()
+    assert "the variable other is used but not declared" in text
+    assert '<div id="findings">' in text
+    assert "<h1>" not in text
 
 
 def test_versions_are_compared_and_gone_back_to(author: Client) -> None:
