@@ -12,14 +12,13 @@ from django.utils.translation import ngettext
 
 from console.authoring.editor import count_check
 from console.authoring.template import ShownDiff, shown_diff, template
-from console.authoring.texts import may_write, seen_at
+from console.authoring.texts import may_write, seen_at, status_of
 from console.guard import Visit
 from console.people.actions import sent_once
 from console.shell import act, page
 from notifications.domain.channels import Channel
 from notifications.domain.errors import CarillonError, Conflict, FieldError, InvalidRequest
 from notifications.domain.identifiers import parse_key
-from notifications.features.access.throttles import Throttled
 from notifications.features.templates.report_schemas import ValidationResponse
 from notifications.features.templates.service import TemplateService
 
@@ -69,10 +68,8 @@ def _review(visit: Visit, number: int, *, is_conflict: bool = False) -> HttpResp
         if not is_part:
             diff = service.diff(identifier=number, caller=visit.caller)
             texts = [shown_diff(each) for each in diff.texts]
-    except Throttled as error:
-        status, fault = 429, error.detail
     except CarillonError as error:
-        fault = error.detail
+        status, fault = status_of(error), error.detail
     context: Mapping[str, Any] = {
         "row": row,
         "fault": fault,

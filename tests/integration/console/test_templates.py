@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from notifications.domain.errors import RenderingBusy
 from notifications.infra import clock
 from notifications.models import Notification, NotificationTemplate, TemplateStatus
 from tests.integration.console.conftest import As
@@ -241,6 +242,26 @@ def test_the_check_is_bounded_by_the_minute(
     assert "Publish now" not in answer.content.decode()
     assert "The texts are the same." not in answer.content.decode()
     assert "Not done:" in publish(author, row).content.decode()
+
+
+def test_a_busy_pool_is_no_fault_of_the_texts(
+    author: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = make_template(example_context={"amount": 7})
+    old = seen(row)
+
+    def busy(*_args: object, **_named: object) -> None:
+        raise RenderingBusy(retry_after=1)
+
+    monkeypatch.setattr("notifications.features.templates.trials.render_drafts", busy)
+    texts = {"locale": "en", "channel": "sms", "sms_template": "{{ amount }}", "seen": old}
+    for page in ("lint", "frame", "edit"):
+        answer = author.post(f"{LIST}/{row.pk}/{page}", texts)
+        assert answer.status_code == 503, page
+        assert "busy rendering" in answer.content.decode()
+    answer = author.get(f"{LIST}/{row.pk}/publish")
+    assert answer.status_code == 503
+    assert "Publish now" not in answer.content.decode()
 
 
 def test_the_page_of_a_template_asks_for_findings_without_a_comparison(
