@@ -146,11 +146,40 @@ def test_settings_are_changed(author: Client) -> None:
     assert (row.name, row.default_priority, row.is_active) == ("Other", 2, False)
     assert row.required_variables == ["amount", "order.id"]
     assert row.example_context == {"amount": 3}
-    assert author.post(url, body).status_code == 400  # it was opened before the change
     body["seen"] = seen(row)
     answer = author.post(url, {**body, "example_context": "{", "default_priority": "x"})
     assert answer.status_code == 400
     assert "write a JSON object" in answer.content.decode()
+
+
+def test_settings_that_someone_else_changed_are_shown_beside_and_can_be_saved(
+    author: Client,
+) -> None:
+    row = make_template(name="Old", required_variables=["amount"], optional_variables=[])
+    url = f"{LIST}/{row.pk}/settings"
+    body = {
+        "seen": seen(row),
+        "name": "Mine",
+        "category": "payment",
+        "default_priority": str(row.default_priority),
+        "is_active": "yes",
+        "required_variables": "amount\r\n",
+        "example_context": "{}",
+    }
+    save(author, row, sms_template="{{ amount }}")
+    NotificationTemplate.objects.filter(pk=row.pk).update(name="Theirs", supported_channels=[])
+    answer = author.post(url, body)
+    assert answer.status_code == 409
+    text = answer.content.decode()
+    table = text[text.index("<tbody>") : text.index("</tbody>")]
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", table) == ["Name", "Theirs", "Mine"]
+    assert 'name="name" value="Mine"' in text
+    assert "Save mine" in text
+    found = re.search(r'name="seen" value="([^"]+)"', text)
+    assert found is not None
+    assert author.post(url, {**body, "seen": found[1]}).status_code == 302
+    row.refresh_from_db()
+    assert row.name == "Mine"
 
 
 def test_the_settings_keep_a_category_that_is_not_offered(
