@@ -14,13 +14,16 @@ from console.authoring.editor import count_check
 from console.authoring.template import ShownDiff, shown_diff, template
 from console.authoring.texts import may_write, seen_at, status_of
 from console.guard import Visit
-from console.people.actions import sent_once
+from console.once import run_once
 from console.shell import act, page
 from notifications.domain.channels import Channel
 from notifications.domain.errors import CarillonError, Conflict, FieldError, InvalidRequest
 from notifications.domain.identifiers import parse_key
+from notifications.features.access.throttles import count_send
+from notifications.features.sending.service import NotificationService
 from notifications.features.templates.report_schemas import ValidationResponse
 from notifications.features.templates.service import TemplateService
+from notifications.infra import clock
 
 MOST_SHOWN = 8
 """The most warnings that are shown after publishing; the page of publishing shows all."""
@@ -147,7 +150,12 @@ def send_test(visit: Visit, number: int) -> HttpResponse:
             "channel": visit.given("channel") or Channel.IN_APP.value,
             "context": example,
         }
-        sent = sent_once(visit, f"{_home(number)}/test", body)
+
+        def send() -> str:
+            count_send(kind="send", caller=visit.caller, now=clock.now())
+            return str(NotificationService().send(body=body, caller=visit.caller).id)
+
+        sent = run_once(visit, f"{_home(number)}/test", body, send)
         return _("Sent to you: notification %(id)s") % {"id": sent}
 
     return act(visit, work, back=_home(number))
