@@ -273,6 +273,23 @@ def test_the_check_is_bounded_by_the_minute(
     assert "Not done:" in publish(author, row).content.decode()
 
 
+def test_sentences_about_the_texts_are_those_of_the_reader(
+    author: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = make_template(example_context={"amount": 7})
+    assert "hourly limit, where one is set" in author.get(f"{LIST}/{row.pk}").content.decode()
+    monkeypatch.setattr("console.authoring.editor.CHECKS_A_MINUTE", 1)
+    body = {"email_html_template": "<html><img src=a.png></html>"}
+    url, russian = f"{LIST}/{row.pk}/lint", {"Accept-Language": "ru"}
+    found = author.post(url, body, headers=russian).json()
+    assert any(
+        "письмо на en: картинки без замещающего текста: 1 (a.png)" in each
+        for each in found["warnings"]
+    ), found
+    fault = author.post(url, body, headers=russian).json()["fault"]
+    assert "за минуту" in fault
+
+
 def test_a_busy_pool_is_no_fault_of_the_texts(
     author: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
