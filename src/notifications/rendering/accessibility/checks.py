@@ -16,7 +16,7 @@ MOST_EXAMPLE = 60
 _DEEPEST = 100
 _MOST_LINK_TEXT = 200
 _MOST_WORDS = 50
-"""The texts that are kept of a heading or link: a hundred of them may stand in each other."""
+"""The texts that are stored of a heading or link: a hundred of them may stand in each other."""
 _UNKNOWN = "und"
 """The language of MJML that names none."""
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
@@ -56,7 +56,7 @@ class _Element:
     is_data: bool = False
 
     def add(self, text: str) -> None:
-        """Keeps a text that stands in it."""
+        """Stores a text that stands in it."""
         if len(self.words) < _MOST_WORDS:
             self.words.append(text[:_MOST_LINK_TEXT])
 
