@@ -57,7 +57,8 @@ def test_every_page_fits_and_axe_finds_nothing(
     )
     page = context.new_page()
     wrong: dict[str, Any] = {}
-    paths = ["", "/new", *(f"/{number}{each}" for each in PAGES)]
+    pages = PAGES if size == "narrow" else PAGES[:3]
+    paths = ["", "/new", *(f"/{number}{each}" for each in pages)]
     for path in paths:
         answer = page.goto(console.url(f"/console/templates{path}"), wait_until="load")
         assert answer is not None

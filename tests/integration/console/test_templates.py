@@ -437,3 +437,25 @@ def test_a_page_makes_as_many_statements_for_one_row_as_for_many(author: Client,
     many = [len(statements(author, path)) for path in paths]
     assert many == few
     assert max(many) <= 30
+
+
+def test_the_editor_alone_has_its_script_and_styles_with_the_nonce(author: Client) -> None:
+    row = make_template()
+    for page in ("", "/edit", "/settings", "/preview", "/diff", "/publish"):
+        answer = author.get(f"{LIST}/{row.pk}{page}")
+        policy = answer["Content-Security-Policy"]
+        assert "unsafe" not in policy
+        assert ("vendor/editor.min.js" in answer.content.decode()) is (page == "/edit")
+        assert ("style-src 'self' 'nonce-" in policy) is (page == "/edit")
+
+
+def test_publishing_a_layout_republishes_what_is_built_with_it(author: Client) -> None:
+    layout = make_template("layouts.x", sms_template="{% block b %}{% endblock %} {{ amount }}")
+    user = make_template(
+        "user.x", sms_template="{% extends 'layouts.x' %}{% block b %}hi{% endblock %}"
+    )
+    save(author, layout, sms_template="{% block b %}{% endblock %}: {{ amount }}")
+    url = f"{LIST}/{layout.pk}/publish"
+    text = author.post(url, {"dependants": "yes"}, follow=True).content.decode()
+    assert "1 template that uses it was published again." in text
+    assert user.versions.count() == 2
