@@ -20,13 +20,14 @@ from console.authoring.texts import (
     locales_of,
     may_write,
     seen_at,
+    status_of,
     text_groups,
     texts_in,
 )
 from console.guard import Visit
 from console.shell import EDITOR_POLICY, page, url_with
 from notifications.domain.errors import CarillonError, InvalidRequest
-from notifications.features.access.throttles import Throttled, count_call
+from notifications.features.access.throttles import count_call
 from notifications.features.templates.body import MAX_LOCALES
 from notifications.features.templates.drafts import NAMES_OF_FILTERS, NAMES_OF_VARIABLES
 from notifications.features.templates.schemas import TemplateResponse
@@ -62,10 +63,19 @@ def edit(visit: Visit, number: int) -> HttpResponse:
     return HttpResponseRedirect(url_with(f"{home}/edit", locale=locale))
 
 
+def count_check(visit: Visit) -> None:
+    """Counts a check of all texts: while they are written, or before they are published.
+
+    Raises:
+        Throttled: there were as many within a minute.
+    """
+    count_call("template-lint", visit.caller, most=CHECKS_A_MINUTE, now=clock.now())
+
+
 def lint(visit: Visit, number: int) -> HttpResponse:
     """Checks the texts as they are being written, and saves nothing. Returns JSON."""
     try:
-        count_call("template-lint", visit.caller, most=CHECKS_A_MINUTE, now=clock.now())
+        count_check(visit)
         row = TemplateService().get(identifier=number, caller=visit.caller)
         locale = visit.given("locale", longest=_LONGEST_LOCALE) or row.default_locale
         found = TemplateService().validate(
@@ -73,10 +83,8 @@ def lint(visit: Visit, number: int) -> HttpResponse:
             body=changes_of(row, locale, given_texts(visit)),
             caller=visit.caller,
         )
-    except Throttled as error:
-        return _json({"fault": error.detail}, status=429)
     except CarillonError as error:
-        return _json({"fault": error.detail}, status=400)
+        return _json({"fault": error.detail}, status=status_of(error))
     faults = [
         {
             "field": _field_of(each.path, row, locale),
@@ -127,7 +135,7 @@ def _page(
         "channels": row.channels,
         "may_write": may_write(visit, row),
     }
-    status = 200 if error is None else 409 if context["is_conflict"] else 400
+    status = 200 if error is None else status_of(error)
     return page(
         visit,
         "authoring/edit.html",

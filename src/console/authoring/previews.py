@@ -11,12 +11,19 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
 from console import words
-from console.authoring.texts import changes_of, given_texts, language_tag, locales_of, may_write
+from console.authoring.texts import (
+    changes_of,
+    given_texts,
+    language_tag,
+    locales_of,
+    may_write,
+    status_of,
+)
 from console.guard import Visit
 from console.notices.listing import FilterGroup, FilterLink
 from console.shell import frame_policy, page, url_with
 from notifications.domain.errors import CarillonError
-from notifications.features.access.throttles import Throttled, count_call
+from notifications.features.access.throttles import count_call
 from notifications.features.templates.drafts import NO_TEXT, DraftService
 from notifications.features.templates.report_schemas import PreviewItem
 from notifications.features.templates.schemas import TemplateResponse
@@ -166,10 +173,8 @@ def frame(visit: Visit, number: int) -> HttpResponse:
     try:
         item = _item(visit, number, locale)
         fault = item.error or ""
-    except Throttled as error:
-        status, fault = 429, error.detail
     except CarillonError as error:
-        status, fault = (200 if error.code == NO_TEXT else 400), error.detail
+        status, fault = (200 if error.code == NO_TEXT else status_of(error)), error.detail
     wants_html = visit.given("part") == "html" and visit.given("channel") == _MAIL
     if item is not None and item.html and wants_html:
         text = in_scheme(item.html, scheme)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 
-from console.authoring.texts import may_write, seen_at
+from console import words
+from console.authoring.texts import may_write, seen_at, status_of
 from console.guard import Visit
 from console.shell import page
 from notifications.domain.channels import Channel, Priority
@@ -28,6 +29,14 @@ _LONGEST_NAMES = 110_000
 """Characters of a list of variables: 500 names of 200."""
 _BETWEEN = re.compile(r"[\s,]+")
 _NAMES = ("required_variables", "optional_variables")
+
+
+class SettingDifference(NamedTuple):
+    """A setting that another person changed while a form was open."""
+
+    label: str
+    stored: str
+    given: str
 
 
 def new(visit: Visit) -> HttpResponse:
@@ -56,6 +65,8 @@ def change(visit: Visit, number: int) -> HttpResponse:
             identifier=number, body=_body(given), caller=visit.caller, seen=seen_at(visit)
         )
     except CarillonError as error:
+        if error.code == "concurrent_change":
+            row = TemplateService().get(identifier=number, caller=visit.caller)
         return _page(visit, row, given, error)
     messages.success(visit.request, _("The settings are saved."))
     return HttpResponseRedirect(f"/console/templates/{number}")
@@ -68,23 +79,58 @@ def _page(
     error: CarillonError | None = None,
 ) -> HttpResponse:
     allowed = allowed_keys(visit.caller)
-    categories = [each.key for each in CategoryService().list(limit=_MOST_CATEGORIES)]
-    faults = [] if error is None else [error.detail]
+    found = [each.key for each in CategoryService().list(limit=_MOST_CATEGORIES)]
+    categories = [each for each in found if allowed is None or each in allowed]
+    if (own := values.get("category")) and own not in categories:
+        categories.append(own)  # another one would replace it when the form is sent
+    is_conflict = error is not None and error.code == "concurrent_change"
+    faults = [] if error is None or is_conflict else [error.detail]
     if isinstance(error, InvalidRequest):
         faults = [f"{each.path}: {each.detail}" for each in error.errors]
+    seen = "" if is_conflict else visit.given("seen", longest=40)
     context = {
         "row": row,
         "values": values,
-        "categories": [each for each in categories if allowed is None or each in allowed],
+        "categories": categories,
         "channels": [each.value for each in Channel],
         "priorities": [each.value for each in Priority],
         "faults": faults,
-        "seen": visit.given("seen", longest=40) or (row.updated_at.isoformat() if row else ""),
+        "is_conflict": is_conflict,
+        "differences": _differences(values, _values(row)) if row and is_conflict else [],
+        "seen": seen or (row.updated_at.isoformat() if row else ""),
         "may_write": row is None or may_write(visit, row),
     }
     name = "settings" if row else "new"
-    status = 400 if faults else 200
+    status = 200 if error is None else status_of(error)
     return page(visit, f"authoring/{name}.html", context, section="templates", status=status)
+
+
+def _differences(given: Mapping[str, Any], stored: Mapping[str, Any]) -> list[SettingDifference]:
+    """Returns the settings whose stored value is not the one that was sent."""
+    labels = {
+        "name": _("Name"),
+        "category": _("Category"),
+        "default_priority": _("Priority"),
+        "is_active": _("It can be sent"),
+        "supported_channels": _("Channels"),
+        "required_variables": _("Required variables"),
+        "optional_variables": _("Optional variables"),
+        "example_context": _("Example"),
+    }
+    found = [
+        SettingDifference(label, _shown(stored[name]), _shown(given[name]))
+        for name, label in labels.items()
+    ]
+    return [each for each in found if each.stored != each.given]
+
+
+def _shown(value: Any) -> str:
+    """Returns a setting as a text. Browsers send lines with CR LF."""
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, list):
+        return ", ".join(words.channel(each) for each in value)
+    return str(value).replace("\r\n", "\n").strip()
 
 
 def _values(row: TemplateResponse) -> dict[str, Any]:

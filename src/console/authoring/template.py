@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from console import words
 from console.authoring.listing import state_of, state_words
 from console.authoring.texts import locales_of, may_write
 from console.guard import Visit
+from console.once import new_token
 from console.paging import after_of, page_links
 from console.shell import may_open, page, url_with
 from notifications.domain.errors import NotFound
@@ -44,8 +44,8 @@ class ShownDiff(NamedTuple):
     unified: str
 
 
-def template(visit: Visit, number: int) -> HttpResponse:
-    """Shows one template."""
+def template(visit: Visit, number: int, *, is_conflict: bool = False) -> HttpResponse:
+    """Shows one template. is_conflict: a form was refused because it had changed."""
     service = TemplateService()
     row = service.get(identifier=number, caller=visit.caller)
     after = after_of(visit)
@@ -66,12 +66,14 @@ def template(visit: Visit, number: int) -> HttpResponse:
         ),
         "may_write": may_write(visit, row),
         "may_test": is_sendable and may_open(visit, "console/templates/<int:number>/test"),
-        "once": secrets.token_urlsafe(16),
+        "once": new_token(),
         "history": url_with("/console/notifications", template=row.path)
         if may_open(visit, "console/notifications")
         else "",
+        "is_conflict": is_conflict,
     }
-    return page(visit, "authoring/template.html", context, section="templates")
+    status = 409 if is_conflict else 200
+    return page(visit, "authoring/template.html", context, section="templates", status=status)
 
 
 def diff(visit: Visit, number: int) -> HttpResponse:

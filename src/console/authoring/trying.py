@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -10,16 +10,20 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from console.authoring.template import shown_diff
-from console.authoring.texts import may_write
+from console.authoring.editor import count_check
+from console.authoring.template import ShownDiff, shown_diff, template
+from console.authoring.texts import may_write, seen_at, status_of
 from console.guard import Visit
-from console.people.actions import sent_once
+from console.once import run_once
 from console.shell import act, page
 from notifications.domain.channels import Channel
-from notifications.domain.errors import CarillonError, FieldError, InvalidRequest
+from notifications.domain.errors import CarillonError, Conflict, FieldError, InvalidRequest
 from notifications.domain.identifiers import parse_key
+from notifications.features.access.throttles import count_send
+from notifications.features.sending.service import NotificationService
 from notifications.features.templates.report_schemas import ValidationResponse
 from notifications.features.templates.service import TemplateService
+from notifications.infra import clock
 
 MOST_SHOWN = 8
 """The most warnings that are shown after publishing; the page of publishing shows all."""
@@ -27,26 +31,60 @@ MOST_SHOWN = 8
 
 def publish(visit: Visit, number: int) -> HttpResponse:
     """Shows what publishing would change and warn of; publishes where the form was sent."""
-    service = TemplateService()
-    if visit.is_post:
-        return act(visit, lambda: _published(visit, number), back=_home(number))
-    row = service.get(identifier=number, caller=visit.caller)
-    fault, found, texts = "", None, []
+    if not visit.is_post:
+        return _review(visit, number)
     try:
+        return act(
+            visit, lambda: _unless_changed(lambda: _published(visit, number)), back=_home(number)
+        )
+    except _Changed:
+        return _review(visit, number, is_conflict=True)
+
+
+class _Changed(Exception):
+    """The template is not the one that the visitor saw: nothing was done."""
+
+
+def _unless_changed(work: Callable[[], str]) -> str:
+    """Does what a form asks for; raises _Changed where the visitor saw another template."""
+    try:
+        return work()
+    except Conflict as error:
+        if error.code == "concurrent_change":
+            raise _Changed from error
+        raise
+
+
+def _review(visit: Visit, number: int, *, is_conflict: bool = False) -> HttpResponse:
+    """Shows the draft that a publication would publish.
+
+    A script that asks for what the check finds gets that part alone, without the comparison.
+    """
+    is_part = bool(visit.request.headers.get("HX-Request"))
+    service = TemplateService()
+    row = service.get(identifier=number, caller=visit.caller)
+    status = 409 if is_conflict else 200
+    fault, found, texts = "", None, list[ShownDiff]()
+    try:
+        count_check(visit)
         found = service.validate(identifier=number, body={}, caller=visit.caller)
-        diff = service.diff(identifier=number, caller=visit.caller)
-        texts = [shown_diff(each) for each in diff.texts]
+        if not is_part:
+            diff = service.diff(identifier=number, caller=visit.caller)
+            texts = [shown_diff(each) for each in diff.texts]
     except CarillonError as error:
-        fault = error.detail
+        status, fault = status_of(error), error.detail
     context: Mapping[str, Any] = {
         "row": row,
         "fault": fault,
         "found": found,
         "texts": texts,
+        "seen": row.updated_at.isoformat(),
+        "is_conflict": is_conflict,
         "is_ready": found is not None and is_publishable(found),
         "may_write": may_write(visit, row),
     }
-    return page(visit, "authoring/publish.html", context, section="templates")
+    name = "findings" if is_part else "publish"
+    return page(visit, f"authoring/{name}.html", context, section="templates", status=status)
 
 
 def is_publishable(found: ValidationResponse) -> bool:
@@ -55,9 +93,13 @@ def is_publishable(found: ValidationResponse) -> bool:
 
 
 def _published(visit: Visit, number: int) -> str:
+    count_check(visit)
     has_dependants = visit.given("dependants") == "yes"
     done = TemplateService().publish(
-        identifier=number, caller=visit.caller, dependants=has_dependants
+        identifier=number,
+        caller=visit.caller,
+        dependants=has_dependants,
+        seen=seen_at(visit),
     )
     for warning in done.warnings[:MOST_SHOWN]:
         messages.warning(visit.request, warning)
@@ -77,16 +119,23 @@ def roll_back(visit: Visit, number: int) -> HttpResponse:
     """Publishes the texts of an old version again."""
 
     def work() -> str:
-        version = parse_key(visit.given("version"))
+        version, seen = (parse_key(visit.given(name)) for name in ("version", "seen"))
         if version is None:
             raise InvalidRequest([FieldError("version", "required", _("name a version"))])
-        done = TemplateService().rollback(identifier=number, caller=visit.caller, version=version)
+        if seen is None:
+            raise InvalidRequest([FieldError("seen", "required", _("open the page again"))])
+        done = TemplateService().rollback(
+            identifier=number, caller=visit.caller, version=version, seen=seen
+        )
         return _("The texts of version %(old)d are published again, as version %(new)d.") % {
             "old": version,
             "new": done.version or 0,
         }
 
-    return act(visit, work, back=_home(number))
+    try:
+        return act(visit, lambda: _unless_changed(work), back=_home(number))
+    except _Changed:
+        return template(visit, number, is_conflict=True)
 
 
 def send_test(visit: Visit, number: int) -> HttpResponse:
@@ -101,7 +150,12 @@ def send_test(visit: Visit, number: int) -> HttpResponse:
             "channel": visit.given("channel") or Channel.IN_APP.value,
             "context": example,
         }
-        sent = sent_once(visit, f"{_home(number)}/test", body)
+
+        def send() -> str:
+            count_send(kind="send", caller=visit.caller, now=clock.now())
+            return str(NotificationService().send(body=body, caller=visit.caller).id)
+
+        sent = run_once(visit, f"{_home(number)}/test", body, send)
         return _("Sent to you: notification %(id)s") % {"id": sent}
 
     return act(visit, work, back=_home(number))

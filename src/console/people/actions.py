@@ -39,9 +39,7 @@ def send_test(visit: Visit, number: int) -> HttpResponse:
             "channel": visit.given("channel") or Channel.IN_APP.value,
             "context": _context(visit),
         }
-        return _("Accepted: notification %(id)s") % {
-            "id": _sent_once(visit, number, body)
-        }
+        return _("Accepted: notification %(id)s") % {"id": _sent_once(visit, number, body)}
 
     return _acted(visit, number, work)
 

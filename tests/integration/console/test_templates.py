@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from notifications.domain.errors import RenderingBusy
+from notifications.infra import clock
 from notifications.models import Notification, NotificationTemplate, TemplateStatus
 from tests.integration.console.conftest import As
 from tests.integration.console.test_statements import statements
@@ -30,6 +32,10 @@ def seen(row: NotificationTemplate) -> str:
 def save(client: Client, row: NotificationTemplate, locale: str = "en", **texts: str) -> Any:
     body = {"locale": locale, "seen": seen(row), **texts}
     return client.post(f"{LIST}/{row.pk}/edit", body)
+
+
+def publish(client: Client, row: NotificationTemplate) -> Any:
+    return client.post(f"{LIST}/{row.pk}/publish", {"seen": seen(row)}, follow=True)
 
 
 def test_the_list_shows_path_channels_languages_version_and_state(author: Client) -> None:
@@ -81,7 +87,7 @@ def test_a_template_is_made_written_and_published(author: Client) -> None:
     review = author.get(f"{LIST}/{row.pk}/publish").content.decode()
     assert "The draft has no faults." in review
     assert "<ins>Привет</ins>" in review
-    answer = author.post(f"{LIST}/{row.pk}/publish", follow=True)
+    answer = publish(author, row)
     assert "Published as version 1." in answer.content.decode()
     assert row.versions.count() == 1
 
@@ -140,11 +146,60 @@ def test_settings_are_changed(author: Client) -> None:
     assert (row.name, row.default_priority, row.is_active) == ("Other", 2, False)
     assert row.required_variables == ["amount", "order.id"]
     assert row.example_context == {"amount": 3}
-    assert author.post(url, body).status_code == 400  # it was opened before the change
     body["seen"] = seen(row)
     answer = author.post(url, {**body, "example_context": "{", "default_priority": "x"})
     assert answer.status_code == 400
     assert "write a JSON object" in answer.content.decode()
+
+
+def test_settings_that_someone_else_changed_are_shown_beside_and_can_be_saved(
+    author: Client,
+) -> None:
+    row = make_template(name="Old", required_variables=["amount"], optional_variables=[])
+    url = f"{LIST}/{row.pk}/settings"
+    body = {
+        "seen": seen(row),
+        "name": "Mine",
+        "category": "payment",
+        "default_priority": str(row.default_priority),
+        "is_active": "yes",
+        "required_variables": "amount\r\n",
+        "example_context": "{}",
+    }
+    save(author, row, sms_template="{{ amount }}")
+    NotificationTemplate.objects.filter(pk=row.pk).update(name="Theirs", supported_channels=[])
+    answer = author.post(url, body)
+    assert answer.status_code == 409
+    text = answer.content.decode()
+    table = text[text.index("<tbody>") : text.index("</tbody>")]
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", table) == ["Name", "Theirs", "Mine"]
+    assert 'name="name" value="Mine"' in text
+    assert "Save mine" in text
+    found = re.search(r'name="seen" value="([^"]+)"', text)
+    assert found is not None
+    assert author.post(url, {**body, "seen": found[1]}).status_code == 302
+    row.refresh_from_db()
+    assert row.name == "Mine"
+
+
+def test_the_settings_keep_a_category_that_is_not_offered(
+    author: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = make_template()
+    monkeypatch.setattr("console.authoring.settings._MOST_CATEGORIES", 0)
+    text = author.get(f"{LIST}/{row.pk}/settings").content.decode()
+    assert '<option value="payment" selected>' in text
+    assert text.count("selected") == 2  # the other one is the priority
+
+
+def test_a_retired_category_is_refused(author: Client) -> None:
+    retired = make_template().category
+    assert retired is not None
+    type(retired).objects.filter(pk=retired.pk).update(retired_at=clock.now())
+    body = {"path": "user.new", "name": "New", "category": retired.key, "default_locale": "en"}
+    answer = author.post(f"{LIST}/new", body)
+    assert answer.status_code == 400
+    assert "is not a category" in answer.content.decode()
 
 
 class TestFrames:
@@ -211,25 +266,120 @@ def test_the_check_is_bounded_by_the_minute(
     monkeypatch.setattr("console.authoring.editor.CHECKS_A_MINUTE", 1)
     statuses = [author.post(f"{LIST}/{row.pk}/lint", {}).status_code for _ in range(2)]
     assert statuses == [200, 429]
+    answer = author.get(f"{LIST}/{row.pk}/publish")
+    assert answer.status_code == 429
+    assert "Publish now" not in answer.content.decode()
+    assert "The texts are the same." not in answer.content.decode()
+    assert "Not done:" in publish(author, row).content.decode()
+
+
+def test_sentences_about_the_texts_are_those_of_the_reader(
+    author: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = make_template(example_context={"amount": 7})
+    assert "hourly limit, where one is set" in author.get(f"{LIST}/{row.pk}").content.decode()
+    monkeypatch.setattr("console.authoring.editor.CHECKS_A_MINUTE", 1)
+    body = {"email_html_template": "<html><img src=a.png></html>"}
+    url, russian = f"{LIST}/{row.pk}/lint", {"Accept-Language": "ru"}
+    found = author.post(url, body, headers=russian).json()
+    assert any(
+        "письмо на en: картинки без замещающего текста: 1 (a.png)" in each
+        for each in found["warnings"]
+    ), found
+    fault = author.post(url, body, headers=russian).json()["fault"]
+    assert "за минуту" in fault
+
+
+def test_a_busy_pool_is_no_fault_of_the_texts(
+    author: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = make_template(example_context={"amount": 7})
+    old = seen(row)
+
+    def busy(*_args: object, **_named: object) -> None:
+        raise RenderingBusy(retry_after=1)
+
+    monkeypatch.setattr("notifications.features.templates.trials.render_drafts", busy)
+    texts = {"locale": "en", "channel": "sms", "sms_template": "{{ amount }}", "seen": old}
+    for page in ("lint", "frame", "edit"):
+        answer = author.post(f"{LIST}/{row.pk}/{page}", texts)
+        assert answer.status_code == 503, page
+        assert "busy rendering" in answer.content.decode()
+    answer = author.get(f"{LIST}/{row.pk}/publish")
+    assert answer.status_code == 503
+    assert "Publish now" not in answer.content.decode()
+
+
+def test_the_page_of_a_template_asks_for_findings_without_a_comparison(
+    author: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = make_template()
+    save(author, row, sms_template="{{ amount }} {{ other }}")
+    url = f"{LIST}/{row.pk}/publish"
+    assert f'hx-get="{url}"' in author.get(f"{LIST}/{row.pk}").content.decode()
+    monkeypatch.delattr("notifications.features.templates.service.TemplateService.diff")
+    text = author.get(url, headers={"HX-Request": "true"}).content.decode()
+    assert "the variable other is used but not declared" in text
+    assert '<div id="findings">' in text
+    assert "<h1>" not in text
 
 
 def test_versions_are_compared_and_gone_back_to(author: Client) -> None:
     row = make_template(sms_template="one\n{{ amount }}")
     save(author, row, sms_template="two\n{{ amount }}")
-    author.post(f"{LIST}/{row.pk}/publish")
+    publish(author, row)
     url = f"{LIST}/{row.pk}/diff?from=1&to=2"
     text = author.get(url).content.decode()
     assert "<del>one</del>" in text
     assert "<ins>two</ins>" in text
     assert "-one" in author.get(f"{url}&view=unified").content.decode()
     assert author.get(f"{LIST}/{row.pk}/diff?from=9").status_code == 404
-    answer = author.post(f"{LIST}/{row.pk}/rollback", {"version": "1"}, follow=True)
+    answer = author.post(f"{LIST}/{row.pk}/rollback", {"version": "1", "seen": "2"}, follow=True)
     assert "published again, as version 3" in answer.content.decode()
     row.refresh_from_db()
     assert row.current_version is not None
     assert row.current_version.content["en"]["sms_template"] == "one\n{{ amount }}"
     answer = author.post(f"{LIST}/{row.pk}/rollback", {"version": ""}, follow=True)
     assert "name a version" in answer.content.decode()
+
+
+def test_only_a_draft_that_was_seen_is_published(author: Client) -> None:
+    row = make_template()
+    save(author, row, sms_template="mine {{ amount }}")
+    url = f"{LIST}/{row.pk}/publish"
+    text = author.get(url).content.decode()
+    found = re.search(r'name="seen" value="([^"]+)"', text)
+    assert found is not None
+    save(author, row, sms_template="another's {{ amount }}")
+    answer = author.post(url, {"seen": found[1]})
+    assert answer.status_code == 409
+    text = answer.content.decode()
+    assert "nothing was done" in text
+    assert "another&#x27;s" in text
+    row.refresh_from_db()
+    assert row.versions.count() == 1
+    found = re.search(r'name="seen" value="([^"]+)"', text)
+    assert found is not None
+    assert author.post(url, {"seen": found[1]}).status_code == 302
+    assert row.versions.count() == 2
+    assert "open the page again" in author.post(url, follow=True).content.decode()
+
+
+def test_only_a_version_that_was_seen_is_gone_back_from(author: Client) -> None:
+    row = make_template()
+    for number in (2, 3):
+        save(author, row, sms_template=f"{number} {{{{ amount }}}}")
+        publish(author, row)
+    url = f"{LIST}/{row.pk}/rollback"
+    answer = author.post(url, {"version": "1", "seen": "2"})
+    assert answer.status_code == 409
+    assert "nothing was done" in answer.content.decode()
+    assert 'name="seen" value="3"' in answer.content.decode()
+    text = author.post(url, {"version": "1"}, follow=True).content.decode()
+    assert "open the page again" in text
+    assert row.versions.count() == 3
+    assert author.post(url, {"version": "1", "seen": "3"}).status_code == 302
+    assert row.versions.count() == 4
 
 
 def test_only_admins_write_templates_of_the_service(author: Client, admin: Client) -> None:
@@ -264,13 +414,13 @@ def test_who_reads_a_template_sends_it_to_themselves_once(
 def test_publishing_reports_warnings_and_refuses_faults(author: Client) -> None:
     row = make_template(required_variables=[])
     save(author, row, push_template="{{ amount }} {{ other }}")
-    text = author.post(f"{LIST}/{row.pk}/publish", follow=True).content.decode()
+    text = publish(author, row).content.decode()
     assert "the variable other is used but not declared" in text
     layout = make_template("layouts.x", email_html_template="<p>{% block b %}{% endblock %}</p>")
     NotificationTemplate.objects.filter(pk=layout.pk).update(
         sms_template="{% include 'no.such' %}", status=TemplateStatus.DRAFT
     )
-    text = author.post(f"{LIST}/{layout.pk}/publish", follow=True).content.decode()
+    text = publish(author, layout).content.decode()
     assert "Not done:" in text
 
 

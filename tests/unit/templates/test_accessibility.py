@@ -6,15 +6,23 @@ import time
 
 import pytest
 
-from notifications.features.templates.accessibility.checks import find_barriers
-from notifications.features.templates.accessibility.colours import (
+from notifications.domain.errors import TemplateFault
+from notifications.features.templates.accessibility.warnings import (
+    accessibility_warnings,
+    sentence_of,
+)
+from notifications.features.templates.trials import ShownText
+from notifications.rendering.accessibility.checks import LONGEST, find_barriers
+from notifications.rendering.accessibility.colours import (
     BLACK,
     WHITE,
     Colour,
     contrast,
     parse_colour,
 )
-from notifications.features.templates.accessibility.markup import Tag, read_markup, style_of
+from notifications.rendering.accessibility.markup import Tag, read_markup, style_of
+from notifications.rendering.pool import wire
+from notifications.rendering.render import CompiledVersion
 
 PAGE = '<!doctype html><html lang="en"><body>{}</body></html>'
 
@@ -26,7 +34,7 @@ def codes(body: str, *, locale: str = "en", is_whole: bool = True) -> list[str]:
 
 def detail(body: str) -> str:
     (found,) = find_barriers(PAGE.format(body), locale="en", is_whole=True)
-    return found.detail
+    return sentence_of(found)
 
 
 class TestLanguage:
@@ -230,7 +238,62 @@ class TestMarkup:
         ],
     )
     def test_hostile_mails_cost_linear_time(self, piece: str) -> None:
-        text = piece * (200_000 // len(piece))
+        text = piece * (LONGEST // len(piece))
         began = time.process_time()
         find_barriers(text, locale="en", is_whole=True)
-        assert time.process_time() - began < 2.5
+        assert time.process_time() - began < 1.5
+
+    @pytest.mark.parametrize("number", ["9" * 5_000, "0" * 5_000 + "65", "x" + "f" * 5_000])
+    def test_an_entity_that_is_no_character_is_replaced(self, number: str) -> None:
+        for end in ("", ";"):
+            text = f"&#{number}{end} <a href='&#{number}{end}'>&#65;"
+            texts = list(read_markup(text))
+            assert texts == ["\ufffd ", Tag("a", {"href": "\ufffd"}, False, False), "A"]
+
+    @pytest.mark.parametrize("piece", ["a", "a ", "a:", "a;", "-"])
+    def test_hostile_styles_cost_linear_time(self, piece: str) -> None:
+        text = piece * (40_000 // len(piece))
+        began = time.process_time()
+        style_of(Tag("p", {"style": text}, False, False))
+        assert time.process_time() - began < 0.5
+
+
+def warnings_of(*mails: str) -> list[str]:
+    """Returns the warnings of a version with these mails, each in a locale of its own."""
+    version = CompiledVersion(
+        version_id=0,
+        path="a.b",
+        content={"en": {"email_subject_template": "x"}},
+        required_variables=[],
+        supported_channels=[],
+        default_locale="en",
+    )
+    shown: list[ShownText] = [
+        ("email", f"a{letter}", wire.Previewed("", "", html, None, None))
+        for letter, html in zip("bcdefg", mails, strict=False)
+    ]
+    return accessibility_warnings(version, shown, principal="user:1")
+
+
+class TestWarnings:
+    def test_mails_are_read_in_a_render_process(self) -> None:
+        busy = PAGE.format("<h1>x" * 20_000)
+        warnings_of("<html lang=ab>")  # starts the process
+        began = time.process_time()
+        found = warnings_of(busy, "<html lang=ac><img src=a.png>")
+        assert time.process_time() - began < 0.1
+        assert "email in ac: images without an alternative text: 1 (a.png)" in found[-1]
+
+    def test_a_mail_whose_check_fails_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(
+            "notifications.features.templates.trials.render_drafts",
+            lambda principal, tasks: [TemplateFault("it fails") for _ in tasks],
+        )
+        assert warnings_of("<p>") == [
+            "email in ab: was not checked for accessibility: it fails",
+        ]
+
+    def test_mails_beyond_the_limit_are_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("notifications.features.templates.accessibility.warnings.MOST_READ", 5)
+        found = warnings_of("<html lang=ab>", "<html lang=xx>")
+        assert found == ["from ac on, mails were not checked for accessibility: too long"]

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from notifications.domain.callers import Caller
 from notifications.domain.errors import CarillonError
@@ -66,7 +67,13 @@ def count_call(kind: str, caller: Caller, *, most: int, now: datetime) -> None:
         Throttled: there were as many.
     """
     key = _key(f"call-{kind}", caller.name)
-    _count(key, most, MINUTE, now, f"there were {most} calls within a minute")
+    try:
+        _count(key, most, MINUTE, now, "too many calls")
+    except Throttled as error:
+        seconds = error.data["retry_after"]
+        detail = gettext("there were %(most)d calls within a minute: try again in %(seconds)d s")
+        detail %= {"most": most, "seconds": seconds}
+        raise Throttled(detail, retry_after=seconds) from None
 
 
 def _count(key: str, most: int, period: timedelta, now: datetime, detail: str) -> None:

@@ -126,9 +126,10 @@ def _example(fields: Fields) -> dict[str, Any]:
 
 def _category(fields: Fields) -> Category | None:
     key = fields.text("category", longest=50)
-    found = Category.objects.filter(key=key).first() if key else None
+    rows = Category.objects.filter(retired_at__isnull=True)
+    found = rows.filter(key=key).first() if key else None
     if key and found is None:
-        known = ", ".join(Category.objects.order_by("key").values_list("key", flat=True))
+        known = ", ".join(rows.order_by("key").values_list("key", flat=True))
         fields.add_error(
             "category", "unknown_category", f"{key!r} is not a category; known: {known}"
         )

@@ -8,7 +8,7 @@ from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.templates.preview import preview_context
 from notifications.features.templates.report_schemas import DiffResponse, TextDiff
 from notifications.features.templates.review import CHANNEL_OF_FIELD
-from notifications.features.templates.rows import find_version
+from notifications.features.templates.rows import find_version, seen_error
 from notifications.features.templates.schemas import VersionResponse
 from notifications.features.templates.trials import compared, first_fault
 from notifications.models import (
@@ -101,14 +101,22 @@ def unified(old: str, new: str, *, principal: str) -> str:
     return "\n".join([head, *(f"-{each}" for each in lines), *(f"+{each}" for each in wanted)])
 
 
-def check_roll_back(row: NotificationTemplate, number: int, *, principal: str) -> TemplateVersion:
-    """Returns an old version that can still be sent.
+def check_roll_back(
+    row: NotificationTemplate, number: int | None, *, principal: str, seen: int | None = None
+) -> TemplateVersion:
+    """Returns an old version that can still be sent, by default the one before the current.
+
+    seen: the current version that the author saw; None where it may be any.
 
     Raises:
         NotFound: unknown_version.
         InvalidRequest: the old texts can no longer be sent.
+        Conflict: concurrent_change, since `seen`.
     """
-    old = find_version(row, number)
+    current = row.current_version.number if row.current_version else 0
+    if seen not in (None, current):
+        raise seen_error(row)
+    old = find_version(row, current - 1 if number is None else number)
     context = preview_context(row.example_context)
     fault = first_fault(version_of(old.pk), context, principal=principal)
     if fault is not None:

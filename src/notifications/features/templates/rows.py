@@ -53,8 +53,12 @@ def find_template(identifier: object, *, lock: bool = False) -> NotificationTemp
     return found
 
 
-def find_unchanged(row: NotificationTemplate) -> NotificationTemplate:
+def find_unchanged(
+    row: NotificationTemplate, *, seen: datetime | None = None
+) -> NotificationTemplate:
     """Locks a template whose texts were tried without a lock, and checks that it is unchanged.
+
+    seen: as of `check_seen`; None where the author's own look does not matter.
 
     Raises:
         NotFound: unknown_template; it was deleted.
@@ -66,6 +70,8 @@ def find_unchanged(row: NotificationTemplate) -> NotificationTemplate:
     )
     if not is_same:
         raise concurrent_change(row.path)
+    if seen is not None and locked.updated_at != seen:
+        raise seen_error(row)
     return locked
 
 
@@ -77,10 +83,15 @@ def check_seen(row: NotificationTemplate, seen: datetime) -> None:
         Conflict: concurrent_change.
     """
     if find_template(row.pk, lock=True).updated_at != seen:
-        raise Conflict(
-            f"template {row.path} was changed since you opened it: open it again",
-            code="concurrent_change",
-        )
+        raise seen_error(row)
+
+
+def seen_error(row: NotificationTemplate) -> Conflict:
+    """Returns the error for a template that was changed since its author read it."""
+    return Conflict(
+        f"template {row.path} was changed since you opened it: open it again",
+        code="concurrent_change",
+    )
 
 
 def find_version(row: NotificationTemplate, number: int) -> TemplateVersion:
@@ -234,7 +245,7 @@ def try_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> lis
     context = preview_context(row.example_context)
     shown = previews(version, context, principal=principal)
     fields.errors += limit_errors(version, shown)
-    return accessibility_warnings(version, shown)
+    return accessibility_warnings(version, shown, principal=principal)
 
 
 def note_proof(row: NotificationTemplate, tried: CompiledVersion) -> None:

@@ -226,15 +226,17 @@ class TemplateService:
         caller: Caller,
         version: int | None = None,
         dependants: bool = False,
+        seen: datetime | None = None,
     ) -> TemplateResponse:
         """Publishes the draft, or the texts of an old version.
 
         With dependants, the templates that are built with it are published again.
+        seen: the `updated_at` that the author saw; None where any draft is published.
 
         Raises:
             NotFound: unknown_template, unknown_version.
             InvalidRequest: the texts cannot be published, or a dependant cannot be built.
-            Conflict: concurrent_change, by another caller.
+            Conflict: concurrent_change, by another caller or since `seen`.
             RenderingBusy: no render process was free in time.
         """
         check_author(caller)
@@ -249,7 +251,7 @@ class TemplateService:
         plan = plan_dependants(row, tried, principal=caller.name) if dependants else None
         check_all_writable(plan.keys if plan else (), caller)
         with transaction.atomic():
-            locked = find_unchanged(row)
+            locked = find_unchanged(row, seen=seen)
             if version is not None:
                 roll_back(locked, old)
             else:
@@ -261,20 +263,26 @@ class TemplateService:
         return template_response(find_template(row.pk), warnings=warnings, republished=republished)
 
     def rollback(
-        self, *, identifier: object, caller: Caller, version: int | None = None
+        self,
+        *,
+        identifier: object,
+        caller: Caller,
+        version: int | None = None,
+        seen: int | None = None,
     ) -> TemplateResponse:
         """Publishes the texts of an old version again, by default the one before the current.
+
+        seen: the current version that the author saw; None where it may be any.
 
         Raises:
             NotFound: unknown_template, unknown_version.
             InvalidRequest: the old texts can no longer be sent.
+            Conflict: concurrent_change, by another caller or since `seen`.
         """
         check_author(caller)
         row = find_template(identifier)
         check_writable(row, caller)
-        current = row.current_version.number if row.current_version else 0
-        number = current - 1 if version is None else version
-        old = check_roll_back(row, number, principal=caller.name)
+        old = check_roll_back(row, version, seen=seen, principal=caller.name)
         with transaction.atomic():
             locked = find_unchanged(row)
             roll_back(locked, old)

@@ -115,3 +115,18 @@ def compared(old: str, new: str, *, principal: str) -> str | None:
     """
     (reply,) = render_drafts(principal, [Task(wire.CompareJob(old, new))])
     return reply.diff if isinstance(reply, wire.Compared) else None
+
+
+def barriers(
+    mails: Iterable[tuple[str, str]], *, is_whole: bool, principal: str
+) -> list[wire.Barriers | TemplateFault]:
+    """Returns what keeps people from reading rendered mails; a fault for one not checked.
+
+    mails: the locale and the HTML of each. is_whole: see find_barriers.
+
+    Raises:
+        RenderingBusy: no render process was free in time.
+    """
+    tasks = [Task(wire.BarrierJob(html, locale, is_whole)) for locale, html in mails]
+    replies = render_drafts(principal, tasks) if tasks else []
+    return [each for each in replies if isinstance(each, wire.Barriers | TemplateFault)]

@@ -18,6 +18,7 @@ from typing import Any
 from notifications.domain.channels import Channel
 from notifications.domain.errors import TemplateFault
 from notifications.infra import clock
+from notifications.rendering.accessibility.checks import find_barriers
 from notifications.rendering.defaults import Defaults
 from notifications.rendering.language.meter import LIMIT
 from notifications.rendering.lengths.push import push_fitted, push_length
@@ -83,6 +84,7 @@ class JobRunner:
             wire.ReviewJob: self._review,
             wire.PreviewJob: self._preview,
             wire.CompareJob: self._compare,
+            wire.BarrierJob: self._barriers,
         }
         self.is_broken = False
 
@@ -142,6 +144,10 @@ class JobRunner:
     def _compare(self, job: wire.CompareJob) -> wire.Reply:
         old, new = job.old.splitlines(), job.new.splitlines()
         return wire.Compared("\n".join(list(difflib.unified_diff(old, new, lineterm=""))[2:]))
+
+    def _barriers(self, job: wire.BarrierJob) -> wire.Reply:
+        found = find_barriers(job.html, locale=job.locale, is_whole=job.is_whole)
+        return wire.Barriers(found)
 
 
 def _place_of(error: Exception) -> str:

@@ -33,6 +33,10 @@ _DRAFTS_IDLE_SECONDS = 300.0
 _TOO_MUCH = "it takes more CPU time or memory than a render may use"
 _NOT_RENDERED = "it was not checked: the texts before it took more than a render may use"
 
+DraftReply = (
+    wire.Rendered | wire.Reviewed | wire.Previewed | wire.Compared | wire.Barriers | TemplateFault
+)
+
 
 class Task(NamedTuple):
     """A job and the version that it names."""
@@ -115,9 +119,7 @@ def render_published(tasks: Sequence[Task]) -> list[Content | TemplateFault]:
     return found
 
 
-def render_drafts(
-    principal: str, tasks: Sequence[Task]
-) -> list[wire.Rendered | wire.Reviewed | wire.Previewed | wire.Compared | TemplateFault]:
+def render_drafts(principal: str, tasks: Sequence[Task]) -> list[DraftReply]:
     """Runs tasks about drafts, one at a time for each principal; returns their results in order.
 
     Raises:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from notifications.domain.errors import LimitExceeded, TemplateFault
+from notifications.rendering.accessibility.checks import AccessibilityFinding
 from notifications.rendering.language.meter import LIMIT
 from notifications.rendering.lengths.push import PushLength
 from notifications.rendering.lengths.sms import SmsLength
@@ -75,7 +76,15 @@ class CompareJob(msgspec.Struct, frozen=True, array_like=True, tag=3):
     new: str
 
 
-Job = RenderJob | ReviewJob | PreviewJob | CompareJob
+class BarrierJob(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """The job to find what keeps people from reading a rendered mail. See find_barriers."""
+
+    html: str
+    locale: str
+    is_whole: bool
+
+
+Job = RenderJob | ReviewJob | PreviewJob | CompareJob | BarrierJob
 
 
 class JobRequest(msgspec.Struct, frozen=True, array_like=True):
@@ -128,7 +137,13 @@ class Compared(msgspec.Struct, frozen=True, array_like=True, tag=4):
     diff: str
 
 
-Reply = Rendered | FaultReply | Reviewed | Previewed | Compared
+class Barriers(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """What keeps people from reading a mail."""
+
+    found: list[AccessibilityFinding]
+
+
+Reply = Rendered | FaultReply | Reviewed | Previewed | Compared | Barriers
 
 _encode = msgspec.msgpack.Encoder().encode
 decode_request = msgspec.msgpack.Decoder(JobRequest).decode

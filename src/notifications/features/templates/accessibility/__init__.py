@@ -1,1 +1,1 @@
-"""Checks mails for people who hear them, enlarge them or see few colours. See docs/templates.md."""
+"""Puts what keeps people from reading mails into warnings. See docs/templates.md."""

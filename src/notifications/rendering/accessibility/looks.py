@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from notifications.features.templates.accessibility.colours import (
+from notifications.rendering.accessibility.colours import (
     BLACK,
     LINK,
     WHITE,
@@ -13,7 +13,7 @@ from notifications.features.templates.accessibility.colours import (
     contrast,
     parse_colour,
 )
-from notifications.features.templates.accessibility.markup import Tag, style_of
+from notifications.rendering.accessibility.markup import Tag, style_of
 
 LEAST_CONTRAST, LEAST_CONTRAST_OF_LARGE = 4.5, 3.0
 _LARGE_PX, _LARGE_BOLD_PX, _BOLD = 24.0, 18.66, 700

@@ -7,14 +7,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from notifications.features.templates.accessibility.looks import TextLook
-from notifications.features.templates.accessibility.markup import Tag, read_markup
+from notifications.rendering.accessibility.looks import TextLook
+from notifications.rendering.accessibility.markup import Tag, read_markup
 
-LONGEST = 200_000
+LONGEST = 100_000
 """Characters of a mail that are read. Mail programs cut off longer ones themselves."""
 MOST_EXAMPLE = 60
 _DEEPEST = 100
 _MOST_LINK_TEXT = 200
+_MOST_WORDS = 50
+"""The texts that are stored of a heading or link: a hundred of them may stand in each other."""
 _UNKNOWN = "und"
 """The language of MJML that names none."""
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
@@ -30,30 +32,19 @@ _VAGUE = frozenset(
         "читать далее", "эта ссылка",
     }
 )  # fmt: skip
-_DETAILS = {
-    "language_missing": "no <html lang=...> or <mjml lang=...> says the language, so a"
-    " screen reader guesses it",
-    "language_differs": "<html lang> names another language than that of the text: {example}",
-    "heading_first": "the first heading is {example}: begin with h1",
-    "heading_skipped": "a heading skips a level: {example}",
-    "heading_repeated": "h1 stands {count} times: write one",
-    "heading_empty": "headings without a text: {count} ({example})",
-    "table_role": 'tables without role="presentation" and without header cells (th): {count};'
-    " a screen reader reads their rows and columns aloud",
-    "low_contrast": "texts that differ too little from their background: {count} ({example})",
-    "image_without_alt": 'images without an alternative text: {count} ({example}); alt="" is for'
-    " those that say nothing",
-    "image_alt_is_file": "alternative texts that are names of files: {count} ({example})",
-    "link_without_text": "links without a text: {count} ({example})",
-    "link_vague": "links that do not say where they lead: {count} ({example})",
-}
+_CODES = (
+    "language_missing", "language_differs", "heading_first", "heading_skipped", "heading_repeated",
+    "heading_empty", "table_role", "low_contrast", "image_without_alt", "image_alt_is_file",
+    "link_without_text", "link_vague",
+)  # fmt: skip
 
 
 class AccessibilityFinding(NamedTuple):
     """What keeps people from reading a mail."""
 
     code: str
-    detail: str
+    times: int
+    example: str
 
 
 @dataclass(slots=True)
@@ -63,6 +54,11 @@ class _Element:
     #: Of a heading or link: its text and the alternative texts of its images.
     words: list[str] = field(default_factory=list)
     is_data: bool = False
+
+    def add(self, text: str) -> None:
+        """Stores a text that stands in it."""
+        if len(self.words) < _MOST_WORDS:
+            self.words.append(text[:_MOST_LINK_TEXT])
 
 
 class _Reader:
@@ -87,7 +83,7 @@ class _Reader:
         look = self._look()
         for element in self._open:
             if element.tag.name in _HEADINGS or element.tag.name == "a":
-                element.words.append(shown[:_MOST_LINK_TEXT])
+                element.add(shown)
         low = None if _is_mark(shown) else look.lacking()
         if low is not None:
             self.note("low_contrast", f'"{shown[:30]}", {look.colour} on {look.below}, {low:.1f}:1')
@@ -148,7 +144,7 @@ class _Reader:
             self.note("image_alt_is_file", alt)
         if alt and alt.strip():
             for element in self._open:
-                element.words.append(alt.strip()[:_MOST_LINK_TEXT])
+                element.add(alt.strip())
 
     def _ended(self, element: _Element) -> None:
         tag, words = element.tag, " ".join(element.words)
@@ -167,10 +163,12 @@ class _Reader:
 
 
 def find_barriers(html: str, *, locale: str, is_whole: bool) -> list[AccessibilityFinding]:
-    """Returns what keeps people from reading a rendered mail, in the order of `_DETAILS`.
+    """Returns what keeps people from reading a rendered mail, in the order of `_CODES`.
+
+    It takes up to some tenths of a second of CPU time: call it in a render process.
 
     Args:
-        html: the mail; its first 200,000 characters are read.
+        html: the mail; its first 100,000 characters are read.
         locale: the language of its text.
         is_whole: whether it is sent as it is. A layout or partial may lack a language.
     """
@@ -188,11 +186,8 @@ def find_barriers(html: str, *, locale: str, is_whole: bool) -> list[Accessibili
     elif reader.language and _language(reader.language) != _language(locale):
         reader.note("language_differs", reader.language)
     return [
-        AccessibilityFinding(
-            code,
-            detail.format(count=reader.counts[code], example=reader.examples[code]),
-        )
-        for code, detail in _DETAILS.items()
+        AccessibilityFinding(code, reader.counts[code], reader.examples[code])
+        for code in _CODES
         if reader.counts[code]
     ]
 

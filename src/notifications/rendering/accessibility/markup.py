@@ -12,7 +12,11 @@ _BLANK = re.compile(r"[\s/]*+")
 _ATTRIBUTE = re.compile(
     r"([^\s/>=][^\s/>=]*+)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s>]*+)))?"
 )
-_DECLARATION = re.compile(r"([a-zA-Z-]++)\s*+:([^;]*+)")
+_PROPERTY = re.compile(r"[a-zA-Z-]{1,60}")
+_LONG_NUMBER = re.compile(r"&#(?:[0-9]{8,}+|[xX][0-9a-fA-F]{7,}+);?")
+"""An entity that is no character: Python refuses to read a number of thousands of digits."""
+_LONGEST_VALUE = 4_000
+"""Characters of an attribute that are read."""
 _RAW = ("style", "script", "title", "textarea", "xmp", "noscript")
 """Elements whose contents are no markup, or are not shown."""
 VOID = frozenset(
@@ -40,10 +44,10 @@ def read_markup(text: str) -> Iterator[Tag | str]:
     while at < len(text):
         begin = text.find("<", at)
         if begin < 0:
-            yield html.unescape(text[at:])
+            yield _shown(text[at:])
             return
         if begin > at:
-            yield html.unescape(text[at:begin])
+            yield _shown(text[at:begin])
         if text.startswith("<!", begin):
             at = _after_comment(text, begin)
             continue
@@ -51,7 +55,7 @@ def read_markup(text: str) -> Iterator[Tag | str]:
         if found is None:
             at = text.find("<", begin + 1)
             at = len(text) if at < 0 else at
-            yield html.unescape(text[begin:at])
+            yield _shown(text[begin:at])
             continue
         tag, at = found
         if tag is None:
@@ -63,11 +67,17 @@ def read_markup(text: str) -> Iterator[Tag | str]:
 
 def style_of(tag: Tag) -> dict[str, str]:
     """Returns the declarations of a tag's `style`, in lower case; the last one of a name wins."""
-    declared = _DECLARATION.findall(tag.attributes.get("style", ""))
-    return {
-        name.lower(): value.strip().lower().removesuffix("!important").strip()
-        for name, value in declared
-    }
+    declared: dict[str, str] = {}
+    for each in tag.attributes.get("style", "").split(";"):
+        name, colon, value = each.partition(":")
+        if colon and _PROPERTY.fullmatch(name := name.strip()):
+            declared[name.lower()] = value.strip().lower().removesuffix("!important").strip()
+    return declared
+
+
+def _shown(text: str) -> str:
+    """Returns a text with its entities replaced."""
+    return html.unescape(_LONG_NUMBER.sub("\ufffd", text))
 
 
 def _after_comment(text: str, begin: int) -> int:
@@ -110,7 +120,7 @@ def _tag(text: str, begin: int) -> tuple[Tag | None, int] | None:
             at += 1
             continue
         value = next((each for each in found.groups()[1:] if each is not None), "")
-        attributes.setdefault(found[1].lower(), html.unescape(value))
+        attributes.setdefault(found[1].lower(), _shown(value[:_LONGEST_VALUE]))
         at = found.end()
     name = named[0].lower()
     return Tag(name, attributes, is_end, is_closed or name in VOID), at + 1
