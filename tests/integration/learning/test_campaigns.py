@@ -78,7 +78,7 @@ def test_a_holdout_gets_hours_that_the_model_does_not_choose(learning, frozen):
     assert 15 < learned < 45
     others = {at for at in found if at != noon(hours=4)}
     assert len(others) > 8
-    assert all(noon() <= at < noon(hours=24) for at in others)
+    assert all(8 <= at.hour < 21 and noon() <= at < noon(hours=24) for at in others)
     frozen.forward(25 * 3_600)
     assert finish(made).status == "completed"
     held = labels(made)[f"learn:{made.pk}:h-"]

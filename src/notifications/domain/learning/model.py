@@ -16,6 +16,8 @@ PRIOR_WEIGHT = 10.0
 """The prior counts as much as so many messages of the person."""
 HOUR_WEIGHT = 200.0
 """The rate of all hours counts as much as so many messages in the rate of one hour."""
+OWN_ENOUGH, ALL_ENOUGH = 3, 200
+"""So many messages of the person, or of all people, tell something of an hour."""
 _FIRST_HANDED, _FIRST_SUCCEEDED = 20.0, 1.0
 """What the rate of all hours begins with: one in twenty."""
 
@@ -63,6 +65,11 @@ class Model:
     def at(self, hour: int) -> Posterior:
         """Returns what is known of the person in an hour of the week."""
         return Posterior(*self._read(self.own.get(hour, NONE)), self.prior(hour))
+
+    def is_tried(self, hour: int) -> bool:
+        """Returns whether enough was sent in an hour of the week, to the person or to all."""
+        own, of_all = self.own.get(hour, NONE), self.everyone.get(hour, NONE)
+        return own.handed >= OWN_ENOUGH or of_all.handed >= ALL_ENOUGH
 
     def whole(self) -> Posterior:
         """Returns what is known of the person on the channel, in all hours."""

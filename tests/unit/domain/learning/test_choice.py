@@ -77,22 +77,55 @@ def test_counts_below_zero_and_engagement_without_a_hand_over_are_no_rates():
 
 
 def test_the_best_hour_of_the_window_is_chosen_and_the_earlier_of_equals():
-    model = Model(clicked(h70=(8, 6), h71=(8, 6), h10=(9, 9)), {})
+    model = Model(clicked(h66=(8, 6), h67=(8, 6), h10=(9, 9)), {})
     found = choose_time(RULE, model, learner(), DAY, UTC)
-    assert (found.place, found.hour, found.due_at) == (P.LEARNED, 70, NOON + timedelta(hours=10))
+    assert (found.place, found.hour, found.due_at) == (P.LEARNED, 66, NOON + timedelta(hours=6))
     assert (found.first_hour, found.known) == (60, 25)
     assert found.evidence.succeeded == 6
 
 
+def test_an_hour_at_which_little_was_sent_is_not_chosen():
+    evening = hours_within(NOON + timedelta(hours=7), UTC, 24)
+    ignored = Model(clicked(h81=(30, 0), h82=(1, 1)), {})
+    found = choose_time(RULE, ignored, learner(), evening, UTC)
+    assert (found.place, found.due_at) == (P.LEARNED, evening[0])
+    taught = Model(clicked(h81=(30, 1)), clicked(h84=(200, 99), h83=(199, 150), h10=(2_000, 90)))
+    assert choose_time(RULE, taught, learner(), evening, UTC).hour == 84
+
+
+def test_the_night_is_left_out_where_the_window_has_a_day():
+    late = hours_within(NOON + timedelta(hours=10), UTC, 24)
+    night = Model(clicked(h72=(9, 9), h80=(9, 1)), {})
+    found = choose_time(RULE, night, learner(), late, UTC)
+    assert (found.hour, found.first_hour) == (80, 80)
+    held = [choose_time(RULE, night, person, late, UTC) for person in range(3_000)]
+    assert {f.hour % 24 for f in held if f.place is P.HOLDOUT} == set(range(8, 21))
+    unknown = choose_time(RULE, Model({}, {}), learner(), late, UTC)
+    assert (unknown.place, unknown.due_at) == (P.START, late[0])
+    assert choose_time(RULE, night, learner(), late[:5], UTC).due_at == late[0]
+
+
+def test_a_channel_that_a_person_hardly_got_passes_no_other():
+    models = {
+        "email": Model(clicked(h1=(100, 2)), {}),
+        "sms": Model(clicked(h1=(2, 2)), clicked(h1=(900, 800))),
+        "in_app": Model(clicked(h1=(9, 8)), {}),
+    }
+    person = next(p for p in range(99) if RULE.place("channel", p, 99) is P.LEARNED)
+    found = choose_channels(RULE, models, person, ("email", "sms", "in_app"))
+    assert found.channels == ("in_app", "email", "sms")
+    assert choose_channels(RULE, models, person, ("email", "sms")).channels == ("email", "sms")
+
+
 def test_without_enough_messages_it_is_the_start_of_the_window():
-    model = Model(clicked(h70=(4, 4)), clicked(h71=(900, 800)))
+    model = Model(clicked(h66=(4, 4)), clicked(h71=(900, 800)))
     found = choose_time(RULE, model, learner(), DAY, UTC)
     assert (found.place, found.due_at, found.known) == (P.START, NOON, 4)
 
 
 def test_the_holdout_is_a_share_and_its_hour_does_not_depend_on_the_counts():
     people = range(5_000)
-    model = Model(clicked(h70=(8, 6)), {})
+    model = Model(clicked(h66=(8, 6)), {})
     other = Model(clicked(h65=(9, 9)), {})
     found = [choose_time(RULE, model, person, DAY, UTC) for person in people]
     places = Counter(each.place for each in found)
@@ -102,9 +135,9 @@ def test_the_holdout_is_a_share_and_its_hour_does_not_depend_on_the_counts():
         choose_time(RULE, other, p, DAY, UTC).due_at for p in held
     ]
     hours = Counter(found[p].hour for p in held)
-    assert len(hours) == 24
-    assert max(hours.values()) < 50
-    assert {each.hour for each in found if each.place is P.LEARNED} == {70}
+    assert {hour % 24 for hour in hours} == set(range(8, 21))
+    assert max(hours.values()) < 75
+    assert {each.hour for each in found if each.place is P.LEARNED} == {66}
 
 
 def test_the_holdouts_of_time_and_channel_are_independent():
