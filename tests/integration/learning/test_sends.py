@@ -79,6 +79,7 @@ def test_a_send_that_does_not_ask_for_it_stays_as_it_is(learning, frozen):
     [
         ({"channel_choice": "best"}, "given, learned"),
         ({"fallback": []}, "name the other channels in fallback"),
+        ({"attachments": [{"filename": "a.txt", "content": "aGk="}]}, "with attachments: only email"),
     ],
 )
 def test_what_cannot_be_chosen_is_refused(options, words, learning, frozen):
