@@ -84,7 +84,7 @@ def choose_time(
     the first and those at which enough was sent. The holdout gets one of the instants by a hash.
     Both get instants of the day, unless there is none.
     """
-    known = model.whole().handed
+    known = model.whole().handed if model.is_reported else 0
     place = rule.place("time", user_id, known)
     if place is not LearningPlace.START:
         instants = by_day(instants, zone) or instants[:1]
@@ -111,15 +111,18 @@ def choose_channels(
 ) -> ChannelChoice:
     """Returns the order of the channels for a person: the highest mean first.
 
-    A channel on which the person got too little passes no other: it may cost more. Without enough
-    messages, and in the holdout, it is the given order.
+    A channel on which the person got too little passes no other: it may cost more. One of which no
+    engagement is reported keeps its place. Without enough messages, and in the holdout, it is the
+    given order.
     """
     found = {channel: models[channel].whole() for channel in channels}
-    known = sum(each.handed for each in found.values())
+    reported = [channel for channel in channels if models[channel].is_reported]
+    known = sum(found[channel].handed for channel in reported)
     place = rule.place("channel", user_id, known)
     order = list(channels)
     if place is LearningPlace.LEARNED:
-        order = _best_first(channels, found)
+        best = iter(_best_first(reported, found))
+        order = [next(best) if channel in reported else channel for channel in channels]
     return ChannelChoice(place, tuple(order), tuple(found[channel] for channel in order))
 
 

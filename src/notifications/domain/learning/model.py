@@ -66,6 +66,12 @@ class Model:
         """Returns what is known of the person in an hour of the week."""
         return Posterior(*self._read(self.own.get(hour, NONE)), self.prior(hour))
 
+    @property
+    def is_reported(self) -> bool:
+        """Whether someone engaged on the channel: else nothing may be reported of it."""
+        sums = total(self.own.values()), total(self.everyone.values())
+        return any(self._read(each)[1] > 0 for each in sums)
+
     def is_tried(self, hour: int) -> bool:
         """Returns whether enough was sent in an hour of the week, to the person or to all."""
         own, of_all = self.own.get(hour, NONE), self.everyone.get(hour, NONE)

@@ -117,6 +117,25 @@ def test_a_channel_that_a_person_hardly_got_passes_no_other():
     assert choose_channels(RULE, models, person, ("email", "sms")).channels == ("email", "sms")
 
 
+def test_a_channel_of_which_no_engagement_is_reported_is_not_taken_for_ignored():
+    silent = Model(clicked(h66=(50, 0)), clicked(h66=(5_000, 0)))
+    models = {
+        "push": silent,
+        "email": Model(clicked(h1=(9, 1)), {}),
+        "in_app": Model(clicked(h1=(9, 8)), {}),
+    }
+    person = next(p for p in range(99) if RULE.place("channel", p, 99) is P.LEARNED)
+    found = choose_channels(RULE, models, person, ("push", "email", "in_app"))
+    assert found.channels == ("push", "in_app", "email")
+    both = choose_channels(RULE, {"push": silent, "sms": silent}, person, ("push", "sms"))
+    assert (both.place, both.channels) == (P.START, ("push", "sms"))
+    when = choose_time(RULE, silent, learner(), DAY, UTC)
+    assert (when.place, when.known) == (P.START, 0)
+    opened = Model({66: HourCounts(50, 0, 9)}, {})
+    assert not opened.is_reported
+    assert Model(opened.own, {}, with_opens=True).is_reported
+
+
 def test_without_enough_messages_it_is_the_start_of_the_window():
     model = Model(clicked(h66=(4, 4)), clicked(h71=(900, 800)))
     found = choose_time(RULE, model, learner(), DAY, UTC)
