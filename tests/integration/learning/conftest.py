@@ -24,6 +24,12 @@ def learning(settings) -> None:
     settings.CARILLON = replace(settings.CARILLON, learning="on", learning_minimum=5)
 
 
+@pytest.fixture
+def sure(learning, monkeypatch) -> None:
+    """Learning without a holdout: who is in it follows from the random UUID of a campaign."""
+    monkeypatch.setattr("notifications.domain.learning.choice.is_held_out", lambda *named: False)
+
+
 def known(
     user: User, channel: str, hours: dict[int, tuple[int, int]], *, at: datetime | None = None
 ) -> None:

@@ -85,7 +85,7 @@ def test_a_holdout_gets_hours_that_the_model_does_not_choose(learning, frozen):
     assert held == 60 - labels(made)[f"learn:{made.pk}:l-"]
 
 
-def test_the_window_begins_at_the_local_time_of_each_zone(learning, frozen):
+def test_the_window_begins_at_the_local_time_of_each_zone(sure, frozen):
     nine = 3 * 24 + 9
     (tokyo,) = students(1, email={nine + 2: (9, 9)}, timezone="Asia/Tokyo")
     (lima,) = students(1, email={nine + 1: (9, 9)}, timezone="America/Lima")
@@ -94,7 +94,6 @@ def test_the_window_begins_at_the_local_time_of_each_zone(learning, frozen):
         scheduled_at="2030-05-02T09:00:00",
         per_timezone=True,
         send_window_hours=3,
-        learning_holdout_percent=1,
     )
     schedule(made)
     frozen.forward(8 * 3_600)
@@ -105,7 +104,7 @@ def test_the_window_begins_at_the_local_time_of_each_zone(learning, frozen):
     }
 
 
-def test_hours_within_quiet_hours_are_left_out(learning, frozen):
+def test_hours_within_quiet_hours_are_left_out(sure, frozen):
     (person,) = students(1, email={64: (9, 9), 66: (9, 8)})
     UserNotificationPreference.objects.create(
         user=person,
@@ -114,7 +113,7 @@ def test_hours_within_quiet_hours_are_left_out(learning, frozen):
         quiet_hours_end="17:30",
         data_processing_consent=True,
     )
-    made = act("launch", make_campaign(**LEARNED, learning_holdout_percent=1))
+    made = act("launch", make_campaign(**LEARNED))
     assert dues(made) == {person.pk: noon(hours=6)}
 
 
@@ -134,9 +133,9 @@ def test_old_counts_do_not_count(learning, frozen):
     assert dues(made) == {person.pk: noon()}
 
 
-def test_another_process_continues_and_places_no_one_twice(learning, frozen):
+def test_another_process_continues_and_places_no_one_twice(sure, frozen):
     students(3, email={64: (9, 9)})
-    made = act("launch", make_campaign(**LEARNED, learning_holdout_percent=1))
+    made = act("launch", make_campaign(**LEARNED))
     before = dues(made)
     Campaign.objects.filter(pk=made.pk).update(placed_done=False, placed_after=0)
     go_on()
@@ -145,9 +144,9 @@ def test_another_process_continues_and_places_no_one_twice(learning, frozen):
     assert rows.count() == 3
 
 
-def test_a_pause_holds_those_who_are_due_later(learning, frozen):
+def test_a_pause_holds_those_who_are_due_later(sure, frozen):
     students(1, email={64: (9, 9)})
-    made = act("launch", make_campaign(**LEARNED, learning_holdout_percent=1))
+    made = act("launch", make_campaign(**LEARNED))
     act("pause", made)
     frozen.forward(5 * 3_600)
     assert finish(made).status == "paused"
@@ -157,7 +156,7 @@ def test_a_pause_holds_those_who_are_due_later(learning, frozen):
     assert labels(made) == {f"learn:{made.pk}:l-": 1}
 
 
-def test_the_best_channel_is_tried_first_and_the_others_follow(learning, frozen):
+def test_the_best_channel_is_tried_first_and_the_others_follow(sure, frozen):
     reader, other = students(2)
     known(reader, "in_app", {60: (9, 8)})
     known(reader, "email", {60: (9, 1)})
@@ -166,7 +165,6 @@ def test_the_best_channel_is_tried_first_and_the_others_follow(learning, frozen)
         channels=["email", "in_app"],
         delivery="first",
         channel_choice="learned",
-        learning_holdout_percent=1,
     )
     act("launch", made)
     finish(made)
@@ -182,7 +180,7 @@ def test_the_best_channel_is_tried_first_and_the_others_follow(learning, frozen)
     assert "First to in_app: of 9 messages there the person engaged with 8" in found.explanation
 
 
-def test_a_channel_that_the_person_closed_gives_way_to_the_next(learning, frozen):
+def test_a_channel_that_the_person_closed_gives_way_to_the_next(sure, frozen):
     (person,) = students(1)
     UserNotificationPreference.objects.create(
         user=person, in_app_enabled=False, data_processing_consent=True
@@ -192,7 +190,6 @@ def test_a_channel_that_the_person_closed_gives_way_to_the_next(learning, frozen
         channels=["email", "in_app"],
         delivery="first",
         channel_choice="learned",
-        learning_holdout_percent=1,
     )
     act("launch", made)
     finish(made)
@@ -203,7 +200,7 @@ def test_a_channel_that_the_person_closed_gives_way_to_the_next(learning, frozen
     }
 
 
-def test_both_choices_share_a_label(learning, frozen):
+def test_both_choices_share_a_label(sure, frozen):
     (person,) = students(1)
     known(person, "in_app", {63: (9, 8)})
     made = make_campaign(
@@ -211,7 +208,6 @@ def test_both_choices_share_a_label(learning, frozen):
         delivery="first",
         channel_choice="learned",
         send_time="learned",
-        learning_holdout_percent=1,
     )
     act("launch", made)
     assert dues(made) == {person.pk: noon(hours=3)}  # the hours of the channel that comes first

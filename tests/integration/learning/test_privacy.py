@@ -33,7 +33,7 @@ from tests.integration.tracking.conftest import written
 pytestmark = pytest.mark.django_db
 
 
-def test_an_erasure_deletes_what_was_learned_and_why_something_was_chosen(learning, frozen):
+def test_an_erasure_deletes_what_was_learned_and_why_something_was_chosen(sure, frozen):
     person, other = (make_user(role="student") for _ in range(2))
     for user in (person, other):
         known(user, "email", {64: (9, 9)})

@@ -55,7 +55,7 @@ def test_nothing_is_written_while_nothing_is_learned(send_mail, reader, frozen):
         assert not model.objects.exists()
 
 
-def test_a_campaign_is_due_at_the_hour_of_each_person(learning, person, frozen):
+def test_a_campaign_is_due_at_the_hour_of_each_person(sure, person, frozen):
     person.role, person.timezone = "student", "Europe/Paris"
     person.save()
     make_news()
