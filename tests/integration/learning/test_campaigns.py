@@ -34,7 +34,7 @@ from tests.integration.campaigns.factories import (
     schedule,
 )
 from tests.integration.factories import make_user
-from tests.integration.learning.conftest import known, noon
+from tests.integration.learning.conftest import known, known_of_all, noon
 
 pytestmark = pytest.mark.django_db
 LEARNED = {"send_time": "learned", "channels": ["email"]}
@@ -186,6 +186,7 @@ def test_a_channel_that_the_person_closed_gives_way_to_the_next(sure, frozen):
         user=person, in_app_enabled=False, data_processing_consent=True
     )
     known(person, "in_app", {60: (9, 8)})
+    known_of_all("email", {60: (1_000, 50)})
     made = make_campaign(
         channels=["email", "in_app"],
         delivery="first",
@@ -203,6 +204,7 @@ def test_a_channel_that_the_person_closed_gives_way_to_the_next(sure, frozen):
 def test_both_choices_share_a_label(sure, frozen):
     (person,) = students(1)
     known(person, "in_app", {63: (9, 8)})
+    known_of_all("email", {60: (1_000, 50)})
     made = make_campaign(
         channels=["email", "in_app"],
         delivery="first",
@@ -229,6 +231,11 @@ def test_both_choices_share_a_label(sure, frozen):
             {"channels": ["email", "in_app"], "channel_choice": "learned"},
             "channel_choice",
             "needs delivery `first`",
+        ),
+        (
+            {"channels": ["email", "in_app"], "send_time": "learned"},
+            "send_time",
+            "needs delivery `first` or one channel",
         ),
         ({**LEARNED, "send_window_hours": 73}, "send_window_hours", "72"),
         ({**LEARNED, "learning_holdout_percent": 0}, "learning_holdout_percent", "1"),
@@ -316,6 +323,16 @@ def test_the_report_says_whether_it_helps(learned, held, verdict, learning, froz
     if verdict == "helps":
         assert effect.lift > 0
         assert effect.explanation.startswith("Learning helps")
+
+
+def test_a_cancelled_campaign_has_no_verdict(sure, frozen):
+    students(20, email={64: (9, 9)})
+    made = act("launch", make_campaign(**LEARNED))
+    act("cancel", made)
+    found = campaign_report(fresh(made), now=clock.now()).learning
+    assert found is not None
+    assert found.send_time.verdict == "cancelled"
+    assert found.send_time.explanation.startswith("The campaign was cancelled")
 
 
 def test_no_broadcast_of_another_kind_has_a_choice(frozen):

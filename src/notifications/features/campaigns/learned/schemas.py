@@ -44,8 +44,9 @@ LearningVerdict = Annotated[
     str,
     choice(
         "LearningVerdict",
-        ("open", "helps", "harms", "unclear", "mismatch"),
-        "Whether learning helps. `open`: the campaign is still sent. `unclear`: the difference may"
+        ("open", "cancelled", "helps", "harms", "unclear", "mismatch"),
+        "Whether learning helps. `open`: the campaign is still sent. `cancelled`: not all had their"
+        " time. `unclear`: the difference may"
         " be chance. `mismatch`: the groups do not have the sizes that they should have.",
     ),
 ]
