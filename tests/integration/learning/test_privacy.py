@@ -122,3 +122,29 @@ def test_the_command_counts_what_was_sent_before(send_mail, frozen, person, over
         assert (done.exit_code, "looked at 1 messages" in done.output) == (0, True)
         cells = unpacked_cells(EngagementHours.objects.get(user=person).cells)
         assert list(by_hour(cells).values()) == [HourCounts(1, 1, 1)]
+
+
+def test_a_new_count_of_everything_counts_hours_too_and_keeps_them_while_off(
+    send_mail, frozen, person, override_environment
+):
+    known(person, "email", {64: (9, 9)})
+    frozen.forward(60)
+    assert CliRunner().invoke(command, ["rebuild", "--everything"]).exit_code == 0
+    cells = unpacked_cells(EngagementHours.objects.get(user=person).cells)
+    assert list(by_hour(cells).values()) == [HourCounts(9, 9, 9)]
+    override_environment(learning="on")
+    mail = send_mail()
+    NotificationAnalytics.objects.create(
+        notification=mail.message,
+        sent_at=mail.message.sent_at,
+        sent_quarter=mail.message.sent_at,
+        channel="email",
+        flags=CLICK_HUMAN,
+    )
+    roll_up_due()
+    frozen.forward(60)
+    done = CliRunner().invoke(command, ["rebuild", "--everything"])
+    assert (done.exit_code, "1 messages for hours" in done.output) == (0, True)
+    roll_up_due()
+    cells = unpacked_cells(EngagementHours.objects.get(user=person).cells)
+    assert list(by_hour(cells).values()) == [HourCounts(1, 1, 1)]

@@ -38,9 +38,9 @@ class Posterior:
 
 
 def successes(counts: HourCounts, *, with_opens: bool) -> tuple[int, int]:
-    """Returns (messages, successes) of counts. No one is engaged with more than there are."""
-    succeeded = max(0, counts.engaged if with_opens else counts.clicked)
-    return max(0, counts.handed, succeeded), succeeded
+    """Returns (messages, successes) of counts. Engagement without its hand-over is none yet."""
+    handed = max(0, counts.handed)
+    return handed, min(handed, max(0, counts.engaged if with_opens else counts.clicked))
 
 
 @dataclass(frozen=True, slots=True)

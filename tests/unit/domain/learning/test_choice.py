@@ -72,8 +72,8 @@ def test_opens_count_only_where_they_are_believed():
 def test_counts_below_zero_and_engagement_without_a_hand_over_are_no_rates():
     own = {1: HourCounts(-1, -1, -1), 2: HourCounts(0, 3, 3)}
     assert Model(own, {}).at(1) == Posterior(0, 0, Model(own, {}).prior(1))
-    assert Model(own, {}).at(2).mean <= 1
-    assert Model(own, {}).at(2).handed == 3
+    assert Model(own, {}).at(2) == Posterior(0, 0, Model(own, {}).prior(2))
+    assert Model({2: HourCounts(2, 3, 3)}, {}).at(2).succeeded == 2
 
 
 def test_the_best_hour_of_the_window_is_chosen_and_the_earlier_of_equals():
