@@ -11,7 +11,7 @@ from carillon.cli.analytics import command
 from notifications.domain.callers import SYSTEM
 from notifications.domain.engagement import CLICK_HUMAN
 from notifications.domain.learning.counts import HourCounts, by_hour
-from notifications.features.analytics.rollup import roll_up_due
+from notifications.features.analytics.rollup import roll_up_due, to_roll_up
 from notifications.features.preferences.service import PreferenceService
 from notifications.features.privacy.export.sections import read_pages
 from notifications.features.privacy.service import PrivacyService
@@ -58,6 +58,15 @@ def test_hand_overs_of_a_person_who_is_gone_are_dropped(learning, frozen):
     assert not LearningDelta.objects.exists()
     assert not EngagementHours.objects.exists()
     assert not EngagementPrior.objects.exists()
+
+
+def test_hand_overs_that_are_left_when_it_is_switched_off_are_deleted(frozen):
+    person = make_user()
+    LearningDelta.objects.append([(HandOver(person.pk, "email", 1_900_000_000, 1), 1)])
+    assert any(rows.exists() for rows in to_roll_up(frozen.now))
+    roll_up_due()
+    assert not LearningDelta.objects.exists()
+    assert not EngagementHours.objects.exists()
 
 
 def test_the_export_lists_hours(learning, frozen):

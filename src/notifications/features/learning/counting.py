@@ -54,19 +54,21 @@ _Place = tuple[int, str]
 
 def to_count() -> list[QuerySet[Any]]:
     """Returns queries of which one has a row while hand-overs wait."""
-    return [LearningDelta.objects.all()] if is_learning() else []
+    return [LearningDelta.objects.all()]
 
 
 def count_hand_overs() -> int:
-    """Adds the oldest hand-overs, in one transaction; returns how many rows it took."""
-    if not is_learning():
-        return 0
+    """Adds the oldest hand-overs, in one transaction; returns how many rows it took.
+
+    What is left once nothing is learned any more is deleted.
+    """
     with transaction.atomic():
         waiting = LearningDelta.objects.select_for_update(skip_locked=True).order_by("pk")
         rows = list(waiting.values_list("pk", "changes")[: _AT_ONCE[connection.vendor]])
         if rows:
             LearningDelta.objects.filter(pk__in=[key for key, _ in rows]).delete()
-            changes = [each for _, text in rows for each in unpacked_changes(text)]
+            texts = [text for _, text in rows] if is_learning() else []
+            changes = [each for text in texts for each in unpacked_changes(text)]
             add_changes([(handed, HourCounts(handed=step)) for handed, step in changes])
     return len(rows)
 
