@@ -121,17 +121,33 @@ def clear() -> None:
 
 
 def forget_refusing(user_id: int) -> None:
-    """Deletes what was learned of a person who refuses tracking from now on."""
-    EngagementHours.objects.filter(user_id=user_id).delete()
+    """Deletes what was learned of a person who refuses tracking from now on.
+
+    The rows are locked by rising id, as the count locks them: so neither waits for the other.
+    """
+    with transaction.atomic():
+        rows = EngagementHours.objects.select_for_update().filter(user_id=user_id).order_by("pk")
+        keys = list(rows.values_list("pk", flat=True))
+        EngagementHours.objects.filter(pk__in=keys).delete()
 
 
 def _taught(changes: Changes) -> dict[int, str]:
     """Returns the zones of the people who may be learned of: they exist, and allow tracking."""
     named = {handed.user_id for handed, _ in changes}
-    refusing = UserNotificationPreference.objects.filter(user_id__in=named, tracking_enabled=False)
-    named -= set(refusing.values_list("user_id", flat=True))
+    rows = UserNotificationPreference.objects.filter(user_id__in=named, tracking_enabled=False)
+    refusing = set(rows.values_list("user_id", flat=True))
+    _delete_late(refusing)
+    named -= refusing
     there = User.objects.filter(pk__in=named).order_by("pk").values_list("pk", flat=True)
     return zones_of(list(there))
+
+
+def _delete_late(refusing: Collection[int]) -> None:
+    """Deletes rows of people who refuse: a count that ran beside their refusal wrote them again."""
+    if refusing:
+        rows = EngagementHours.objects.select_for_update(skip_locked=True)
+        late = rows.filter(user_id__in=refusing).order_by("pk")
+        EngagementHours.objects.filter(pk__in=list(late.values_list("pk", flat=True))).delete()
 
 
 def _trackable(ids: set[int]) -> set[int]:
