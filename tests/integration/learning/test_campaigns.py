@@ -342,3 +342,16 @@ def test_no_broadcast_of_another_kind_has_a_choice(frozen):
     rows = BroadcastRecipient.objects.filter(broadcast__in=Broadcast.objects.all())
     assert set(rows.values_list("choice", flat=True)) == {None}
     assert labels(made) == {"": 2}
+
+
+def test_a_scheduled_campaign_is_a_draft_again_where_learning_was_switched_off(
+    learning, frozen, override_environment
+):
+    students(1)
+    made = make_campaign(**LEARNED, scheduled_at="2030-05-02T09:00:00Z")
+    schedule(made)
+    override_environment(learning="off")
+    frozen.forward(86_400)
+    go_on()
+    row = fresh(made)
+    assert (row.status, "nothing is learned here" in row.error) == ("draft", True)
