@@ -117,6 +117,14 @@ def test_hours_within_quiet_hours_are_left_out(sure, frozen):
     assert dues(made) == {person.pk: noon(hours=6)}
 
 
+def test_an_hour_of_the_night_is_chosen_where_the_campaign_allows_it(sure, frozen):
+    (person,) = students(1, email={71: (9, 9), 64: (9, 8)})
+    by_day = act("launch", make_campaign(**LEARNED))
+    assert dues(by_day) == {person.pk: noon(hours=4)}
+    at_night = act("launch", make_campaign(**LEARNED, send_at_night=True))
+    assert dues(at_night) == {person.pk: noon(hours=11)}
+
+
 def test_who_refuses_tracking_is_not_learned_of(learning, frozen):
     (person,) = students(1, email={64: (9, 9)})
     UserNotificationPreference.objects.create(

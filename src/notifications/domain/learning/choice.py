@@ -57,11 +57,13 @@ class LearningRule:
 
     subject: the text that is hashed with the person, e.g. the UUID of a campaign.
     minimum: how many messages of a person must be known for the model to choose.
+    at_night: whether hours of the night may be chosen, too.
     """
 
     subject: str
     holdout_percent: float
     minimum: int
+    at_night: bool = False
 
     def place(self, what: str, user_id: int, known: int) -> LearningPlace:
         """Returns the place of a person. what: `time` or `channel`, which are independent."""
@@ -86,7 +88,7 @@ def choose_time(
     """
     known = model.whole().handed if model.is_reported else 0
     place = rule.place("time", user_id, known)
-    if place is not LearningPlace.START:
+    if place is not LearningPlace.START and not rule.at_night:
         instants = by_day(instants, zone) or instants[:1]
     hours = [hour_of_week(at, zone) for at in instants]
     chosen = 0

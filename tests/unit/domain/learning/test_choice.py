@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -98,6 +99,8 @@ def test_the_night_is_left_out_where_the_window_has_a_day():
     night = Model(clicked(h72=(9, 9), h80=(9, 1)), {})
     found = choose_time(RULE, night, learner(), late, UTC)
     assert (found.hour, found.first_hour) == (80, 80)
+    widened = replace(RULE, at_night=True)
+    assert choose_time(widened, night, learner(), late, UTC).hour == 72
     held = [choose_time(RULE, night, person, late, UTC) for person in range(3_000)]
     assert {f.hour % 24 for f in held if f.place is P.HOLDOUT} == set(range(8, 21))
     unknown = choose_time(RULE, Model({}, {}), learner(), late, UTC)

@@ -30,6 +30,13 @@ SendWindowHours = Annotated[
         examples=[24],
     ),
 ]
+SendAtNight = Annotated[
+    bool,
+    Meta(
+        description="Whether `send_time` may choose an hour from 21:00 to 08:00, too.",
+        examples=[False],
+    ),
+]
 LearningHoldoutPercent = Annotated[
     float,
     Meta(
@@ -46,8 +53,8 @@ LearningVerdict = Annotated[
         "LearningVerdict",
         ("open", "cancelled", "helps", "harms", "unclear", "mismatch"),
         "Whether learning helps. `open`: the campaign is still sent. `cancelled`: not all had their"
-        " time. `unclear`: the difference may"
-        " be chance. `mismatch`: the groups do not have the sizes that they should have.",
+        " time. `unclear`: the difference may be chance. `mismatch`: the groups do not have the"
+        " sizes that they should have.",
     ),
 ]
 
