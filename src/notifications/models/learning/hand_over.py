@@ -134,7 +134,7 @@ class LearningDeltaManager(models.Manager["LearningDelta"]):
     def append(self, changes: Iterable[tuple[HandOver, int]]) -> None:
         """Writes changes: (hand-over, 1 or -1), in the caller's transaction.
 
-        A row has a hundred of them at most, so that whoever adds it holds no lock for long.
+        A row has a hundred of them at most, so that no one who adds it holds a lock for long.
         """
         rows = [(*hand_over, step) for hand_over, step in changes]
         parts = [rows[at : at + _OF_ROW] for at in range(0, len(rows), _OF_ROW)]
