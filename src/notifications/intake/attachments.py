@@ -53,7 +53,10 @@ def key_for_files(own: Sequence[Key | None]) -> Key | None:
 
 
 def check_carried(fields: Fields, channels: tuple[str, ...], options: Mapping[str, Any]) -> None:
-    """Adds an error where no channel of the request carries files: they would be lost."""
+    """Adds an error where files would be lost: no channel carries them, or another may be first."""
+    if options.get("channel_choice"):
+        detail = f"cannot be combined with attachments: only {_CARRIES} carries files"
+        fields.add_error("options.channel_choice", "invalid", detail)
     if channels and _CARRIES not in (*channels, *options.get("fallback", ())):
         detail = f"only {_CARRIES} carries files, and this goes by {', '.join(channels)}"
         fields.add_error("options.attachments", "no_channel_for_attachments", detail)

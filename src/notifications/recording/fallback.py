@@ -39,6 +39,8 @@ _CHANNEL_REASONS = frozenset(
         "address_suppressed",
         "channel_off",
         "category_channel_off",
+        "country_not_allowed",
+        "digest_never",  # the person wants the inbox, which may be the next channel
     }
 )
 """Reasons against one channel. Reasons against the message (a cap, no consent, notifications off)
@@ -147,7 +149,7 @@ def _due(outcome: Outcome, options: Mapping[str, Any]) -> tuple[datetime | None,
         return outcome.at, outcome.dead_code or "failed"
     if outcome.status is MessageStatus.SUPPRESSED:
         reason = str(json.loads(f"[{outcome.trail}]")[-1][2])
-        if reason in _CHANNEL_REASONS or reason.startswith("contact_"):
+        if reason.partition(":")[0] in _CHANNEL_REASONS or reason.startswith("contact_"):
             return outcome.at, reason
     return None, ""
 

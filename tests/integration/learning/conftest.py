@@ -14,9 +14,10 @@ from notifications.domain.wall_clock import first_zone
 from notifications.infra import clock
 from notifications.models import EngagementHours, EngagementPrior
 from notifications.models.learning.hours import packed_cells
+from tests.integration.experiments.conftest import running, template
 from tests.integration.tracking.conftest import person, reader, send_mail
 
-__all__ = ["person", "reader", "send_mail"]
+__all__ = ["person", "reader", "running", "send_mail", "template"]
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ from tests.integration.campaigns.factories import (
     schedule,
 )
 from tests.integration.factories import make_user
-from tests.integration.learning.conftest import known, noon
+from tests.integration.learning.conftest import known, known_of_all, noon
 
 pytestmark = pytest.mark.django_db
 LEARNED = {"send_time": "learned", "channels": ["email"]}
@@ -78,7 +78,7 @@ def test_a_holdout_gets_hours_that_the_model_does_not_choose(learning, frozen):
     assert 15 < learned < 45
     others = {at for at in found if at != noon(hours=4)}
     assert len(others) > 8
-    assert all(noon() <= at < noon(hours=24) for at in others)
+    assert all(8 <= at.hour < 21 and noon() <= at < noon(hours=24) for at in others)
     frozen.forward(25 * 3_600)
     assert finish(made).status == "completed"
     held = labels(made)[f"learn:{made.pk}:h-"]
@@ -115,6 +115,14 @@ def test_hours_within_quiet_hours_are_left_out(sure, frozen):
     )
     made = act("launch", make_campaign(**LEARNED))
     assert dues(made) == {person.pk: noon(hours=6)}
+
+
+def test_an_hour_of_the_night_is_chosen_where_the_campaign_allows_it(sure, frozen):
+    (person,) = students(1, email={71: (9, 9), 64: (9, 8)})
+    by_day = act("launch", make_campaign(**LEARNED))
+    assert dues(by_day) == {person.pk: noon(hours=4)}
+    at_night = act("launch", make_campaign(**LEARNED, send_at_night=True))
+    assert dues(at_night) == {person.pk: noon(hours=11)}
 
 
 def test_who_refuses_tracking_is_not_learned_of(learning, frozen):
@@ -186,6 +194,7 @@ def test_a_channel_that_the_person_closed_gives_way_to_the_next(sure, frozen):
         user=person, in_app_enabled=False, data_processing_consent=True
     )
     known(person, "in_app", {60: (9, 8)})
+    known_of_all("email", {60: (1_000, 50)})
     made = make_campaign(
         channels=["email", "in_app"],
         delivery="first",
@@ -203,6 +212,7 @@ def test_a_channel_that_the_person_closed_gives_way_to_the_next(sure, frozen):
 def test_both_choices_share_a_label(sure, frozen):
     (person,) = students(1)
     known(person, "in_app", {63: (9, 8)})
+    known_of_all("email", {60: (1_000, 50)})
     made = make_campaign(
         channels=["email", "in_app"],
         delivery="first",
@@ -229,6 +239,11 @@ def test_both_choices_share_a_label(sure, frozen):
             {"channels": ["email", "in_app"], "channel_choice": "learned"},
             "channel_choice",
             "needs delivery `first`",
+        ),
+        (
+            {"channels": ["email", "in_app"], "send_time": "learned"},
+            "send_time",
+            "needs delivery `first` or one channel",
         ),
         ({**LEARNED, "send_window_hours": 73}, "send_window_hours", "72"),
         ({**LEARNED, "learning_holdout_percent": 0}, "learning_holdout_percent", "1"),
@@ -318,6 +333,16 @@ def test_the_report_says_whether_it_helps(learned, held, verdict, learning, froz
         assert effect.explanation.startswith("Learning helps")
 
 
+def test_a_cancelled_campaign_has_no_verdict(sure, frozen):
+    students(20, email={64: (9, 9)})
+    made = act("launch", make_campaign(**LEARNED))
+    act("cancel", made)
+    found = campaign_report(fresh(made), now=clock.now()).learning
+    assert found is not None
+    assert found.send_time.verdict == "cancelled"
+    assert found.send_time.explanation.startswith("The campaign was cancelled")
+
+
 def test_no_broadcast_of_another_kind_has_a_choice(frozen):
     make_students(count=2)
     made = act("launch", make_campaign())
@@ -325,3 +350,16 @@ def test_no_broadcast_of_another_kind_has_a_choice(frozen):
     rows = BroadcastRecipient.objects.filter(broadcast__in=Broadcast.objects.all())
     assert set(rows.values_list("choice", flat=True)) == {None}
     assert labels(made) == {"": 2}
+
+
+def test_a_scheduled_campaign_is_a_draft_again_where_learning_was_switched_off(
+    learning, frozen, override_environment
+):
+    students(1)
+    made = make_campaign(**LEARNED, scheduled_at="2030-05-02T09:00:00Z")
+    schedule(made)
+    override_environment(learning="off")
+    frozen.forward(86_400)
+    go_on()
+    row = fresh(made)
+    assert (row.status, "nothing is learned here" in row.error) == ("draft", True)

@@ -6,12 +6,15 @@ from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from carillon.cli.analytics import command
+from directory.models import User
 from notifications.domain.callers import SYSTEM
 from notifications.domain.engagement import CLICK_HUMAN
 from notifications.domain.learning.counts import HourCounts, by_hour
-from notifications.features.analytics.rollup import roll_up_due
+from notifications.features.analytics.rollup import roll_up_due, to_roll_up
 from notifications.features.preferences.service import PreferenceService
 from notifications.features.privacy.export.sections import read_pages
 from notifications.features.privacy.service import PrivacyService
@@ -26,11 +29,16 @@ from notifications.models import (
 from notifications.models.learning.hand_over import HandOver, unpacked_changes
 from notifications.models.learning.hours import unpacked_cells
 from tests.integration.campaigns.factories import act, make_campaign
-from tests.integration.factories import make_user
+from tests.integration.factories import make_template, make_user
 from tests.integration.learning.conftest import known
 from tests.integration.tracking.conftest import written
 
 pytestmark = pytest.mark.django_db
+
+
+def refuse(person: User) -> None:
+    changes = {"global": {"tracking_enabled": False}}
+    PreferenceService().update(changes=changes, caller=SYSTEM, identifier=person.pk)
 
 
 def test_an_erasure_deletes_what_was_learned_and_why_something_was_chosen(sure, frozen):
@@ -58,6 +66,51 @@ def test_hand_overs_of_a_person_who_is_gone_are_dropped(learning, frozen):
     assert not LearningDelta.objects.exists()
     assert not EngagementHours.objects.exists()
     assert not EngagementPrior.objects.exists()
+
+
+def test_a_row_that_was_written_beside_the_refusal_goes_with_the_next_message(learning, frozen):
+    person, other = make_user(), make_user()
+    category = make_template().category_id
+    refuse(person)
+    for user in (person, other):
+        known(user, "email", {64: (9, 9)})  # by a count that began before the refusal
+    LearningDelta.objects.append(
+        [(HandOver(person.pk, "email", int(frozen.now.timestamp()), category), 1)]
+    )
+    roll_up_due()
+    assert list(EngagementHours.objects.values_list("user_id", flat=True)) == [other.pk]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no locks of rows")
+def test_a_refusal_locks_rows_in_the_order_of_the_count(learning, frozen):
+    person = make_user()
+    with CaptureQueriesContext(connection) as found:
+        refuse(person)
+    (locking,) = [
+        each["sql"] for each in found if 'FROM "notifications_engagementhours"' in each["sql"]
+    ]
+    assert locking.endswith("ORDER BY 1 ASC FOR UPDATE")  # by its id, the only column
+
+
+def test_only_the_refusal_itself_looks_for_what_was_learned(frozen):
+    person = make_user()
+    refuse(person)
+    with CaptureQueriesContext(connection) as found:
+        for changes in (
+            {"global": {"marketing_enabled": False}},
+            {"global": {"timezone": "Asia/Tokyo"}},
+        ):
+            PreferenceService().update(changes=changes, caller=SYSTEM, identifier=person.pk)
+    assert not [each for each in found if "engagementhours" in each["sql"]]
+
+
+def test_hand_overs_that_are_left_when_it_is_switched_off_are_deleted(frozen):
+    person = make_user()
+    LearningDelta.objects.append([(HandOver(person.pk, "email", 1_900_000_000, 1), 1)])
+    assert any(rows.exists() for rows in to_roll_up(frozen.now))
+    roll_up_due()
+    assert not LearningDelta.objects.exists()
+    assert not EngagementHours.objects.exists()
 
 
 def test_the_export_lists_hours(learning, frozen):
@@ -94,9 +147,7 @@ def test_who_refuses_tracking_is_forgotten_and_not_counted_again(
     written()
     roll_up_due()
     assert EngagementHours.objects.filter(user=person).exists()
-    PreferenceService().update(
-        changes={"global": {"tracking_enabled": False}}, caller=SYSTEM, identifier=person.pk
-    )
+    refuse(person)
     assert not EngagementHours.objects.filter(user=person).exists()
     NotificationAnalytics.objects.update(flags=0)
     roll_up_due()
@@ -122,3 +173,29 @@ def test_the_command_counts_what_was_sent_before(send_mail, frozen, person, over
         assert (done.exit_code, "looked at 1 messages" in done.output) == (0, True)
         cells = unpacked_cells(EngagementHours.objects.get(user=person).cells)
         assert list(by_hour(cells).values()) == [HourCounts(1, 1, 1)]
+
+
+def test_a_new_count_of_everything_counts_hours_too_and_keeps_them_while_off(
+    send_mail, frozen, person, override_environment
+):
+    known(person, "email", {64: (9, 9)})
+    frozen.forward(60)
+    assert CliRunner().invoke(command, ["rebuild", "--everything"]).exit_code == 0
+    cells = unpacked_cells(EngagementHours.objects.get(user=person).cells)
+    assert list(by_hour(cells).values()) == [HourCounts(9, 9, 9)]
+    override_environment(learning="on")
+    mail = send_mail()
+    NotificationAnalytics.objects.create(
+        notification=mail.message,
+        sent_at=mail.message.sent_at,
+        sent_quarter=mail.message.sent_at,
+        channel="email",
+        flags=CLICK_HUMAN,
+    )
+    roll_up_due()
+    frozen.forward(60)
+    done = CliRunner().invoke(command, ["rebuild", "--everything"])
+    assert (done.exit_code, "1 messages for hours" in done.output) == (0, True)
+    roll_up_due()
+    cells = unpacked_cells(EngagementHours.objects.get(user=person).cells)
+    assert list(by_hour(cells).values()) == [HourCounts(1, 1, 1)]

@@ -79,6 +79,7 @@ def test_a_send_that_does_not_ask_for_it_stays_as_it_is(learning, frozen):
     [
         ({"channel_choice": "best"}, "given, learned"),
         ({"fallback": []}, "name the other channels in fallback"),
+        ({"attachments": [{"filename": "a.txt", "content": "aGk="}]}, "with attachments"),
     ],
 )
 def test_what_cannot_be_chosen_is_refused(options, words, learning, frozen):
@@ -92,6 +93,16 @@ def test_a_service_that_learns_nothing_refuses_it(frozen):
     with pytest.raises(InvalidRequest) as caught:
         send(make_user())
     assert "set CARILLON_LEARNING=on" in caught.value.errors[0].detail
+
+
+def test_a_template_with_a_test_in_force_refuses_it(learning, frozen, running):
+    running()
+    user = make_user()
+    with pytest.raises(InvalidRequest) as caught:
+        send(user)
+    (error,) = caught.value.errors
+    assert (error.path, "has an A/B test" in error.detail) == ("options.channel_choice", True)
+    assert send(user, channel_choice="given").ab_test_id is not None
 
 
 def test_a_bulk_call_refuses_it(learning, frozen):

@@ -24,13 +24,14 @@ from notifications.models import (
     DeliveryBatch,
     Notification,
     NotificationMessage,
+    UserNotificationPreference,
     WebProcess,
 )
 from notifications.queue import batches
 from notifications.recording.receipts import apply_receipt
 from notifications.recording.record import record
 from notifications.services import NotificationService
-from tests.integration.factories import make_template, make_user
+from tests.integration.factories import make_template, make_user, make_willing_user
 
 pytestmark = pytest.mark.django_db
 GONE = SendResult(Verdict.FAILED, error_code="http_410")
@@ -120,6 +121,29 @@ def test_a_channel_that_is_closed_leads_to_the_next():
     work()
     assert states() == {"email": "suppressed", "in_app": "pending"}
     assert trail_of("in_app") == [("fallback", "email:contact_bounced")]
+
+
+def test_who_wants_the_inbox_alone_gets_it_there():
+    make_template()
+    user = make_user()
+    UserNotificationPreference.objects.create(
+        user=user, digest_frequency="never", data_processing_consent=True
+    )
+    send(user, fallback=["in_app"])
+    work()
+    assert states() == {"email": "suppressed", "in_app": "pending"}
+    assert trail_of("in_app") == [("fallback", "email:digest_never")]
+
+
+def test_a_country_without_sms_leads_to_the_next(override_environment):
+    override_environment(sms_countries=("US",), sms_daily_spend=0)
+    make_template()
+    user = make_willing_user()
+    ContactPoint.objects.create(user=user, kind="phone", address="+442071838750")
+    send(user, channel="sms", fallback=["in_app"])
+    work()
+    assert states() == {"sms": "suppressed", "in_app": "pending"}
+    assert trail_of("in_app") == [("fallback", "sms:country_not_allowed:GB")]
 
 
 def test_what_the_person_refused_altogether_leads_nowhere():

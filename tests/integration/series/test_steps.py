@@ -31,6 +31,7 @@ from tests.integration.factories import delete_row, make_user
 from tests.integration.lists.factories import make_list, put_on
 from tests.integration.preferences.conftest import work
 from tests.integration.series.factories import (
+    EVENT,
     PATHS,
     act,
     change,
@@ -188,6 +189,21 @@ class TestExits:
         assert where(made, person) == ("exited", 0, "goal_reached")
         assert where(made, early) == ("waiting", 1, "")
         assert mails_of(made, person) == []
+
+    def test_the_event_of_the_trigger_reaches_no_goal(self, frozen: Any) -> None:
+        GoalService().create(body=GoalBody(name="Again", event=EVENT), caller=SYSTEM)
+        person, ahead = make_user(), make_user()
+        made = make_series(goal="Again")
+        happens(person)
+        happens(ahead, at=clock.now() + timedelta(seconds=30))
+        go_on()
+        assert mails_of(made, person) == mails_of(made, ahead) == ALL[:1]
+        frozen.forward(3_600)
+        happens(person)
+        frozen.forward(86_400)
+        go_on()
+        assert where(made, person) == ("exited", 1, "goal_reached")
+        assert where(made, ahead) == ("waiting", 2, "")
 
     def test_inactive_people_and_suppressed_addresses_leave(self, frozen: Any) -> None:
         inactive, blocked = make_user(), make_user(email="blocked@example.com")

@@ -25,18 +25,23 @@ def rebuild(*, everything: bool) -> None:
     It may run beside workers, and continues where an earlier run ended.
     """
     from notifications.features.analytics.recount import WorkersRun, begin_again, recount
+    from notifications.features.learning.rebuild import rebuild as rebuild_hours
+    from notifications.models.learning.hand_over import is_learning
 
     if everything:
         try:
             begin_again()
         except WorkersRun as error:
             raise click.ClickException("a worker runs: stop all workers first") from error
+        if is_learning():
+            count = rebuild_hours(report=lambda key: click.echo(f"hours up to {key}", err=True))
+            click.echo(f"looked at {count:,} messages for hours")
     count = recount(report=lambda key: click.echo(f"counted up to message {key}", err=True))
     click.echo(f"looked at {count:,} messages; all are counted")
 
 
 @command.command("rebuild-hours", epilog="Example: carillon analytics rebuild-hours")
-def rebuild_hours() -> None:
+def hours() -> None:
     """Count from the messages at which hours people engage.
 
     For a service that begins to learn, and for people who moved. It deletes the counts first: no

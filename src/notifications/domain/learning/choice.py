@@ -13,8 +13,8 @@ from datetime import datetime, tzinfo
 from enum import StrEnum
 
 from notifications.domain.campaigns.lifecycle import is_held_out
-from notifications.domain.learning.hours import hour_of_week
-from notifications.domain.learning.model import Model, Posterior
+from notifications.domain.learning.hours import by_day, hour_of_week
+from notifications.domain.learning.model import OWN_ENOUGH, Model, Posterior
 
 
 class LearningPlace(StrEnum):
@@ -57,11 +57,13 @@ class LearningRule:
 
     subject: the text that is hashed with the person, e.g. the UUID of a campaign.
     minimum: how many messages of a person must be known for the model to choose.
+    at_night: whether hours of the night may be chosen, too.
     """
 
     subject: str
     holdout_percent: float
     minimum: int
+    at_night: bool = False
 
     def place(self, what: str, user_id: int, known: int) -> LearningPlace:
         """Returns the place of a person. what: `time` or `channel`, which are independent."""
@@ -80,18 +82,21 @@ def choose_time(
 ) -> TimeChoice:
     """Returns when a person gets a message. instants: those that are possible, the first first.
 
-    The model chooses the hour with the highest mean, and the earlier of two that are equal. The
-    holdout gets one of the instants by a hash.
+    The model chooses the hour with the highest mean, and the earlier of two that are equal: among
+    the first and those at which enough was sent. The holdout gets one of the instants by a hash.
+    Both get instants of the day, unless there is none.
     """
-    known = model.whole().handed
+    known = model.whole().handed if model.is_reported else 0
     place = rule.place("time", user_id, known)
+    if place is not LearningPlace.START and not rule.at_night:
+        instants = by_day(instants, zone) or instants[:1]
     hours = [hour_of_week(at, zone) for at in instants]
     chosen = 0
     if place is LearningPlace.HOLDOUT:
         chosen = _draw(f"hour:{rule.subject}:{user_id}", len(instants))
     elif place is LearningPlace.LEARNED:
-        means = [model.at(hour).mean for hour in hours]
-        chosen = max(range(len(hours)), key=lambda number: (means[number], -number))
+        tried = [number for number, hour in enumerate(hours) if not number or model.is_tried(hour)]
+        chosen = max(tried, key=lambda number: (model.at(hours[number]).mean, -number))
     return TimeChoice(
         place,
         instants[chosen],
@@ -108,15 +113,31 @@ def choose_channels(
 ) -> ChannelChoice:
     """Returns the order of the channels for a person: the highest mean first.
 
-    Without enough messages, and in the holdout, it is the given order.
+    A channel on which the person got too little passes no other: it may cost more. One of which no
+    engagement is reported keeps its place. Without enough messages, and in the holdout, it is the
+    given order.
     """
     found = {channel: models[channel].whole() for channel in channels}
-    known = sum(each.handed for each in found.values())
+    reported = [channel for channel in channels if models[channel].is_reported]
+    known = sum(found[channel].handed for channel in reported)
     place = rule.place("channel", user_id, known)
     order = list(channels)
     if place is LearningPlace.LEARNED:
-        order.sort(key=lambda channel: -found[channel].mean)
+        best = iter(_best_first(reported, found))
+        order = [next(best) if channel in reported else channel for channel in channels]
     return ChannelChoice(place, tuple(order), tuple(found[channel] for channel in order))
+
+
+def _best_first(channels: Sequence[str], found: Mapping[str, Posterior]) -> list[str]:
+    """Returns channels with each one that the person got before the first that it excels."""
+    order: list[str] = []
+    for channel in channels:
+        own, place = found[channel], len(order)
+        if own.handed >= OWN_ENOUGH:
+            worse = (at for at, other in enumerate(order) if found[other].mean < own.mean)
+            place = next(worse, place)
+        order.insert(place, channel)
+    return order
 
 
 def _draw(text: str, count: int) -> int:

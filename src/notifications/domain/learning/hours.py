@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 
 HOURS = 168
 """The hours of a week; hour 0 begins on Monday at midnight."""
 PERIOD_DAYS = 28
+DAY_BEGINS, DAY_ENDS = 8, 21
+"""The hours of the clock between which it is day."""
 _DAY_S, _HOUR_S = 86_400, 3_600
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -44,6 +46,11 @@ def hours_within(start: datetime, zone: tzinfo, hours: int) -> list[datetime]:
     All are before `start` + `hours`.
     """
     return list(_from(start, zone, start + timedelta(hours=hours)))
+
+
+def by_day(instants: Sequence[datetime], zone: tzinfo) -> list[datetime]:
+    """Returns the instants at which it is day where the clock of a zone is."""
+    return [at for at in instants if DAY_BEGINS <= at.astimezone(zone).hour < DAY_ENDS]
 
 
 def _from(start: datetime, zone: tzinfo, end: datetime) -> Iterator[datetime]:

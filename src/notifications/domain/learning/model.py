@@ -16,6 +16,8 @@ PRIOR_WEIGHT = 10.0
 """The prior counts as much as so many messages of the person."""
 HOUR_WEIGHT = 200.0
 """The rate of all hours counts as much as so many messages in the rate of one hour."""
+OWN_ENOUGH, ALL_ENOUGH = 3, 200
+"""So many messages of the person, or of all people, tell something of an hour."""
 _FIRST_HANDED, _FIRST_SUCCEEDED = 20.0, 1.0
 """What the rate of all hours begins with: one in twenty."""
 
@@ -36,9 +38,9 @@ class Posterior:
 
 
 def successes(counts: HourCounts, *, with_opens: bool) -> tuple[int, int]:
-    """Returns (messages, successes) of counts. No one is engaged with more than there are."""
-    succeeded = max(0, counts.engaged if with_opens else counts.clicked)
-    return max(0, counts.handed, succeeded), succeeded
+    """Returns (messages, successes) of counts. Engagement without its hand-over is none yet."""
+    handed = max(0, counts.handed)
+    return handed, min(handed, max(0, counts.engaged if with_opens else counts.clicked))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,17 @@ class Model:
     def at(self, hour: int) -> Posterior:
         """Returns what is known of the person in an hour of the week."""
         return Posterior(*self._read(self.own.get(hour, NONE)), self.prior(hour))
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether someone engaged on the channel: else nothing may be reported of it."""
+        sums = total(self.own.values()), total(self.everyone.values())
+        return any(self._read(each)[1] > 0 for each in sums)
+
+    def is_tried(self, hour: int) -> bool:
+        """Returns whether enough was sent in an hour of the week, to the person or to all."""
+        own, of_all = self.own.get(hour, NONE), self.everyone.get(hour, NONE)
+        return own.handed >= OWN_ENOUGH or of_all.handed >= ALL_ENOUGH
 
     def whole(self) -> Posterior:
         """Returns what is known of the person on the channel, in all hours."""

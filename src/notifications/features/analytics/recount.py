@@ -36,6 +36,7 @@ from notifications.models.analytics.states import (
     entries_of_trail,
     stored_states,
 )
+from notifications.models.learning.hand_over import is_learning
 
 _AT_ONCE = {"postgresql": 2_000, "sqlite": 100}
 _STATUSES = frozenset(str(status) for status in MessageStatus)
@@ -56,9 +57,9 @@ class Past(NamedTuple):
 def begin_again() -> None:
     """Deletes all rollups, so that `recount` counts everything from the messages.
 
-    Counts of messages that retention has deleted are lost, and what was learned of hours:
-    `carillon analytics rebuild-hours` counts that. No process that changes messages may run
-    meanwhile: its change may have an older time than its delta, and would be counted twice.
+    Counts of messages that retention has deleted are lost. What was learned of hours is deleted
+    where the service learns: `rebuild` of learning counts it. No process that changes messages may
+    run meanwhile: its change may have an older time than its delta, and would be counted twice.
 
     Raises:
         WorkersRun: a worker runs.
@@ -72,7 +73,8 @@ def begin_again() -> None:
         state = _locked_state()
         for model in (MetricRollup, MetricSpan, MetricDelta):
             model._default_manager.all().delete()
-        clear_learned()  # its engagement is counted again with those bits
+        if is_learning():
+            clear_learned()  # its engagement is counted again with those bits
         NotificationAnalytics.objects.exclude(counted=0).update(counted=0)
         state.counts_since, state.recounted_to, state.recounted_at = now, 0, None
         state.save()

@@ -38,6 +38,7 @@ _COLUMNS = frozenset(
         "per_minute",
         "holdout_percent",
         "send_window_hours",
+        "send_at_night",
         "learning_holdout_percent",
         "track_opens",
         "track_clicks",

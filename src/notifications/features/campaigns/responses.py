@@ -31,6 +31,7 @@ _SAME = (
     "per_minute",
     "holdout_percent",
     "send_window_hours",
+    "send_at_night",
     "learning_holdout_percent",
     "rest_released_at",
     "track_opens",

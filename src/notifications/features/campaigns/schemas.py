@@ -14,6 +14,7 @@ from notifications.domain.campaigns.timing import LateZones
 from notifications.features.broadcasts.schemas import DeliveryMode
 from notifications.features.campaigns.learned.schemas import (
     LearningHoldoutPercent,
+    SendAtNight,
     SendTimeName,
     SendWindowHours,
 )
@@ -183,6 +184,7 @@ class CampaignBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     holdout_percent: HoldoutPercent = 0.0
     send_time: SendTimeName = "scheduled"
     send_window_hours: SendWindowHours = 24
+    send_at_night: SendAtNight = False
     channel_choice: ChannelChoiceName = "given"
     learning_holdout_percent: LearningHoldoutPercent = 10.0
 
@@ -252,6 +254,8 @@ class CampaignChangeBody(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     send_window_hours: SendWindowHours | UnsetType = UNSET
     """The hours of that window. Example: `24`"""
+
+    send_at_night: SendAtNight | UnsetType = UNSET
 
     channel_choice: ChannelChoiceName | UnsetType = UNSET
     """Whether the first channel is learned of each user. Example: `learned`"""
@@ -341,6 +345,7 @@ class CampaignResponse(msgspec.Struct, kw_only=True):
     holdout_percent: HoldoutPercent
     send_time: SendTimeName
     send_window_hours: SendWindowHours
+    send_at_night: SendAtNight
     channel_choice: ChannelChoiceName
     learning_holdout_percent: LearningHoldoutPercent
 

@@ -58,6 +58,7 @@ _COPIED = (
     "holdout_percent",
     "send_time",
     "send_window_hours",
+    "send_at_night",
     "channel_choice",
     "learning_holdout_percent",
     "ab_test",

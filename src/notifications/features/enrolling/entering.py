@@ -49,6 +49,7 @@ def enter_by_events(events: Iterable[PersonEvent], *, now: datetime) -> int:
     rows = MailSeries.objects.filter(
         status__in=_OPEN, trigger=SeriesTrigger.EVENT.value, event__in=names
     )
+    rows = rows.select_related("goal")
     found = {row: _since(row, stored) for row in rows.order_by("pk")} if names else {}
     return _enter_all(found, now=now)
 
@@ -177,6 +178,7 @@ def _new_row(
         due_at=None if held else now,
         day=day,
         entered_at=now,
-        triggered_at=min(since, now),
+        # A clock may be ahead. The trigger itself must not be later than this where it is the goal.
+        triggered_at=since if series.goal_is_trigger else min(since, now),
         ended_at=now if held else None,
     )

@@ -54,19 +54,21 @@ _Place = tuple[int, str]
 
 def to_count() -> list[QuerySet[Any]]:
     """Returns queries of which one has a row while hand-overs wait."""
-    return [LearningDelta.objects.all()] if is_learning() else []
+    return [LearningDelta.objects.all()]
 
 
 def count_hand_overs() -> int:
-    """Adds the oldest hand-overs, in one transaction; returns how many rows it took."""
-    if not is_learning():
-        return 0
+    """Adds the oldest hand-overs, in one transaction; returns how many rows it took.
+
+    What is left once nothing is learned any more is deleted.
+    """
     with transaction.atomic():
         waiting = LearningDelta.objects.select_for_update(skip_locked=True).order_by("pk")
         rows = list(waiting.values_list("pk", "changes")[: _AT_ONCE[connection.vendor]])
         if rows:
             LearningDelta.objects.filter(pk__in=[key for key, _ in rows]).delete()
-            changes = [each for _, text in rows for each in unpacked_changes(text)]
+            texts = [text for _, text in rows] if is_learning() else []
+            changes = [each for text in texts for each in unpacked_changes(text)]
             add_changes([(handed, HourCounts(handed=step)) for handed, step in changes])
     return len(rows)
 
@@ -119,17 +121,33 @@ def clear() -> None:
 
 
 def forget_refusing(user_id: int) -> None:
-    """Deletes what was learned of a person who refuses tracking from now on."""
-    EngagementHours.objects.filter(user_id=user_id).delete()
+    """Deletes what was learned of a person who refuses tracking from now on.
+
+    The rows are locked by rising id, as the count locks them: so neither waits for the other.
+    """
+    with transaction.atomic():
+        rows = EngagementHours.objects.select_for_update().filter(user_id=user_id).order_by("pk")
+        keys = list(rows.values_list("pk", flat=True))
+        EngagementHours.objects.filter(pk__in=keys).delete()
 
 
 def _taught(changes: Changes) -> dict[int, str]:
     """Returns the zones of the people who may be learned of: they exist, and allow tracking."""
     named = {handed.user_id for handed, _ in changes}
-    refusing = UserNotificationPreference.objects.filter(user_id__in=named, tracking_enabled=False)
-    named -= set(refusing.values_list("user_id", flat=True))
+    rows = UserNotificationPreference.objects.filter(user_id__in=named, tracking_enabled=False)
+    refusing = set(rows.values_list("user_id", flat=True))
+    _delete_late(refusing)
+    named -= refusing
     there = User.objects.filter(pk__in=named).order_by("pk").values_list("pk", flat=True)
     return zones_of(list(there))
+
+
+def _delete_late(refusing: Collection[int]) -> None:
+    """Deletes rows of people who refuse: a count that ran beside their refusal wrote them again."""
+    if refusing:
+        rows = EngagementHours.objects.select_for_update(skip_locked=True)
+        late = rows.filter(user_id__in=refusing).order_by("pk")
+        EngagementHours.objects.filter(pk__in=list(late.values_list("pk", flat=True))).delete()
 
 
 def _trackable(ids: set[int]) -> set[int]:

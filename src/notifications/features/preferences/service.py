@@ -170,6 +170,7 @@ class ConsentEvidence:
 
 def _merge(user_id: int, changes: Changes, evidence: ConsentEvidence) -> None:
     row = locked_preferences(user_id)
+    was_tracked = row.tracking_enabled
     for name, value in changes.overall.items():
         purpose = _PURPOSES.get(name)
         if purpose is not None and getattr(row, name) != value:
@@ -181,7 +182,7 @@ def _merge(user_id: int, changes: Changes, evidence: ConsentEvidence) -> None:
             setattr(row, name, value)
     row.choose(changes.overall)
     row.save()
-    if not row.tracking_enabled:
+    if was_tracked and not row.tracking_enabled:
         forget_refusing(user_id)
     for key, switches in changes.categories.items():
         was_off = _is_off_everywhere(user_id, key)

@@ -19,6 +19,7 @@ from notifications.features.access.principals import OPERATIONS
 from notifications.features.access.service import check_test_key
 from notifications.features.audit.receipts import decision_receipts
 from notifications.features.audit.schemas import ReceiptResponse
+from notifications.features.experiments.catalog import live_test
 from notifications.features.experiments.placing import load_placings, showing
 from notifications.features.learning.sends import with_learned_channels
 from notifications.features.sending.bulk import send_bulk
@@ -279,7 +280,12 @@ class NotificationService:
             user = _user(request.user, facts.users.get(keys.get(request.user, 0)), caller)
         user_id = user.id if user else None
         supports = version_of(template.current_version_id).supports
-        terms, assigned = with_learned_channels(request.terms, user_id, supports=supports)
+        terms, assigned = with_learned_channels(
+            request.terms,
+            user_id,
+            supports=supports,
+            is_tested=live_test(template.pk) is not None,
+        )
         intent = make_intent(terms, template, caller)
         check_channels(template, terms.channels)
         if assigned is None:

@@ -21,7 +21,8 @@ _REASONS = {"user_inactive": ExitReason.INACTIVE, "address_suppressed": ExitReas
 def exits_by_goal(series: MailSeries, people: Sequence[SeriesEnrollment]) -> dict[int, ExitReason]:
     """Returns those who reached the goal since their trigger, by the id of their row.
 
-    An event may be reported later than it happened, after the one that the goal names.
+    An event may be reported later than it happened, after the one that the goal names. Where the
+    goal names the trigger itself, a later event of that name is needed.
     """
     if series.goal_id is None or not people:
         return {}
@@ -34,7 +35,8 @@ def exits_by_goal(series: MailSeries, people: Sequence[SeriesEnrollment]) -> dic
     return {
         entered[user_id].pk: ExitReason.GOAL_REACHED
         for user_id, at in rows.values_list("user_id", "occurred_at")
-        if at >= entered[user_id].goal_counts_from
+        if at > entered[user_id].goal_counts_from
+        or (at == entered[user_id].goal_counts_from and not series.goal_is_trigger)
     }
 
 

@@ -73,6 +73,8 @@ class Campaign(models.Model):
     send_time = models.CharField(max_length=7, blank=True, default="", db_default="")
     #: Within how many hours that is.
     send_window_hours = models.SmallIntegerField(default=24, db_default=24)
+    #: Whether an hour of the night may be learned, too.
+    send_at_night = models.BooleanField(default=False, db_default=False)
     #: `learned`: the channel on which they engage most comes first; empty: in the given order.
     channel_choice = models.CharField(max_length=7, blank=True, default="", db_default="")
     #: The percent of them for whom the model does not choose.

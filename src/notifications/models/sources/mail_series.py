@@ -155,6 +155,11 @@ class MailSeries(models.Model):
         """What its notifications come from."""
         return f"series:{self.pk}"
 
+    @property
+    def goal_is_trigger(self) -> bool:
+        """Whether the goal names the event that people enter by."""
+        return self.goal is not None and self.goal.event == self.event
+
     def holds_out(self, user_id: int) -> bool:
         """Returns whether a person gets nothing, so that an effect can be measured."""
         return is_held_out(str(self.uuid), user_id, self.holdout_percent)

@@ -10,7 +10,7 @@ simultaneous callers one finds a recipient failed, and the others find it pendin
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -277,10 +277,7 @@ def _requeue_messages(
     by_channel: dict[str, list[int]] = defaultdict(list)
     for message in messages:
         by_channel[message.channel].append(message.pk)
-    _, options = split_channels(broadcast)
-    Notification.objects.filter(pk__in={each.notification_id for each in messages}).update(
-        options={**options, **list_option(broadcast), "retry_policy": policy}
-    )
+    _write_options(broadcast, {each.notification_id for each in messages}, policy=policy)
     now = clock.now()
     lane = lane_for(Priority(broadcast.priority), mass=True)
     for channel, keys in by_channel.items():
@@ -308,6 +305,22 @@ def _requeue_messages(
             resolved_at=now,
         )
     wakeups.wake([lane])
+
+
+def _write_options(broadcast: Broadcast, keys: Set[int], *, policy: str) -> None:
+    """Gives notifications the options of a retry. Channels that were learned keep their order."""
+    _, options = split_channels(broadcast)
+    shared = {**options, **list_option(broadcast), "retry_policy": policy}
+    rows = Notification.objects.filter(pk__in=keys)
+    if broadcast.campaign is None or not broadcast.campaign.channel_choice:
+        rows.update(options=shared)
+        return
+    by_order: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for key, stored in rows.values_list("pk", "options"):
+        by_order[tuple((stored or {}).get("fallback", ()))].append(key)
+    for order, some in by_order.items():
+        own = {**shared, "fallback": list(order)}
+        Notification.objects.filter(pk__in=some).update(options=own)
 
 
 def _finish_part(

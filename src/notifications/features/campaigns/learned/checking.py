@@ -22,4 +22,7 @@ def check_learned(row: Campaign) -> list[FieldError]:
     elif row.channel_choice and row.delivery != Broadcast.Delivery.FIRST:
         detail = "needs delivery `first`: with `all`, every channel gets the message anyway"
         errors.append(FieldError("channel_choice", "invalid", detail))
+    if row.send_time and len(row.channels) > 1 and row.delivery != Broadcast.Delivery.FIRST:
+        detail = "needs delivery `first` or one channel: an hour is learned of one channel alone"
+        errors.append(FieldError("send_time", "invalid", detail))
     return errors

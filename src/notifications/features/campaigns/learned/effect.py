@@ -29,13 +29,14 @@ from notifications.models import Campaign
 WINDOW = timedelta(days=3)
 """For how long after its hand-over a message may be engaged with."""
 _PARTS = 100
-_ENDED = frozenset({CampaignStatus.COMPLETED, CampaignStatus.CANCELLED})
+_UNJUDGED = {CampaignStatus.COMPLETED: "", CampaignStatus.CANCELLED: "cancelled"}
 _P = LearningPlace
 _WORDS = {
     "open": "The campaign is still being sent. The groups are compared once all had their time.",
     "helps": "Learning helps: the learned engage more often than the holdout.",
     "harms": "Learning harms: the learned engage less often than the holdout.",
     "unclear": "The difference may be chance.",
+    "cancelled": "The campaign was cancelled: not all had their time, so the groups differ.",
     "mismatch": "The groups do not have the sizes that they should have. Look for the cause.",
 }
 
@@ -64,8 +65,8 @@ def _effect(campaign: Campaign, what: str, *, now: datetime) -> LearningEffect:
     weights = {_P.HOLDOUT.value: held, _P.LEARNED.value: 100 * _PARTS - held}
     found = decide(arms, weights, control=_P.HOLDOUT.value)
     (comparison,) = found.comparisons
-    is_open = campaign.status not in _ENDED
-    verdict = "open" if is_open else _verdict(found.conclusion, comparison)
+    verdict = _UNJUDGED.get(CampaignStatus(campaign.status), "open")
+    verdict = verdict or _verdict(found.conclusion, comparison)
     return LearningEffect(
         **_shown(counts),
         verdict=verdict,

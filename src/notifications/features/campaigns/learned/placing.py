@@ -30,7 +30,12 @@ def learned_dues(row: Campaign, starts: Mapping[int, datetime]) -> LearnedDues:
     people = list(starts)
     channels = list(row.channels)
     models = LearnedModels(people, channels)
-    rule = LearningRule(str(row.uuid), row.learning_holdout_percent, environment().learning_minimum)
+    rule = LearningRule(
+        str(row.uuid),
+        row.learning_holdout_percent,
+        environment().learning_minimum,
+        at_night=row.send_at_night,
+    )
     named = zones_of(people)
     zones = {name: first_zone(name)[0] for name in set(named.values())}
     awake = _Awake(people) if row.send_time else None

@@ -30,6 +30,13 @@ SendWindowHours = Annotated[
         examples=[24],
     ),
 ]
+SendAtNight = Annotated[
+    bool,
+    Meta(
+        description="Whether `send_time` may choose an hour from 21:00 to 08:00, too.",
+        examples=[False],
+    ),
+]
 LearningHoldoutPercent = Annotated[
     float,
     Meta(
@@ -44,9 +51,10 @@ LearningVerdict = Annotated[
     str,
     choice(
         "LearningVerdict",
-        ("open", "helps", "harms", "unclear", "mismatch"),
-        "Whether learning helps. `open`: the campaign is still sent. `unclear`: the difference may"
-        " be chance. `mismatch`: the groups do not have the sizes that they should have.",
+        ("open", "cancelled", "helps", "harms", "unclear", "mismatch"),
+        "Whether learning helps. `open`: the campaign is still sent. `cancelled`: not all had their"
+        " time. `unclear`: the difference may be chance. `mismatch`: the groups do not have the"
+        " sizes that they should have.",
     ),
 ]
 
