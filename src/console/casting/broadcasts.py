@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
-from console.casting.fields.audience import form_of_audience
+from console.casting.fields.audience import shown_audience
 from console.casting.fields.choices import audience_in_words
 from console.casting.fields.targets import audience_of
 from console.casting.figures import COUNTED, Gauge, figures_event, gauge_words
@@ -110,7 +110,7 @@ def _allowed(row: Broadcast) -> dict[str, bool]:
 def words_of_audience(row: Broadcast) -> tuple[Sequence[str], str]:
     """Returns the audience of a broadcast in words, and what is wrong with it."""
     try:
-        lines = audience_in_words(form_of_audience(audience_of(row)))
+        lines = audience_in_words(shown_audience(audience_of(row)))
         return lines or [resolve_audience(row, now=clock.now()).description], ""
     except InvalidRequest as error:
         return [], error.detail

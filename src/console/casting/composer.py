@@ -63,11 +63,13 @@ def edit_broadcast(visit: Visit, number: int) -> HttpResponse:
             return HttpResponseRedirect(f"{PATH}/{row.pk}")
         return _composer(visit, form_of_broadcast(visit, row), row=row)
 
-    def save(body: dict[str, Any]) -> str:
+    form = read_broadcast_form(visit)
+
+    def save(_body: dict[str, Any]) -> str:
+        body = form.changes(visit, row)
         BroadcastWorkflow().change(number, body=body, caller=visit.caller, now=clock.now())
         return str(row.pk)
 
-    form = read_broadcast_form(visit)
     return _answer(visit, form, save, _("The broadcast was changed."), row=row)
 
 

@@ -13,8 +13,9 @@ from console.guard import Visit
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.models import Broadcast
 
-LONGEST = 20_000
+LONGEST = 1_000_000
 """A text that is longer than allowed is refused, and not cut off."""
+OF_AUDIENCE = ("target_group", "target_filter")
 CHOICES = {"": None, "yes": True, "no": False}
 _TEXTS = ("title", "message", "category", "delivery", "priority", "scheduled_at", "per_minute")
 
@@ -28,6 +29,17 @@ class BroadcastForm:
     channels: tuple[str, ...]
     track_opens: str = ""
     track_clicks: str = ""
+
+    def changes(self, visit: Visit, row: Broadcast) -> dict[str, Any]:
+        """Returns the body of a change: without the audience where the form says the stored one.
+
+        Raises:
+            InvalidRequest: no one is named.
+        """
+        body = self.body(visit)
+        if self.audience.audience() == audience_of(row):
+            return {name: value for name, value in body.items() if name not in OF_AUDIENCE}
+        return body
 
     def body(self, visit: Visit) -> dict[str, Any]:
         """Returns the body that the service takes.

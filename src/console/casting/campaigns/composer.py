@@ -66,6 +66,8 @@ def edit_campaign(visit: Visit, number: int) -> HttpResponse:
         return _composer(visit, form_of_campaign(visit, row), row=row)
 
     def save(given: dict[str, Any]) -> str:
+        if given["audience"] == row.audience:
+            given = {name: value for name, value in given.items() if name != "audience"}
         body = check_body(given, CampaignChangeBody)
         CampaignService().change(identifier=number, body=body, caller=visit.caller, now=clock.now())
         return str(row.pk)

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.http import HttpResponse
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
 from console import words
-from console.casting.fields.audience import form_of_audience
+from console.casting.fields.audience import shown_audience
 from console.casting.fields.choices import audience_in_words
 from console.casting.figures import COUNTED, Gauge, figures_event, gauge_words
 from console.casting.listing import (
@@ -52,6 +53,8 @@ from notifications.models import BroadcastRecipient, Campaign, CampaignHoldout
 
 PATH = "/console/campaigns"
 SECTION = "campaigns"
+LONGEST_SHOWN = 1_000
+"""Characters of an audience that a page shows as JSON."""
 _S, _A = CampaignStatus, CampaignApproval
 _CANCELLABLE = frozenset({_S.DRAFT, _S.SCHEDULED, _S.RUNNING, _S.PAUSED})
 
@@ -131,8 +134,8 @@ def _allowed(row: Campaign) -> dict[str, bool]:
 
 def words_of_campaign(row: Campaign) -> list[str]:
     """Returns the audience of a campaign in words; its JSON where rows cannot say it."""
-    form = form_of_audience(row.audience)
-    return audience_in_words(form) or [form.text]
+    form = shown_audience(row.audience)
+    return audience_in_words(form) or [Truncator(form.text).chars(LONGEST_SHOWN)]
 
 
 def gauge_of_campaign(found: CampaignProgressResponse) -> Gauge:
