@@ -18,10 +18,13 @@ from console.casting.fields.audience import (
 )
 from console.casting.fields.choices import audience_in_words
 from notifications.domain.errors import InvalidRequest
-from notifications.models import Broadcast
+from notifications.models import Broadcast, Campaign
 from tests.integration.broadcasts.factories import make_broadcast, make_people
+from tests.integration.campaigns.factories import PATH as NEWS
+from tests.integration.campaigns.factories import make_news
 from tests.integration.console.test_actions import post
 from tests.integration.console.test_broadcasts import NEW, form, make_class, text_of
+from tests.integration.console.test_casting import form as campaign_form
 
 pytestmark = pytest.mark.django_db
 MANY = {"rule": "custom", "user_ids": [100_000 + each for each in range(3_000)]}
@@ -104,3 +107,40 @@ def test_a_long_list_is_refused_and_stays_in_the_form(operator: Client) -> None:
     assert answer.status_code == 400
     assert ids in answer.content.decode()
     assert not Broadcast.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ({"without_kind": [""], "without_value": ["17 18"]}, "choose what «17 18» names"),
+        ({"to_kind": ["all", ""], "to_value": ["", "9"]}, "choose what «9» names"),
+        (
+            {
+                "where_field": [""],
+                "where_key": [""],
+                "where_operator": ["eq"],
+                "where_value": ["x"],
+            },
+            "choose the field of the condition «x»",
+        ),
+        ({"audience": '{"rule": "all"}'}, "choose rows or write JSON, not both"),
+    ],
+)
+def test_a_row_that_is_incomplete_is_never_dropped(
+    operator: Client, written: dict[str, Any], said: str
+) -> None:
+    answer = operator.post(NEW, form(make_class(), **written))
+    assert answer.status_code == 400
+    assert said in answer.content.decode()
+    assert not Broadcast.objects.exists()
+
+
+def test_a_variant_without_a_name_is_never_dropped(operator: Client) -> None:
+    make_news()
+    given = campaign_form(
+        variant_name=["A", "B", ""], variant_template_path=["", "", NEWS], variant_weight=["1"] * 3
+    )
+    answer = operator.post("/console/campaigns/new", given)
+    assert answer.status_code == 400
+    assert "give each variant a name" in answer.content.decode()
+    assert not Campaign.objects.exists()

@@ -80,8 +80,11 @@ class AudienceForm:
                 is not an object.
         """
         if self.text:
+            if self.to or self.where or self.without:
+                raise _fault("invalid", _("choose rows or write JSON, not both"))
             return _read_text(self.text)
         _check_limits(self)
+        _check_complete(self)
         return self.unlimited()
 
     def unlimited(self) -> dict[str, Any]:
@@ -131,8 +134,24 @@ def _check_limits(form: AudienceForm) -> None:
             raise _fault("too_long", detail % {"count": longest, "most": LONGEST_VALUE})
 
 
+def _check_complete(form: AudienceForm) -> None:
+    """Refuses rows with a value that do not say of what. Dropped, an exclusion would be none.
+
+    Raises:
+        InvalidRequest: incomplete.
+    """
+    for row in (*form.to, *form.without):
+        if not row.kind:
+            detail = _("choose what «%(value)s» names, or empty the field")
+            raise _fault("incomplete", detail % {"value": row.value[:100]})
+    for test in form.where:
+        if not test.field:
+            detail = _("choose the field of the condition «%(value)s», or empty it")
+            raise _fault("incomplete", detail % {"value": (test.value or test.key)[:100]})
+
+
 def read_audience_form(form: QueryDict) -> AudienceForm:
-    """Returns what a form says; rows without a kind or a field are left out."""
+    """Returns what a form says; rows in which nothing is written are left out."""
     return AudienceForm(
         to=_rows(form, "to"),
         where=_conditions(form),
@@ -147,7 +166,7 @@ def _rows(form: QueryDict, name: str) -> list[AudienceRow]:
     for place, text in enumerate(kinds):
         kind, _colon, named = text.strip().partition(":")
         typed = values[place].strip() if place < len(values) else ""
-        if kind:
+        if kind or typed:
             found.append(AudienceRow(kind, named or typed))
     return found
 
@@ -155,7 +174,7 @@ def _rows(form: QueryDict, name: str) -> list[AudienceRow]:
 def _conditions(form: QueryDict) -> list[ConditionRow]:
     columns = [form.getlist(f"where_{name}") for name in ConditionRow._fields]
     rows = [ConditionRow(*(each.strip() for each in row)) for row in zip(*columns)]  # noqa: B905 -- a form that lacks fields has fewer rows
-    return [row for row in rows if row.field]
+    return [row for row in rows if row.field or row.key or row.value]
 
 
 def form_of_audience(audience: Mapping[str, Any]) -> AudienceForm:
