@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from django.db import transaction
 from django.http import Http404, HttpResponse
 from django.utils.translation import gettext as _
 
 from console.casting.broadcasts import PATH
+from console.casting.seen import check_seen, seen_of_broadcast
 from console.guard import Visit
 from console.shell import act
 from notifications.domain.errors import FieldError, InvalidRequest
@@ -17,6 +19,7 @@ from notifications.features.broadcasts.copy import duplicate
 from notifications.features.broadcasts.service import BroadcastWorkflow
 from notifications.features.broadcasts.trial import send_test_to_caller
 from notifications.infra import clock
+from notifications.models import Broadcast
 
 LONGEST_NOTE = 1_000
 Act = Callable[[Visit, int, datetime], str]
@@ -59,8 +62,17 @@ def lead_to_copy(
     return answer
 
 
+def _lock_as_seen(visit: Visit, number: int) -> None:
+    """Locks a broadcast, and checks that it is what the visitor read."""
+    BroadcastWorkflow().find(number, caller=visit.caller)
+    row = Broadcast.objects.select_for_update().get(pk=number)
+    check_seen(visit, seen_of_broadcast(row))
+
+
 def _send(visit: Visit, number: int, now: datetime) -> str:
-    return BroadcastWorkflow().send(number, caller=visit.caller, now=now).message
+    with transaction.atomic():
+        _lock_as_seen(visit, number)
+        return BroadcastWorkflow().send(number, caller=visit.caller, now=now).message
 
 
 def _pause(visit: Visit, number: int, now: datetime) -> str:
@@ -76,7 +88,9 @@ def _cancel(visit: Visit, number: int, now: datetime) -> str:
 
 
 def _approve(visit: Visit, number: int, now: datetime) -> str:
-    return BroadcastWorkflow().approve(number, caller=visit.caller, now=now).message
+    with transaction.atomic():
+        _lock_as_seen(visit, number)
+        return BroadcastWorkflow().approve(number, caller=visit.caller, now=now).message
 
 
 def _reject(visit: Visit, number: int, now: datetime) -> str:

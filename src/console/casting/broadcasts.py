@@ -13,6 +13,7 @@ from console.casting.fields.choices import audience_in_words
 from console.casting.fields.targets import audience_of
 from console.casting.figures import COUNTED, Gauge, figures_event, gauge_words
 from console.casting.listing import newest_first
+from console.casting.seen import seen_of_broadcast
 from console.guard import Visit
 from console.shell import may_open, page
 from directory.models import User
@@ -84,6 +85,7 @@ def shown_of(visit: Visit, row: Broadcast) -> dict[str, Any]:
         "author": display_name(row.created_by),
         "approver": display_name(_approver(row)),
         "may": _allowed(row) if row.campaign_id is None else {},
+        "seen": seen_of_broadcast(row) if row.status in LAUNCHABLE else "",
         "is_own": visit.user.pk in involved,
         "is_before": row.status in LAUNCHABLE,
     }

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.test import Client
 
+from console.casting.seen import seen_of_broadcast
 from directory.models import Group, GroupMembership
 from notifications.domain.lifecycle import MessageStatus
 from notifications.features.broadcasts.delivery.upkeep import maintain_broadcasts
@@ -25,6 +26,7 @@ from tests.integration.broadcasts.factories import (
     settle_messages,
 )
 from tests.integration.console.conftest import As
+from tests.integration.console.pressing import press
 from tests.integration.console.test_actions import actions, post
 from tests.integration.factories import make_user
 
@@ -91,13 +93,15 @@ class TestAdminPanel:
         row = Broadcast.objects.get()
         one = f"/console/broadcasts/{row.pk}"
         assert "3 people in the audience." in text_of(author, f"{one}/dry-run")
-        assert "awaits approval" in post(author, f"{one}/send")
+        assert "awaits approval" in press(author, f"{one}/send")
         assert "Another person must approve it" in text_of(author, one)
-        assert "cannot approve it" in post(author, f"{one}/approve")
+        assert "cannot approve it" in post(
+            author, f"{one}/approve", seen=seen_of_broadcast(Broadcast.objects.get())
+        )
         assert "1 broadcast waits for approval" in text_of(other, "/console")
         assert "waits for approval" not in text_of(as_role("author"), "/console")
         assert f'action="{one}/approve' in text_of(other, one)
-        post(other, f"{one}/approve")
+        press(other, f"{one}/approve")
         deliver()
         maintain_broadcasts(now=clock.now())
         row.refresh_from_db()
@@ -199,7 +203,7 @@ class TestActions:
     def test_a_test_goes_to_the_visitor_alone(self, operator: Client) -> None:
         make_class()
         row = make_broadcast()
-        assert "on its way to you" in post(operator, f"/console/broadcasts/{row.pk}/test")
+        assert "on its way to you" in press(operator, f"/console/broadcasts/{row.pk}/test")
 
 
 class TestWatching:

@@ -40,6 +40,7 @@ from notifications.infra.database import commits
 from notifications.models import Campaign
 
 SCOPE = "broadcasts"
+Check = Callable[[Campaign], None]
 _INLINE_S = 0.2
 """Seconds of a launch that run before the response; a small campaign is placed within them."""
 _COPIED = (
@@ -193,9 +194,17 @@ class CampaignService:
             row.delete()
 
     def schedule(
-        self, *, identifier: object, body: CampaignScheduleBody, caller: Caller, now: datetime
+        self,
+        *,
+        identifier: object,
+        body: CampaignScheduleBody,
+        caller: Caller,
+        now: datetime,
+        check: Check | None = None,
     ) -> CampaignResponse:
         """Schedules a draft, or requests the approval that it needs.
+
+        check: is called with the locked campaign first; here and below its errors prevent it.
 
         Raises:
             InvalidRequest, Refused, NotFound; Conflict: campaign_status.
@@ -209,9 +218,11 @@ class CampaignService:
                 actions.changed(row, now=now)
             actions.schedule(row, now=now)
 
-        return self._act("schedule", do, identifier, caller=caller, now=now)
+        return self._act("schedule", do, identifier, caller=caller, now=now, check=check)
 
-    def launch(self, *, identifier: object, caller: Caller, now: datetime) -> CampaignResponse:
+    def launch(
+        self, *, identifier: object, caller: Caller, now: datetime, check: Check | None = None
+    ) -> CampaignResponse:
         """Begins a draft or scheduled campaign now, or requests the approval that it needs.
 
         Raises:
@@ -223,6 +234,7 @@ class CampaignService:
             identifier,
             caller=caller,
             now=now,
+            check=check,
         )
 
     def pause(self, *, identifier: object, caller: Caller, now: datetime) -> CampaignResponse:
@@ -253,7 +265,9 @@ class CampaignService:
             "cancel", lambda row: actions.cancel(row, now=now), identifier, caller=caller, now=now
         )
 
-    def approve(self, *, identifier: object, caller: Caller, now: datetime) -> CampaignResponse:
+    def approve(
+        self, *, identifier: object, caller: Caller, now: datetime, check: Check | None = None
+    ) -> CampaignResponse:
         """Releases a campaign. A person who wrote, changed or sent it may not, nor with a key.
 
         Raises:
@@ -267,6 +281,7 @@ class CampaignService:
             caller=caller,
             now=now,
             involves=False,
+            check=check,
         )
 
     def reject(
@@ -301,11 +316,14 @@ class CampaignService:
         caller: Caller,
         now: datetime,
         involves: bool = True,
+        check: Check | None = None,
     ) -> CampaignResponse:
         """Runs an action under the lock of the campaign, and goes on with what it began."""
         key = self.find(identifier, caller=caller, to_change=True).pk
         with transaction.atomic():
             row = actions.locked_campaign(key)
+            if check is not None:
+                check(row)
             before = recorded(row)
             if involves:
                 _involve(row, caller)
