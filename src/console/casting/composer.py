@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpResponse, HttpResponseRedirect
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -16,7 +18,8 @@ from console.casting.draft import (
     new_broadcast_form,
     read_broadcast_form,
 )
-from console.casting.fields.choices import Choice, audience_choices
+from console.casting.fields.choices import Choice, audience_choices, audience_in_words
+from console.casting.seen import CHANGED, check_seen, seen_of_broadcast
 from console.guard import Visit
 from console.once import new_token, run_once
 from console.shell import page
@@ -30,6 +33,8 @@ from notifications.infra import clock
 from notifications.models import Broadcast
 
 MOST_CATEGORIES = 100
+LONGEST_STORED = 300
+"""Characters of a stored value that are shown beside what was typed."""
 COUNT, ROWS = "count", "rows"
 PRIORITIES = (
     ("4", gettext_lazy("low")),
@@ -66,8 +71,11 @@ def edit_broadcast(visit: Visit, number: int) -> HttpResponse:
     form = read_broadcast_form(visit)
 
     def save(_body: dict[str, Any]) -> str:
-        body = form.changes(visit, row)
-        BroadcastWorkflow().change(number, body=body, caller=visit.caller, now=clock.now())
+        with transaction.atomic():
+            locked = Broadcast.objects.select_for_update().get(pk=row.pk)
+            check_seen(visit, seen_of_broadcast(locked))
+            body = form.changes(visit, locked)
+            BroadcastWorkflow().change(number, body=body, caller=visit.caller, now=clock.now())
         return str(row.pk)
 
     return _answer(visit, form, save, _("The broadcast was changed."), row=row)
@@ -109,19 +117,57 @@ def _composer(
     survey: DryRun | None = None,
     fault: CarillonError | None = None,
 ) -> HttpResponse:
+    faults, seen = faults_of(fault), visit.given("seen")
+    if row is not None and not visit.is_post:
+        seen = seen_of_broadcast(row)
+    elif row is not None and is_changed(fault):  # it may be saved over what is shown now
+        row.refresh_from_db()
+        seen = seen_of_broadcast(row)
+        faults += stored_beside(form, form_of_broadcast(visit, row))
     context: dict[str, Any] = {
         "form": form,
         "row": row,
+        "seen": seen,
         **audience_fields(form.audience),
         **common_fields(),
         "survey": survey,
-        "faults": faults_of(fault),
+        "faults": faults,
         "is_part": is_part(visit),
         "once": new_token(),
         "cancel": f"{PATH}/{row.pk}" if row else PATH,
     }
-    status = 400 if fault and not is_part(visit) else 200
+    status = status_of(visit, fault)
     return page(visit, "casting/composer.html", context, section=SECTION, status=status)
+
+
+def status_of(visit: Visit, fault: CarillonError | None) -> int:
+    """Returns the status of a form that is shown again. A script shows a part at 200 alone."""
+    if fault is None or is_part(visit):
+        return 200
+    return 409 if is_changed(fault) else 400
+
+
+def is_changed(fault: CarillonError | None) -> bool:
+    """Returns whether another person changed what the form was made of."""
+    return fault is not None and fault.code == CHANGED
+
+
+def stored_beside(typed: Any, stored: Any) -> list[tuple[str, str]]:
+    """Returns the fields that are stored otherwise than typed, with what is stored.
+
+    Both are a BroadcastForm, or both a CampaignForm, and their bodies have no errors.
+    """
+    found = [(name, value) for name, value in stored.texts.items() if value != typed.texts[name]]
+    if stored.channels != typed.channels:
+        found.append(("channels", ", ".join(stored.channels)))
+    if stored.audience.audience() != typed.audience.audience():
+        words = audience_in_words(stored.audience) or [stored.audience.text]
+        found.append(("audience", " ".join(words)))
+    now = _("stored now: %(value)s")
+    return [
+        (name, now % {"value": Truncator(value or "-").chars(LONGEST_STORED)})
+        for name, value in found
+    ]
 
 
 def is_part(visit: Visit) -> bool:

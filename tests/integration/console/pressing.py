@@ -14,6 +14,16 @@ def hidden_fields(client: Client, path: str) -> dict[str, str]:
     """Returns the hidden fields of the form that sends to `path`, from the page above it."""
     page = client.get(path.rpartition("/")[0]).content.decode()
     form = page.partition(f'action="{path}"')[2].partition("</form>")[0]
+    return _hidden_in(form)
+
+
+def composer_fields(client: Client, path: str) -> dict[str, str]:
+    """Returns the hidden fields of the form in which a broadcast or a campaign is changed."""
+    page = client.get(path).content.decode()
+    return _hidden_in(page.partition('class="composer"')[2].partition("</form>")[0])
+
+
+def _hidden_in(form: str) -> dict[str, str]:
     pairs = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form)
     return {name: html.unescape(value) for name, value in pairs if name != "csrfmiddlewaretoken"}
 

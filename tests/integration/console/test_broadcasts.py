@@ -26,7 +26,7 @@ from tests.integration.broadcasts.factories import (
     settle_messages,
 )
 from tests.integration.console.conftest import As
-from tests.integration.console.pressing import press
+from tests.integration.console.pressing import composer_fields, press
 from tests.integration.console.test_actions import actions, post
 from tests.integration.factories import make_user
 
@@ -145,7 +145,8 @@ class TestAdminPanel:
         edit = f"/console/broadcasts/{row.pk}/edit"
         assert f'value="group:{group.pk}" selected' in text_of(operator, edit)
         at = (clock.now() + timedelta(days=30)).strftime("%Y-%m-%dT09:00")
-        text = post(operator, edit, **form(group, message="Snow is gone", scheduled_at=at))
+        seen = composer_fields(operator, edit)
+        text = post(operator, edit, **form(group, message="Snow is gone", scheduled_at=at) | seen)
         assert "The broadcast was changed." in text
         row.refresh_from_db()
         assert (row.status, row.message) == ("scheduled", "Snow is gone")

@@ -25,7 +25,7 @@ from tests.integration.campaigns.factories import PATH as NEWS
 from tests.integration.campaigns.factories import go_on, make_campaign, make_news
 from tests.integration.campaigns.variant_factories import SHORT, make_tested
 from tests.integration.console.conftest import As
-from tests.integration.console.pressing import press
+from tests.integration.console.pressing import composer_fields, press
 from tests.integration.console.test_actions import actions, post
 from tests.integration.console.test_broadcasts import BERLIN, make_class, text_of
 from tests.integration.experiments.conftest import PATH as USUAL
@@ -135,7 +135,7 @@ class TestCampaigns:
         for shown in (f'value="{at}"', 'value="48"', "month=May", f'value="{SHORT}"'):
             assert shown in text
         before = dict(row.ab_test)
-        post(operator, edit, **{**given, "name": "June"})
+        post(operator, edit, **{**given, **composer_fields(operator, edit), "name": "June"})
         row.refresh_from_db()
         assert (row.name, row.ab_test) == ("June", before)
         assert set(before) <= set(CampaignABTestBody.__struct_fields__)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from notifications.models import Broadcast, Campaign, NotificationTemplate
-from tests.integration.campaigns.factories import make_campaign
+from tests.integration.campaigns.factories import make_campaign, make_news
 from tests.integration.console.conftest import As
-from tests.integration.console.pressing import hidden_fields, press
+from tests.integration.console.pressing import composer_fields, hidden_fields, press
 from tests.integration.console.test_actions import post
 from tests.integration.console.test_broadcasts import NEW, form, make_class
+from tests.integration.console.test_casting import form as campaign_form
 
 pytestmark = pytest.mark.django_db
 CHANGED = "it was changed since you opened the page"
@@ -47,3 +50,42 @@ def test_a_campaign_is_begun_only_with_the_texts_that_were_read(as_role: As) -> 
     row.refresh_from_db()
     assert row.status == "draft"
     assert "Not done" not in press(other, f"{one}/launch")
+
+
+def test_a_broadcast_that_another_person_changed_is_not_overwritten(as_role: As) -> None:
+    author, group = as_role("operator"), make_class()
+    post(author, NEW, **form(group))
+    row = Broadcast.objects.get()
+    edit = f"/console/broadcasts/{row.pk}/edit"
+    seen = composer_fields(author, edit)
+    Broadcast.objects.update(message="Written by another", channels=["email"])
+    answer = author.post(edit, form(group, title="Mine") | seen)
+    page = answer.content.decode()
+    assert answer.status_code == 409
+    assert CHANGED in page
+    assert "stored now: Written by another" in page
+    assert "stored now: email" in page
+    assert 'value="Mine"' in page
+    row.refresh_from_db()
+    assert row.message == "Written by another"
+    new = re.search(r'name="seen" value="([^"]+)"', page)
+    assert new is not None
+    assert "was changed" in post(author, edit, **form(group, title="Mine", seen=new[1]))
+    row.refresh_from_db()
+    assert (row.title, row.message) == ("Mine", "Snow everywhere")
+
+
+def test_a_campaign_that_another_person_changed_is_not_overwritten(as_role: As) -> None:
+    make_news()
+    author, group = as_role("operator"), make_class()
+    post(author, "/console/campaigns/new", **campaign_form(group=group))
+    edit = f"/console/campaigns/{Campaign.objects.get().pk}/edit"
+    seen = composer_fields(author, edit)
+    Campaign.objects.update(description="Written by another")
+    answer = author.post(edit, campaign_form(group=group, name="Mine") | seen)
+    assert answer.status_code == 409
+    assert "stored now: Written by another" in answer.content.decode()
+    assert Campaign.objects.get().name == "May"
+    again = campaign_form(group=group, name="Mine") | composer_fields(author, edit)
+    post(author, edit, **again)
+    assert Campaign.objects.get().name == "Mine"

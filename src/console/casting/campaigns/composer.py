@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
@@ -17,10 +18,21 @@ from console.casting.campaigns.form import (
     read_campaign_form,
 )
 from console.casting.campaigns.views import PATH, SECTION
-from console.casting.composer import COUNT, ROWS, audience_fields, common_fields, faults_of, is_part
+from console.casting.composer import (
+    COUNT,
+    ROWS,
+    audience_fields,
+    common_fields,
+    faults_of,
+    is_changed,
+    is_part,
+    status_of,
+    stored_beside,
+)
 from console.casting.fields.choices import Choice
 from console.casting.fields.values import read_values
 from console.casting.frames import LONGEST, framed
+from console.casting.seen import check_seen, seen_of_campaign
 from console.guard import Visit
 from console.once import new_token, run_once
 from console.shell import page
@@ -68,8 +80,10 @@ def edit_campaign(visit: Visit, number: int) -> HttpResponse:
     def save(given: dict[str, Any]) -> str:
         if given["audience"] == row.audience:
             given = {name: value for name, value in given.items() if name != "audience"}
-        body = check_body(given, CampaignChangeBody)
-        CampaignService().change(identifier=number, body=body, caller=visit.caller, now=clock.now())
+        body, now = check_body(given, CampaignChangeBody), clock.now()
+        with transaction.atomic():
+            check_seen(visit, seen_of_campaign(Campaign.locked(row.pk)))
+            CampaignService().change(identifier=number, body=body, caller=visit.caller, now=now)
         return str(row.pk)
 
     form = read_campaign_form(visit, row)
@@ -105,9 +119,17 @@ def _composer(
     fault: CarillonError | None = None,
 ) -> HttpResponse:
     templates = NotificationTemplate.objects.filter(current_version_id__isnull=False)
+    faults, seen = faults_of(fault), visit.given("seen")
+    if row is not None and not visit.is_post:
+        seen = seen_of_campaign(row)
+    elif row is not None and is_changed(fault):  # it may be saved over what is shown now
+        row.refresh_from_db()
+        seen = seen_of_campaign(row)
+        faults += stored_beside(form, form_of_campaign(visit, row))
     context: dict[str, Any] = {
         "form": form,
         "row": row,
+        "seen": seen,
         **audience_fields(form.audience),
         **common_fields(),
         "blank_category": True,
@@ -129,12 +151,12 @@ def _composer(
             Choice("conversion_rate", _("conversions on the goal")),
         ],
         "count": count,
-        "faults": faults_of(fault),
+        "faults": faults,
         "is_part": is_part(visit),
         "once": new_token(),
         "cancel": f"{PATH}/{row.pk}" if row else PATH,
     }
-    status = 400 if fault and not is_part(visit) else 200
+    status = status_of(visit, fault)
     return page(visit, "casting/campaign_composer.html", context, section=SECTION, status=status)
 
 
