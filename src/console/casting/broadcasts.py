@@ -14,6 +14,7 @@ from console.casting.fields.targets import audience_of
 from console.casting.figures import COUNTED, Gauge, figures_event, gauge_words
 from console.casting.listing import newest_first
 from console.casting.seen import seen_of_broadcast
+from console.casting.surveys import SECONDS, one_survey
 from console.guard import Visit
 from console.shell import may_open, page
 from directory.models import User
@@ -25,6 +26,7 @@ from notifications.domain.broadcast_lifecycle import (
     RecipientState,
 )
 from notifications.domain.errors import CarillonError, InvalidRequest
+from notifications.features.access.throttles import Throttled
 from notifications.features.broadcasts.actions import Progress, progress
 from notifications.features.broadcasts.delivery.launch import resolve_audience
 from notifications.features.broadcasts.queries import display_name
@@ -157,11 +159,14 @@ def dry_run(visit: Visit, number: int) -> HttpResponse:
     """Shows what sending a broadcast would do. Nothing is sent or written."""
     row = BroadcastWorkflow().find(number, caller=visit.caller)
     lines, _fault = words_of_audience(row)
-    fault, survey = "", None
+    fault, survey, status = "", None, 200
     try:
-        survey = BroadcastWorkflow().dry_run(number, caller=visit.caller, now=clock.now()).data
+        with one_survey(visit):
+            found = BroadcastWorkflow().dry_run(
+                number, caller=visit.caller, now=clock.now(), seconds=SECONDS
+            )
+        survey = found.data
     except CarillonError as error:
-        fault = error.detail
+        fault, status = error.detail, 429 if isinstance(error, Throttled) else 400
     context = {**shown_of(visit, row), "lines": lines, "survey": survey, "fault": fault}
-    status = 400 if fault else 200
     return page(visit, "casting/dry_run.html", context, section=SECTION, status=status)

@@ -20,12 +20,14 @@ from console.casting.draft import (
 )
 from console.casting.fields.choices import Choice, audience_choices, audience_in_words
 from console.casting.seen import CHANGED, check_seen, seen_of_broadcast
+from console.casting.surveys import SECONDS, one_survey
 from console.guard import Visit
 from console.once import new_token, run_once
 from console.shell import page
 from notifications.domain.broadcast_lifecycle import EDITABLE
 from notifications.domain.channels import PERSON_CHANNELS
 from notifications.domain.errors import CarillonError, InvalidRequest
+from notifications.features.access.throttles import Throttled
 from notifications.features.broadcasts.dry_run_schemas import DryRun
 from notifications.features.broadcasts.service import BroadcastWorkflow
 from notifications.features.preferences.categories import CategoryService
@@ -105,7 +107,10 @@ def _answer(
 def _count(visit: Visit, body: dict[str, Any]) -> DryRun:
     """Returns what the broadcast would do. A body without a text is counted all the same."""
     counted = {**body, "message": body["message"] or "-"}
-    found = BroadcastWorkflow().dry_run_of_body(body=counted, caller=visit.caller, now=clock.now())
+    with one_survey(visit):
+        found = BroadcastWorkflow().dry_run_of_body(
+            body=counted, caller=visit.caller, now=clock.now(), seconds=SECONDS
+        )
     return found.data
 
 
@@ -144,6 +149,8 @@ def status_of(visit: Visit, fault: CarillonError | None) -> int:
     """Returns the status of a form that is shown again. A script shows a part at 200 alone."""
     if fault is None or is_part(visit):
         return 200
+    if isinstance(fault, Throttled):
+        return 429
     return 409 if is_changed(fault) else 400
 
 

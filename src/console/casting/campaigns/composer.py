@@ -33,6 +33,7 @@ from console.casting.fields.choices import Choice
 from console.casting.fields.values import read_values
 from console.casting.frames import LONGEST, framed
 from console.casting.seen import check_seen, seen_of_campaign
+from console.casting.surveys import one_survey
 from console.guard import Visit
 from console.once import new_token, run_once
 from console.shell import page
@@ -97,9 +98,10 @@ def _answer(
     asked, count = visit.given("do"), None
     try:
         if asked == COUNT:
-            found = AudienceService().count(
-                audience=form.audience.audience(), caller=visit.caller, now=clock.now()
-            )
+            with one_survey(visit):
+                found = AudienceService().count(
+                    audience=form.audience.audience(), caller=visit.caller, now=clock.now()
+                )
             count = found.count
         elif asked != ROWS:
             saved = save(form.body(visit))

@@ -27,6 +27,7 @@ from console.casting.recipients import (
 )
 from console.casting.results import results_in_words
 from console.casting.seen import shown_of_templates
+from console.casting.surveys import SECONDS, one_survey
 from console.guard import Visit
 from console.paging import PAGE_ROWS, after_of
 from console.shell import page
@@ -37,6 +38,7 @@ from notifications.domain.campaigns.lifecycle import (
     CampaignStatus,
 )
 from notifications.domain.errors import CarillonError
+from notifications.features.access.throttles import Throttled
 from notifications.features.broadcasts.queries import display_name, recipient_responses
 from notifications.features.campaigns.progress import campaign_progress
 from notifications.features.campaigns.recipients import recipients_of
@@ -167,11 +169,12 @@ def campaign_estimate(visit: Visit, number: int) -> HttpResponse:
     """Shows what a campaign would do now. Nothing is sent."""
     row = CampaignService().find(number, caller=visit.caller)
     found: CampaignEstimateResponse | None = None
-    fault = ""
+    fault, status = "", 200
     try:
-        found = estimate(row, now=clock.now())
+        with one_survey(visit):
+            found = estimate(row, now=clock.now(), seconds=SECONDS)
     except CarillonError as error:
-        fault = error.detail
+        fault, status = error.detail, 429 if isinstance(error, Throttled) else 400
     context = {
         **shown_of_campaign(visit, row),
         "lines": words_of_campaign(row),
@@ -180,7 +183,6 @@ def campaign_estimate(visit: Visit, number: int) -> HttpResponse:
         "fault": fault,
         "state": words.state(row.status),
     }
-    status = 400 if fault else 200
     return page(visit, "casting/estimate.html", context, section=SECTION, status=status)
 
 
