@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from console.casting.broadcasts import PATH
 from console.casting.seen import check_seen, seen_of_broadcast
 from console.guard import Visit
+from console.once import run_once
 from console.shell import act
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.access.throttles import count_send
@@ -51,9 +52,13 @@ def lead_to_copy(
     """Makes a copy and leads to it. make: returns its number, and what was done."""
     made: list[int] = []
 
-    def work() -> str:
+    def write() -> str:
         key, text = make()
-        made.append(key)
+        return f"{key} {text}"
+
+    def work() -> str:
+        key, _blank, text = run_once(visit, f"{path}/{number}/duplicate", {}, write).partition(" ")
+        made.append(int(key))
         return text
 
     answer = act(visit, work, back=f"{path}/{number}")
@@ -108,8 +113,11 @@ def _delete(visit: Visit, number: int, now: datetime) -> str:
 
 
 def _test(visit: Visit, number: int, now: datetime) -> str:
-    count_send(kind="send", caller=visit.caller, now=now)
-    return send_test_to_caller(number, caller=visit.caller, now=now).data.message
+    def send() -> str:
+        count_send(kind="send", caller=visit.caller, now=now)
+        return send_test_to_caller(number, caller=visit.caller, now=now).data.message
+
+    return run_once(visit, f"{PATH}/{number}/test", {}, send)
 
 
 def read_note(visit: Visit) -> str:

@@ -16,6 +16,7 @@ from console.casting.listing import newest_first
 from console.casting.seen import seen_of_broadcast
 from console.casting.surveys import SECONDS, one_survey
 from console.guard import Visit
+from console.once import new_token
 from console.shell import may_open, page
 from directory.models import User
 from notifications.domain.broadcast_lifecycle import (
@@ -87,6 +88,7 @@ def shown_of(visit: Visit, row: Broadcast) -> dict[str, Any]:
         "author": display_name(row.created_by),
         "approver": display_name(_approver(row)),
         "may": _allowed(row) if row.campaign_id is None else {},
+        "once": new_token(),
         "seen": seen_of_broadcast(row) if row.status in LAUNCHABLE else "",
         "is_own": visit.user.pk in involved,
         "is_before": row.status in LAUNCHABLE,

@@ -26,7 +26,7 @@ from tests.integration.broadcasts.factories import (
     settle_messages,
 )
 from tests.integration.console.conftest import As
-from tests.integration.console.pressing import composer_fields, press
+from tests.integration.console.pressing import composer_fields, hidden_fields, press
 from tests.integration.console.test_actions import actions, post
 from tests.integration.factories import make_user
 
@@ -183,7 +183,8 @@ class TestActions:
         assert "Try again with the failed" in text_of(operator, one)
         post(operator, f"{one}/retry")
         assert BroadcastRecipient.objects.filter(broadcast=row, state="pending").count() == 1
-        answer = operator.post(f"{one}/duplicate")
+        fields = hidden_fields(operator, f"{one}/duplicate")
+        answer = operator.post(f"{one}/duplicate", fields)
         copy = Broadcast.objects.latest("pk")
         assert answer["Location"] == f"/console/broadcasts/{copy.pk}"
         post(operator, f"{one}/cancel")

@@ -213,7 +213,7 @@ class TestCampaigns:
 
 
 def copy_of(client: Client, one: str) -> Campaign:
-    client.post(f"{one}/duplicate")
+    press(client, f"{one}/duplicate")
     return Campaign.objects.latest("pk")
 
 

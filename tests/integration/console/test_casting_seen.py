@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.test import Client
 
-from notifications.models import Broadcast, Campaign, NotificationTemplate
+from notifications.models import Broadcast, Campaign, Notification, NotificationTemplate
+from tests.integration.broadcasts.factories import make_broadcast
 from tests.integration.campaigns.factories import make_campaign, make_news
 from tests.integration.console.conftest import As
 from tests.integration.console.pressing import composer_fields, hidden_fields, press
@@ -89,3 +91,21 @@ def test_a_campaign_that_another_person_changed_is_not_overwritten(as_role: As) 
     again = campaign_form(group=group, name="Mine") | composer_fields(author, edit)
     post(author, edit, **again)
     assert Campaign.objects.get().name == "Mine"
+
+
+@pytest.mark.parametrize("kind", ["broadcasts", "campaigns"])
+def test_a_test_and_a_copy_are_made_once_however_often_the_form_is_sent(
+    operator: Client, kind: str
+) -> None:
+    make_class()
+    row = make_broadcast() if kind == "broadcasts" else make_campaign()
+    one = f"/console/{kind}/{row.pk}"
+    for action, counted in (("test", Notification), ("duplicate", type(row))):
+        before = counted.objects.count()
+        fields = hidden_fields(operator, f"{one}/{action}")
+        pages = [operator.post(f"{one}/{action}", fields)["Location"] for _ in range(2)]
+        assert pages[0] == pages[1]
+        assert counted.objects.count() == before + 1
+        assert "open the page again" in post(operator, f"{one}/{action}")
+        press(operator, f"{one}/{action}")
+        assert counted.objects.count() == before + 2

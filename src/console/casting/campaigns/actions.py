@@ -13,6 +13,7 @@ from console.casting.actions import lead_to_copy, read_note
 from console.casting.campaigns.views import PATH
 from console.casting.seen import check_seen, shown_of_templates
 from console.guard import Visit
+from console.once import run_once
 from console.shell import act
 from notifications.domain.campaigns.lifecycle import CampaignApproval
 from notifications.features.access.throttles import count_send
@@ -83,9 +84,13 @@ def _delete(visit: Visit, number: int, now: datetime) -> str:
 
 def _test(visit: Visit, number: int, now: datetime) -> str:
     row = CampaignService().find(number, caller=visit.caller)
-    count_send(kind="send", caller=visit.caller, now=now)
-    send_test_to_caller(row, caller=visit.caller, now=now)
-    return _("The test is on its way to you.")
+
+    def send() -> str:
+        count_send(kind="send", caller=visit.caller, now=now)
+        send_test_to_caller(row, caller=visit.caller, now=now)
+        return _("The test is on its way to you.")
+
+    return run_once(visit, f"{PATH}/{number}/test", {}, send)
 
 
 def _duplicate(visit: Visit, number: int) -> HttpResponse:

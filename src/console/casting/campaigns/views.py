@@ -29,6 +29,7 @@ from console.casting.results import results_in_words
 from console.casting.seen import shown_of_templates
 from console.casting.surveys import SECONDS, one_survey
 from console.guard import Visit
+from console.once import new_token
 from console.paging import PAGE_ROWS, after_of
 from console.shell import page
 from directory.models import User
@@ -115,6 +116,7 @@ def shown_of_campaign(visit: Visit, row: Campaign) -> dict[str, Any]:
         "author": display_name(people.get(row.created_by_id or 0)),
         "approver": display_name(people.get(row.approved_by_id or 0)),
         "may": _allowed(row),
+        "once": new_token(),
         "seen": shown_of_templates(row) if row.status in EDITABLE else "",
         "is_own": visit.user.pk in involved,
         "is_before": row.started_at is None and row.status != _S.CANCELLED,
