@@ -134,7 +134,7 @@ def _composer(
         "row": row,
         "seen": seen,
         **audience_fields(form.audience),
-        **common_fields(),
+        **common_fields(form.texts["category"]),
         "survey": survey,
         "faults": faults,
         "is_part": is_part(visit),
@@ -203,11 +203,18 @@ def audience_fields(form: Any) -> dict[str, Any]:
     }
 
 
-def common_fields() -> dict[str, Any]:
-    """Returns what forms of broadcasts and campaigns offer alike. Makes one query."""
+def common_fields(category: str) -> dict[str, Any]:
+    """Returns what forms of broadcasts and campaigns offer alike. Makes one query.
+
+    category: the chosen one. It is offered also where it is not among the first MOST_CATEGORIES, or
+    is retired: a browser would choose another one in its place.
+    """
+    categories = [each.key for each in CategoryService().list(limit=MOST_CATEGORIES)]
+    if category and category not in categories:
+        categories.append(category)
     return {
         "channels": [str(each) for each in PERSON_CHANNELS],
-        "categories": [each.key for each in CategoryService().list(limit=MOST_CATEGORIES)],
+        "categories": categories,
         "priorities": [Choice(value, str(name)) for value, name in PRIORITIES],
         "deliveries": [
             Choice("all", _("on every channel")),

@@ -18,7 +18,9 @@ from console.casting.fields.audience import (
 )
 from console.casting.fields.choices import audience_in_words
 from notifications.domain.errors import InvalidRequest
-from notifications.models import Broadcast, Campaign
+from notifications.engine.shared_rows import refresh_categories
+from notifications.infra import clock
+from notifications.models import Broadcast, Campaign, Category
 from tests.integration.broadcasts.factories import make_broadcast, make_people
 from tests.integration.campaigns.factories import PATH as NEWS
 from tests.integration.campaigns.factories import make_news
@@ -144,3 +146,34 @@ def test_a_variant_without_a_name_is_never_dropped(operator: Client) -> None:
     assert answer.status_code == 400
     assert "give each variant a name" in answer.content.decode()
     assert not Campaign.objects.exists()
+
+
+def test_a_category_that_is_not_among_the_first_stays(
+    operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Category.objects.create(key="zoo", name="Zoo")
+    refresh_categories()
+    monkeypatch.setattr("console.casting.composer.MOST_CATEGORIES", 1)
+    group = make_class()
+    post(operator, NEW, **form(group, category="zoo"))
+    row = Broadcast.objects.get()
+    edit = f"/console/broadcasts/{row.pk}/edit"
+    page = text_of(operator, edit)
+    assert '<option value="zoo" selected>' in page
+    given = {**sent_by_browser(page), "title": "Open again", "do": "save"}
+    assert "was changed" in post(operator, edit, **given)
+    row.refresh_from_db()
+    assert (row.title, row.category) == ("Open again", "zoo")
+
+
+def test_a_category_that_was_retired_is_refused_and_not_replaced(operator: Client) -> None:
+    retired = Category.objects.create(key="zoo", name="Zoo", retired_at=clock.now())
+    refresh_categories()
+    make_class()
+    row = make_broadcast(category=retired.key)
+    edit = f"/console/broadcasts/{row.pk}/edit"
+    given = {**sent_by_browser(text_of(operator, edit)), "do": "save"}
+    assert given["category"] == ["zoo"]
+    answer = operator.post(edit, given)
+    assert answer.status_code == 400
+    assert "<code>category</code>" in answer.content.decode()

@@ -133,7 +133,7 @@ def _composer(
         "row": row,
         "seen": seen,
         **audience_fields(form.audience),
-        **common_fields(),
+        **common_fields(form.texts["category"]),
         "blank_category": True,
         "variants": form.with_blank_variant(),
         "templates": list(
