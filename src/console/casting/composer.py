@@ -24,7 +24,7 @@ from console.casting.surveys import SECONDS, one_survey
 from console.guard import Visit
 from console.once import new_token, run_once
 from console.shell import page
-from notifications.domain.broadcast_lifecycle import EDITABLE
+from notifications.domain.broadcast_lifecycle import EDITABLE, BroadcastStatus
 from notifications.domain.channels import PERSON_CHANNELS
 from notifications.domain.errors import CarillonError, InvalidRequest
 from notifications.features.access.throttles import Throttled
@@ -37,7 +37,7 @@ from notifications.models import Broadcast
 MOST_CATEGORIES = 100
 LONGEST_STORED = 300
 """Characters of a stored value that are shown beside what was typed."""
-COUNT, ROWS = "count", "rows"
+COUNT, ROWS, SCHEDULE = "count", "rows", "schedule"
 PRIORITIES = (
     ("4", gettext_lazy("low")),
     ("3", gettext_lazy("normal")),
@@ -76,7 +76,7 @@ def edit_broadcast(visit: Visit, number: int) -> HttpResponse:
         with transaction.atomic():
             locked = Broadcast.objects.select_for_update().get(pk=row.pk)
             check_seen(visit, seen_of_broadcast(locked))
-            body = form.changes(visit, locked)
+            body = form.changes(visit, locked, schedule=visit.given("do") == SCHEDULE)
             BroadcastWorkflow().change(number, body=body, caller=visit.caller, now=clock.now())
         return str(row.pk)
 
@@ -137,6 +137,7 @@ def _composer(
         **common_fields(form.texts["category"]),
         "survey": survey,
         "faults": faults,
+        "may_schedule": row is not None and row.status == BroadcastStatus.DRAFT,
         "is_part": is_part(visit),
         "once": new_token(),
         "cancel": f"{PATH}/{row.pk}" if row else PATH,

@@ -30,16 +30,21 @@ class BroadcastForm:
     track_opens: str = ""
     track_clicks: str = ""
 
-    def changes(self, visit: Visit, row: Broadcast) -> dict[str, Any]:
-        """Returns the body of a change: without the audience where the form says the stored one.
+    def changes(self, visit: Visit, row: Broadcast, *, schedule: bool) -> dict[str, Any]:
+        """Returns the body of a change: without the audience and the time that stay as stored.
+
+        A body with a time schedules a draft, or requests its approval. schedule: whether the
+        visitor wants that with the stored time, too.
 
         Raises:
             InvalidRequest: no one is named.
         """
-        body = self.body(visit)
+        stays: set[str] = set()
         if self.audience.audience() == audience_of(row):
-            return {name: value for name, value in body.items() if name not in OF_AUDIENCE}
-        return body
+            stays.update(OF_AUDIENCE)
+        if not schedule and self.texts["scheduled_at"] == local_text(visit, row.scheduled_at):
+            stays.add("scheduled_at")
+        return {name: value for name, value in self.body(visit).items() if name not in stays}
 
     def body(self, visit: Visit) -> dict[str, Any]:
         """Returns the body that the service takes.

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.test import Client
 
+from notifications.infra import clock
 from notifications.models import Broadcast, Campaign, Notification, NotificationTemplate
 from tests.integration.broadcasts.factories import make_broadcast
 from tests.integration.campaigns.factories import make_campaign, make_news
 from tests.integration.console.conftest import As
 from tests.integration.console.pressing import composer_fields, hidden_fields, press
 from tests.integration.console.test_actions import post
-from tests.integration.console.test_broadcasts import NEW, form, make_class
+from tests.integration.console.test_broadcasts import BERLIN, NEW, form, make_class, text_of
 from tests.integration.console.test_casting import form as campaign_form
 
 pytestmark = pytest.mark.django_db
@@ -109,3 +111,38 @@ def test_a_test_and_a_copy_are_made_once_however_often_the_form_is_sent(
         assert "open the page again" in post(operator, f"{one}/{action}")
         press(operator, f"{one}/{action}")
         assert counted.objects.count() == before + 2
+
+
+def test_a_draft_that_was_sent_back_is_saved_without_being_submitted_again(as_role: As) -> None:
+    author, group = as_role("operator"), make_class()
+    post(author, NEW, **form(group))
+    at = clock.now().replace(microsecond=0, second=17) + timedelta(days=30)
+    Broadcast.objects.update(scheduled_at=at)
+    row = Broadcast.objects.get()
+    edit = f"/console/broadcasts/{row.pk}/edit"
+    shown = f"{at.astimezone(BERLIN):%Y-%m-%dT%H:%M}"
+    given = form(group, scheduled_at=shown, message="Named the day")
+    post(author, edit, **given | composer_fields(author, edit))
+    row.refresh_from_db()
+    assert (row.status, row.message, row.scheduled_at) == ("draft", "Named the day", at)
+    assert 'value="schedule"' in text_of(author, edit)
+    post(author, edit, **given | composer_fields(author, edit) | {"do": "schedule"})
+    row.refresh_from_db()
+    assert row.status == "scheduled"
+
+
+def test_a_campaign_keeps_the_seconds_of_its_time(as_role: As) -> None:
+    make_news()
+    author, group = as_role("operator"), make_class()
+    post(author, "/console/campaigns/new", **campaign_form(group=group))
+    at = clock.now().replace(microsecond=0, second=17) + timedelta(days=30)
+    Campaign.objects.update(scheduled_at=at)
+    edit = f"/console/campaigns/{Campaign.objects.get().pk}/edit"
+    for shown, stored in (
+        (at, at),
+        (at + timedelta(hours=1), at.replace(second=0) + timedelta(hours=1)),
+    ):
+        text = f"{shown.astimezone(BERLIN):%Y-%m-%dT%H:%M}"
+        given = campaign_form(group=group, scheduled_at=text) | composer_fields(author, edit)
+        assert "was changed" in post(author, edit, **given)
+        assert Campaign.objects.get().scheduled_at == stored

@@ -79,11 +79,11 @@ def edit_campaign(visit: Visit, number: int) -> HttpResponse:
         return _composer(visit, form_of_campaign(visit, row), row=row)
 
     def save(given: dict[str, Any]) -> str:
-        if given["audience"] == row.audience:
-            given = {name: value for name, value in given.items() if name != "audience"}
-        body, now = check_body(given, CampaignChangeBody), clock.now()
+        now = clock.now()
         with transaction.atomic():
-            check_seen(visit, seen_of_campaign(Campaign.locked(row.pk)))
+            locked = Campaign.locked(row.pk)
+            check_seen(visit, seen_of_campaign(locked))
+            body = check_body(form.changes(given, visit, locked), CampaignChangeBody)
             CampaignService().change(identifier=number, body=body, caller=visit.caller, now=now)
         return str(row.pk)
 

@@ -106,6 +106,19 @@ class CampaignForm:
             "needs_approval": self.needs_approval,
         }
 
+    def changes(self, given: Mapping[str, Any], visit: Visit, row: Campaign) -> dict[str, Any]:
+        """Returns the body of a change: without the audience and the times that stay as stored.
+
+        The form shows minutes: a time that is not changed keeps its seconds. given: the body.
+        """
+        stays: set[str] = set()
+        if given["audience"] == row.audience:
+            stays.add("audience")
+        written = self.texts["scheduled_at"], self.per_timezone
+        if written == (_time_text(visit, row), bool(row.local_time)):
+            stays.update(("scheduled_at", "per_timezone"))
+        return {name: value for name, value in given.items() if name not in stays}
+
     def _moment(self, visit: Visit) -> str | None:
         """Returns when it begins: with `per_timezone`, on the clock of each person."""
         written = self.texts["scheduled_at"]
@@ -175,7 +188,7 @@ def form_of_campaign(visit: Visit, row: Campaign) -> CampaignForm:
         **{name: getattr(row, name) for name in same},
         "context": values_text(row.context),
         "priority": str(row.priority),
-        "scheduled_at": row.local_time[:16] or local_text(visit, row.scheduled_at),
+        "scheduled_at": _time_text(visit, row),
         "per_minute": str(row.per_minute or ""),
         "holdout_percent": f"{row.holdout_percent:g}",
         "utm": values_text(row.utm),
@@ -190,6 +203,10 @@ def form_of_campaign(visit: Visit, row: Campaign) -> CampaignForm:
         track_clicks=choice_text(row.track_clicks),
     )
     return _with_test(found, row.ab_test) if row.ab_test else found
+
+
+def _time_text(visit: Visit, row: Campaign) -> str:
+    return row.local_time[:16] or local_text(visit, row.scheduled_at)
 
 
 def _with_test(form: CampaignForm, plan: Mapping[str, Any]) -> CampaignForm:
