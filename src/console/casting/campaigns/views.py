@@ -22,6 +22,8 @@ from console.casting.listing import (
 from console.casting.recipients import (
     LONGEST_NAME,
     find_people_named,
+    forgotten_words,
+    is_forgotten,
     missing_in_words,
     notifications_of,
 )
@@ -196,12 +198,12 @@ def campaign_recipients(visit: Visit, number: int) -> HttpResponse:
     fault, others = "", list[str]()
     found: Sequence[Any] = []
     if find:
-        people, fault = find_people_named(visit, find)
+        people, fault, notes = find_people_named(visit, find)
         sent = BroadcastRecipient.objects.filter(
             broadcast__campaign=row, recipient_id__in=people
         ).order_by("recipient_id")
         found = recipient_responses([each.pk for each in sent])
-        others = _without(row, people, sent)
+        others = [*notes, *_without(row, people, sent)]
     else:
         after = after_of(visit)
         found = recipients_of(row, status=chosen, after=after, limit=PAGE_ROWS + 1)
@@ -239,6 +241,8 @@ def _without(
         why = _("%(name)s has got nothing: the campaign has not begun.")
     elif not row.placed_done:
         why = _("%(name)s is no recipient so far: the recipients are still being written.")
+    elif is_forgotten(row.completed_at) or not row.broadcasts.exists():
+        why = forgotten_words()
     else:
         why = _("%(name)s was not in the audience when the campaign began, so nothing was sent.")
     is_held = _("%(name)s is in the holdout: nothing is sent, so that the effect is measured.")
