@@ -31,7 +31,7 @@ from notifications.features.access.throttles import Throttled
 from notifications.features.broadcasts.actions import Progress, progress
 from notifications.features.broadcasts.delivery.launch import resolve_audience
 from notifications.features.broadcasts.queries import display_name
-from notifications.features.broadcasts.service import BroadcastWorkflow
+from notifications.features.broadcasts.service import BroadcastWorkflow, check_scope
 from notifications.infra import clock
 from notifications.models import Broadcast, BroadcastRecipient
 
@@ -39,6 +39,8 @@ PATH = "/console/broadcasts"
 SECTION = "broadcasts"
 MOST_EXAMINED = 1_000
 """Reasons why people got nothing are counted over so many of them."""
+LONG_COLUMNS = ("target_filter", "error_log", "error_reasons", "pace")
+"""A list does not read them: an audience may name 100,000 people."""
 _S = BroadcastStatus
 _RETRIED_FROM = frozenset({_S.SENDING, _S.SENT, _S.COMPLETED, _S.FAILED})
 _CHANGES = frozenset({_S.SENDING, _S.PAUSED, _S.SENT})
@@ -47,7 +49,7 @@ _CHANGES = frozenset({_S.SENDING, _S.PAUSED, _S.SENT})
 
 def broadcasts(visit: Visit) -> HttpResponse:
     """Shows broadcasts, the newest first; those of campaigns are on the pages of these."""
-    rows = Broadcast.objects.filter(campaign__isnull=True).defer("error_log", "error_reasons")
+    rows = Broadcast.objects.filter(campaign__isnull=True).defer(*LONG_COLUMNS)
     statuses = [each.value for each in _S]
     context = newest_first(visit, rows.prefetch_related("created_by"), statuses, PATH)
     context["rows"] = [
@@ -147,8 +149,9 @@ def gauge_of(found: Progress) -> Gauge:
 
 def figures(visit: Visit, number: int) -> HttpResponse:
     """Returns the figures of a broadcast as one server-sent event."""
-    row = BroadcastWorkflow().find(number, caller=visit.caller)
-    gauge = gauge_of(progress(row.pk, now=clock.now()))
+    check_scope(visit.caller)
+    gauge = gauge_of(progress(number, now=clock.now()))
+    row = Broadcast.objects.only("status", "cleared").get(pk=number)
     return figures_event(gauge, ended=not _is_live(row), slow=gauge.status != _S.SENDING)
 
 

@@ -59,6 +59,8 @@ from notifications.models import BroadcastRecipient, Campaign, CampaignHoldout
 
 PATH = "/console/campaigns"
 SECTION = "campaigns"
+LONG_COLUMNS = ("audience", "exclude", "context", "segment_criteria")
+"""Lists and figures do not read them: an audience may name 100,000 people."""
 LONGEST_SHOWN = 1_000
 """Characters of an audience that a page shows as JSON."""
 _S, _A = CampaignStatus, CampaignApproval
@@ -68,7 +70,7 @@ _CANCELLABLE = frozenset({_S.DRAFT, _S.SCHEDULED, _S.RUNNING, _S.PAUSED})
 def campaigns(visit: Visit) -> HttpResponse:
     """Shows campaigns, the newest first."""
     statuses = [each.value for each in _S]
-    context = newest_first(visit, Campaign.objects.all(), statuses, PATH)
+    context = newest_first(visit, Campaign.objects.defer(*LONG_COLUMNS), statuses, PATH)
     return page(visit, "casting/campaigns.html", context, section=SECTION)
 
 
@@ -164,7 +166,7 @@ def _is_live(row: Campaign) -> bool:
 
 def campaign_figures(visit: Visit, number: int) -> HttpResponse:
     """Returns the figures of a campaign as one server-sent event."""
-    row = CampaignService().find(number, caller=visit.caller)
+    row = CampaignService().find(number, caller=visit.caller, without=LONG_COLUMNS)
     gauge = gauge_of_campaign(campaign_progress(row, now=clock.now()))
     return figures_event(gauge, ended=not _is_live(row), slow=row.status != _S.RUNNING)
 

@@ -69,8 +69,17 @@ log = structlog.get_logger("carillon.campaigns")
 class CampaignService:
     """Reads, writes and controls campaigns. Every change is in the audit log with its actor."""
 
-    def find(self, identifier: object, *, caller: Caller, to_change: bool = False) -> Campaign:
+    def find(
+        self,
+        identifier: object,
+        *,
+        caller: Caller,
+        to_change: bool = False,
+        without: Sequence[str] = (),
+    ) -> Campaign:
         """Returns a campaign by id or key. to_change: whether the caller changes it.
+
+        without: columns that are read only where they are used.
 
         Raises:
             Refused: missing_scope; test_key or category_not_allowed, where the caller may not
@@ -80,7 +89,8 @@ class CampaignService:
         require_scope(caller, SCOPE)
         key = parse_identifier(identifier)
         lookup = {"uuid" if isinstance(key, UUID) else "pk": key}
-        found = Campaign.objects.filter(**lookup).first() if key is not None else None
+        rows = Campaign.objects.defer(*without)
+        found = rows.filter(**lookup).first() if key is not None else None
         if found is None:
             raise NotFound(f"there is no campaign {identifier}", code="unknown_campaign")
         if to_change:
