@@ -108,6 +108,11 @@ class TestAdminPanel:
         assert (row.status, row.sent_count) == ("completed", 3)
         assert "completed" in text_of(author, one)
 
+    def test_a_line_end_is_one_character(self, operator: Client) -> None:
+        lines = "\r\n".join(["x" * 99] * 10)
+        assert "was written" in post(operator, NEW, **form(make_class(), message=lines + "\r"))
+        assert Broadcast.objects.get().message == lines.replace("\r\n", "\n")
+
     def test_a_form_that_is_sent_twice_writes_one(self, operator: Client) -> None:
         group = make_class()
         for _ in range(2):
