@@ -50,7 +50,7 @@ class Visit:
     def given(self, name: str, *, longest: int = 200) -> str:
         """Returns a field of the form, or of the query, without blanks around it and cut off.
 
-        Browsers send lines with CR LF: the text has LF, which counts and is stored as one character.
+        Browsers send lines with CR LF: the text has LF, which counts as one character.
         """
         source = self.request.POST if self.is_post else self.request.GET
         text = source.get(name, "")

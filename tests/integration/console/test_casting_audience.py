@@ -17,6 +17,7 @@ from console.casting.fields.audience import (
     shown_audience,
 )
 from console.casting.fields.choices import audience_in_words
+from directory.models import GroupMembership, Segment, User
 from notifications.domain.errors import InvalidRequest
 from notifications.engine.shared_rows import refresh_categories
 from notifications.infra import clock
@@ -177,3 +178,21 @@ def test_a_category_that_was_retired_is_refused_and_not_replaced(operator: Clien
     answer = operator.post(edit, given)
     assert answer.status_code == 400
     assert "<code>category</code>" in answer.content.decode()
+
+
+def test_a_count_leaves_out_the_segments_of_the_campaign(operator: Client) -> None:
+    make_news()
+    group = make_class()
+    post(operator, "/console/campaigns/new", **campaign_form(group=group))
+    row = Campaign.objects.get()
+    edit = f"/console/campaigns/{row.pk}/edit"
+    given = campaign_form(group=group, do="count")
+    assert "3 people in the audience." in operator.post(edit, given).content.decode()
+    criteria = {"field": "role", "op": "eq", "value": "student"}
+    segment = Segment.objects.create(name="Pupils", criteria=criteria)
+    Campaign.objects.update(exclude=[segment.pk])
+    person = GroupMembership.objects.filter(group=group).earliest("user_id").user_id
+    User.objects.filter(pk=person).update(role="student")
+    User.objects.exclude(pk=person).update(role="teacher")
+    assert "2 people in the audience." in operator.post(edit, given).content.decode()
+    assert "saved segment «Pupils»" in text_of(operator, edit)

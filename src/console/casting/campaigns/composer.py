@@ -29,7 +29,8 @@ from console.casting.composer import (
     status_of,
     stored_beside,
 )
-from console.casting.fields.choices import Choice
+from console.casting.fields.audience import AudienceForm, AudienceRow
+from console.casting.fields.choices import Choice, audience_in_words
 from console.casting.fields.values import read_values
 from console.casting.frames import LONGEST, framed
 from console.casting.seen import check_seen, seen_of_campaign
@@ -42,6 +43,7 @@ from notifications.domain.campaigns.lifecycle import EDITABLE
 from notifications.domain.channels import PERSON_CHANNELS
 from notifications.domain.errors import CarillonError
 from notifications.features.audiences.service import AudienceService
+from notifications.features.campaigns.contents import audience_rule
 from notifications.features.campaigns.schemas import CampaignBody, CampaignChangeBody
 from notifications.features.campaigns.service import CampaignService
 from notifications.features.sending.service import NotificationService
@@ -100,7 +102,7 @@ def _answer(
         if asked == COUNT:
             with one_survey(visit):
                 found = AudienceService().count(
-                    audience=form.audience.audience(), caller=visit.caller, now=clock.now()
+                    audience=_counted(form, row), caller=visit.caller, now=clock.now()
                 )
             count = found.count
         elif asked != ROWS:
@@ -110,6 +112,18 @@ def _answer(
     except CarillonError as error:
         return _composer(visit, form, row=row, fault=error)
     return _composer(visit, form, row=row, count=count)
+
+
+def _counted(form: CampaignForm, row: Campaign | None) -> dict[str, Any]:
+    """Returns the audience of a form without the segments that the stored campaign leaves out."""
+    exclude = row.exclude if row else []
+    return audience_rule(Campaign(audience=form.audience.audience(), exclude=exclude))
+
+
+def _excluded_words(row: Campaign | None) -> str:
+    """Returns the names of the segments that a campaign leaves out. The form does not change it."""
+    rows = [AudienceRow("segment", str(key)) for key in (row.exclude if row else [])]
+    return " ".join(audience_in_words(AudienceForm(to=rows))) if rows else ""
 
 
 def _composer(
@@ -135,6 +149,7 @@ def _composer(
         **audience_fields(form.audience),
         **common_fields(form.texts["category"]),
         "blank_category": True,
+        "excluded": _excluded_words(row),
         "variants": form.with_blank_variant(),
         "templates": list(
             templates.order_by("path").values_list("path", flat=True)[:MOST_TEMPLATES]
