@@ -162,12 +162,21 @@ class TestCampaigns:
         make_news()
         author, other = as_role("operator"), as_role("admin")
         post(author, NEW, **form(needs_approval="yes"))
-        one = f"/console/campaigns/{Campaign.objects.get().pk}"
+        made = Campaign.objects.get()
+        one = f"/console/campaigns/{made.pk}"
         assert "approval of a second person" in press(author, f"{one}/launch")
         assert "cannot approve it" in post(
             author, f"{one}/approve", seen=shown_of_templates(Campaign.objects.get())
         )
-        assert "1 campaign waits for approval" in text_of(other, "/console")
+        first = text_of(other, "/console")
+        assert "1 campaign waits for approval" in first
+        unasked = make_campaign(name="Only a draft")
+        assert 'href="/console/campaigns?status=awaiting_approval"' in first
+        waiting = text_of(other, "/console/campaigns?status=awaiting_approval")
+        assert "May" in waiting
+        assert "waits for approval" in waiting
+        assert "Only a draft" not in waiting
+        unasked.delete()
         assert "sent back" in post(other, f"{one}/reject", note="Name the day.")
         assert "Name the day." in text_of(author, one)
         press(author, f"{one}/launch")

@@ -59,18 +59,22 @@ from notifications.models import BroadcastRecipient, Campaign, CampaignHoldout
 
 PATH = "/console/campaigns"
 SECTION = "campaigns"
+_S, _A = CampaignStatus, CampaignApproval
+AWAITING = "awaiting_approval"
+WAITS = {"status": _S.DRAFT.value, "approval": _A.REQUESTED.value}
+"""Campaigns that wait for a second person are drafts."""
 LONG_COLUMNS = ("audience", "exclude", "context", "segment_criteria")
 """Lists and figures do not read them: an audience may name 100,000 people."""
 LONGEST_SHOWN = 1_000
 """Characters of an audience that a page shows as JSON."""
-_S, _A = CampaignStatus, CampaignApproval
 _CANCELLABLE = frozenset({_S.DRAFT, _S.SCHEDULED, _S.RUNNING, _S.PAUSED})
 
 
 def campaigns(visit: Visit) -> HttpResponse:
     """Shows campaigns, the newest first."""
     statuses = [each.value for each in _S]
-    context = newest_first(visit, Campaign.objects.defer(*LONG_COLUMNS), statuses, PATH)
+    rows = Campaign.objects.defer(*LONG_COLUMNS)
+    context = newest_first(visit, rows, statuses, PATH, also={AWAITING: WAITS})
     return page(visit, "casting/campaigns.html", context, section=SECTION)
 
 
