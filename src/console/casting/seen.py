@@ -11,9 +11,8 @@ from django.utils.translation import gettext as _
 
 from console.guard import Visit
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest
-from notifications.features.campaigns.variants.plan import variant_paths
-from notifications.models import Broadcast, Campaign, NotificationTemplate
-from notifications.rendering.paths import candidates
+from notifications.features.campaigns.contents import template_versions
+from notifications.models import Broadcast, Campaign
 
 CHANGED = "concurrent_change"
 _SHARED = ("channels", "category", "delivery", "priority", "scheduled_at", "per_minute")
@@ -49,10 +48,7 @@ def seen_of_campaign(row: Campaign) -> str:
 
 def shown_of_templates(row: Campaign) -> str:
     """Returns a digest of a campaign and of the texts of its templates. Makes one query."""
-    paths = [each for path in (row.template_path, *variant_paths(row)) for each in candidates(path)]
-    rows = NotificationTemplate.objects.filter(path__in=paths).order_by("pk")
-    versions = list(rows.values_list("pk", "current_version_id"))
-    return _digest([seen_of_campaign(row), versions])
+    return _digest([seen_of_campaign(row), template_versions(row)])
 
 
 def _digest(values: Sequence[Any]) -> str:
