@@ -30,7 +30,7 @@ from notifications.domain.errors import CarillonError, InvalidRequest
 from notifications.features.access.throttles import Throttled
 from notifications.features.broadcasts.actions import Progress, progress
 from notifications.features.broadcasts.delivery.launch import resolve_audience
-from notifications.features.broadcasts.queries import display_name
+from notifications.features.broadcasts.queries import display_name, with_authors
 from notifications.features.broadcasts.service import BroadcastWorkflow, check_scope
 from notifications.infra import clock
 from notifications.models import Broadcast, BroadcastRecipient
@@ -51,7 +51,7 @@ def broadcasts(visit: Visit) -> HttpResponse:
     """Shows broadcasts, the newest first; those of campaigns are on the pages of these."""
     rows = Broadcast.objects.filter(campaign__isnull=True).defer(*LONG_COLUMNS)
     statuses = [each.value for each in _S]
-    context = newest_first(visit, rows.prefetch_related("created_by"), statuses, PATH)
+    context = newest_first(visit, with_authors(rows), statuses, PATH)
     context["rows"] = [
         (row, row.tally, display_name(row.created_by), row.tally.progress_pct(row.status))
         for row in context["rows"]

@@ -26,7 +26,7 @@ urlpatterns: list[URLPattern] = [
         "console/broadcasts/preview",
         frames.preview,
         name="console-broadcast-preview",
-        methods=_POST,
+        methods=_BOTH,
     ),
     console_path(_BROADCAST, broadcasts.broadcast, name="console-broadcast"),
     console_path(
@@ -54,7 +54,7 @@ urlpatterns: list[URLPattern] = [
         "console/campaigns/preview",
         campaign_composer.preview_campaign,
         name="console-campaign-preview",
-        methods=_POST,
+        methods=_BOTH,
     ),
     console_path(_CAMPAIGN, campaigns.campaign, name="console-campaign"),
     console_path(

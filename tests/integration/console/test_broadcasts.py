@@ -287,3 +287,21 @@ def _event(answer: Any) -> dict[str, Any]:
     lines = dict(line.split(": ", 1) for line in answer.content.decode().strip().splitlines())
     found: dict[str, Any] = json.loads(lines["data"])
     return found
+
+
+def test_the_pages_are_in_russian(operator: Client) -> None:
+    group = make_class()
+    post(operator, NEW, **form(group, where_field=["last_login"], where_key=[""],
+         where_operator=["missing"], where_value=[""], without_kind=["all_teachers"],
+         without_value=[""]))  # fmt: skip
+    row = launch(make_broadcast(target_group="custom", target_filter=_people(5)))
+    drafted = Broadcast.objects.earliest("pk").pk
+    for path, words in {
+        "/console/broadcasts": "Написать рассылку",
+        f"/console/broadcasts/{drafted}": "группа «Class 7» где последний вход не известно без",
+        f"/console/broadcasts/{drafted}/dry-run": "3 человека в аудитории",
+        f"/console/broadcasts/{row.pk}": "5 человек",
+        f"/console/broadcasts/{row.pk}/recipients": "Получатели",
+    }.items():
+        answer = operator.get(path, headers={"Accept-Language": "ru"})
+        assert words in answer.content.decode(), path

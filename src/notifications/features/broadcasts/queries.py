@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 
 from directory.models import User
 from directory.references import PersonKey
@@ -60,11 +60,16 @@ def list_page(
     if search:
         rows = rows.filter(message__icontains=search)
     count = rows.count()
-    shown = rows.prefetch_related("created_by").defer(*_DEFERRED_COLUMNS)
+    shown = with_authors(rows).defer(*_DEFERRED_COLUMNS)
     shown = _slice(shown.order_by("-created_at", "-pk"), page, page_size)
     return BroadcastList(
         results=[broadcast_response(row) for row in shown], **_page_fields(count, page, page_size)
     )
+
+
+def with_authors(rows: QuerySet[Broadcast]) -> QuerySet[Broadcast]:
+    """Returns a query that reads the authors, and the keys of their names, for all rows at once."""
+    return rows.prefetch_related(Prefetch("created_by", queryset=User.objects.all()))
 
 
 def recipient_page(
