@@ -48,10 +48,16 @@ class Visit:
         return self.request.method == "POST"
 
     def given(self, name: str, *, longest: int = 200) -> str:
-        """Returns a field of the form, or of the query, without blanks around it and cut off."""
+        """Returns a field of the form, or of the query, without blanks around it and cut off.
+
+        Browsers send lines with CR LF: the text has LF, which counts as one character.
+        """
         source = self.request.POST if self.is_post else self.request.GET
         text = source.get(name, "")
-        return text.strip().replace("\x00", "")[:longest] if isinstance(text, str) else ""
+        if not isinstance(text, str):
+            return ""
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        return text.strip().replace("\x00", "")[:longest]
 
 
 View = Callable[Concatenate[Visit, P], HttpResponseBase]

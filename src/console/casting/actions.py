@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from django.db import transaction
 from django.http import Http404, HttpResponse
 from django.utils.translation import gettext as _
 
 from console.casting.broadcasts import PATH
+from console.casting.seen import check_seen, seen_of_broadcast
 from console.guard import Visit
+from console.once import run_once
 from console.shell import act
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.access.throttles import count_send
@@ -17,6 +20,7 @@ from notifications.features.broadcasts.copy import duplicate
 from notifications.features.broadcasts.service import BroadcastWorkflow
 from notifications.features.broadcasts.trial import send_test_to_caller
 from notifications.infra import clock
+from notifications.models import Broadcast
 
 LONGEST_NOTE = 1_000
 Act = Callable[[Visit, int, datetime], str]
@@ -48,9 +52,13 @@ def lead_to_copy(
     """Makes a copy and leads to it. make: returns its number, and what was done."""
     made: list[int] = []
 
-    def work() -> str:
+    def write() -> str:
         key, text = make()
-        made.append(key)
+        return f"{key} {text}"
+
+    def work() -> str:
+        key, _blank, text = run_once(visit, f"{path}/{number}/duplicate", {}, write).partition(" ")
+        made.append(int(key))
         return text
 
     answer = act(visit, work, back=f"{path}/{number}")
@@ -59,8 +67,17 @@ def lead_to_copy(
     return answer
 
 
+def _lock_as_seen(visit: Visit, number: int) -> None:
+    """Locks a broadcast, and checks that it is what the visitor read."""
+    BroadcastWorkflow().find(number, caller=visit.caller)
+    row = Broadcast.objects.select_for_update().get(pk=number)
+    check_seen(visit, seen_of_broadcast(row))
+
+
 def _send(visit: Visit, number: int, now: datetime) -> str:
-    return BroadcastWorkflow().send(number, caller=visit.caller, now=now).message
+    with transaction.atomic():
+        _lock_as_seen(visit, number)
+        return BroadcastWorkflow().send(number, caller=visit.caller, now=now).message
 
 
 def _pause(visit: Visit, number: int, now: datetime) -> str:
@@ -76,7 +93,9 @@ def _cancel(visit: Visit, number: int, now: datetime) -> str:
 
 
 def _approve(visit: Visit, number: int, now: datetime) -> str:
-    return BroadcastWorkflow().approve(number, caller=visit.caller, now=now).message
+    with transaction.atomic():
+        _lock_as_seen(visit, number)
+        return BroadcastWorkflow().approve(number, caller=visit.caller, now=now).message
 
 
 def _reject(visit: Visit, number: int, now: datetime) -> str:
@@ -94,8 +113,11 @@ def _delete(visit: Visit, number: int, now: datetime) -> str:
 
 
 def _test(visit: Visit, number: int, now: datetime) -> str:
-    count_send(kind="send", caller=visit.caller, now=now)
-    return send_test_to_caller(number, caller=visit.caller, now=now).data.message
+    def send() -> str:
+        count_send(kind="send", caller=visit.caller, now=now)
+        return send_test_to_caller(number, caller=visit.caller, now=now).data.message
+
+    return run_once(visit, f"{PATH}/{number}/test", {}, send)
 
 
 def read_note(visit: Visit) -> str:

@@ -8,12 +8,15 @@ from typing import Any
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
-from console.casting.fields.audience import form_of_audience
+from console.casting.fields.audience import shown_audience
 from console.casting.fields.choices import audience_in_words
 from console.casting.fields.targets import audience_of
 from console.casting.figures import COUNTED, Gauge, figures_event, gauge_words
 from console.casting.listing import newest_first
+from console.casting.seen import seen_of_broadcast
+from console.casting.surveys import SECONDS, one_survey
 from console.guard import Visit
+from console.once import new_token
 from console.shell import may_open, page
 from directory.models import User
 from notifications.domain.broadcast_lifecycle import (
@@ -24,10 +27,11 @@ from notifications.domain.broadcast_lifecycle import (
     RecipientState,
 )
 from notifications.domain.errors import CarillonError, InvalidRequest
+from notifications.features.access.throttles import Throttled
 from notifications.features.broadcasts.actions import Progress, progress
 from notifications.features.broadcasts.delivery.launch import resolve_audience
 from notifications.features.broadcasts.queries import display_name, with_authors
-from notifications.features.broadcasts.service import BroadcastWorkflow
+from notifications.features.broadcasts.service import BroadcastWorkflow, check_scope
 from notifications.infra import clock
 from notifications.models import Broadcast, BroadcastRecipient
 
@@ -35,6 +39,8 @@ PATH = "/console/broadcasts"
 SECTION = "broadcasts"
 MOST_EXAMINED = 1_000
 """Reasons why people got nothing are counted over so many of them."""
+LONG_COLUMNS = ("target_filter", "error_log", "error_reasons", "pace")
+"""A list does not read them: an audience may name 100,000 people."""
 _S = BroadcastStatus
 _RETRIED_FROM = frozenset({_S.SENDING, _S.SENT, _S.COMPLETED, _S.FAILED})
 _CHANGES = frozenset({_S.SENDING, _S.PAUSED, _S.SENT})
@@ -43,7 +49,7 @@ _CHANGES = frozenset({_S.SENDING, _S.PAUSED, _S.SENT})
 
 def broadcasts(visit: Visit) -> HttpResponse:
     """Shows broadcasts, the newest first; those of campaigns are on the pages of these."""
-    rows = Broadcast.objects.filter(campaign__isnull=True).defer("error_log", "error_reasons")
+    rows = Broadcast.objects.filter(campaign__isnull=True).defer(*LONG_COLUMNS)
     statuses = [each.value for each in _S]
     context = newest_first(visit, with_authors(rows), statuses, PATH)
     context["rows"] = [
@@ -84,6 +90,8 @@ def shown_of(visit: Visit, row: Broadcast) -> dict[str, Any]:
         "author": display_name(row.created_by),
         "approver": display_name(_approver(row)),
         "may": _allowed(row) if row.campaign_id is None else {},
+        "once": new_token(),
+        "seen": seen_of_broadcast(row) if row.status in LAUNCHABLE else "",
         "is_own": visit.user.pk in involved,
         "is_before": row.status in LAUNCHABLE,
     }
@@ -110,7 +118,7 @@ def _allowed(row: Broadcast) -> dict[str, bool]:
 def words_of_audience(row: Broadcast) -> tuple[Sequence[str], str]:
     """Returns the audience of a broadcast in words, and what is wrong with it."""
     try:
-        lines = audience_in_words(form_of_audience(audience_of(row)))
+        lines = audience_in_words(shown_audience(audience_of(row)))
         return lines or [resolve_audience(row, now=clock.now()).description], ""
     except InvalidRequest as error:
         return [], error.detail
@@ -141,8 +149,9 @@ def gauge_of(found: Progress) -> Gauge:
 
 def figures(visit: Visit, number: int) -> HttpResponse:
     """Returns the figures of a broadcast as one server-sent event."""
-    row = BroadcastWorkflow().find(number, caller=visit.caller)
-    gauge = gauge_of(progress(row.pk, now=clock.now()))
+    check_scope(visit.caller)
+    gauge = gauge_of(progress(number, now=clock.now()))
+    row = Broadcast.objects.only("status", "cleared").get(pk=number)
     return figures_event(gauge, ended=not _is_live(row), slow=gauge.status != _S.SENDING)
 
 
@@ -155,11 +164,14 @@ def dry_run(visit: Visit, number: int) -> HttpResponse:
     """Shows what sending a broadcast would do. Nothing is sent or written."""
     row = BroadcastWorkflow().find(number, caller=visit.caller)
     lines, _fault = words_of_audience(row)
-    fault, survey = "", None
+    fault, survey, status = "", None, 200
     try:
-        survey = BroadcastWorkflow().dry_run(number, caller=visit.caller, now=clock.now()).data
+        with one_survey(visit):
+            found = BroadcastWorkflow().dry_run(
+                number, caller=visit.caller, now=clock.now(), seconds=SECONDS
+            )
+        survey = found.data
     except CarillonError as error:
-        fault = error.detail
+        fault, status = error.detail, 429 if isinstance(error, Throttled) else 400
     context = {**shown_of(visit, row), "lines": lines, "survey": survey, "fault": fault}
-    status = 400 if fault else 200
     return page(visit, "casting/dry_run.html", context, section=SECTION, status=status)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpResponse, HttpResponseRedirect
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -16,13 +18,16 @@ from console.casting.draft import (
     new_broadcast_form,
     read_broadcast_form,
 )
-from console.casting.fields.choices import Choice, audience_choices
+from console.casting.fields.choices import Choice, audience_choices, audience_in_words
+from console.casting.seen import CHANGED, check_seen, seen_of_broadcast
+from console.casting.surveys import SECONDS, one_survey
 from console.guard import Visit
 from console.once import new_token, run_once
 from console.shell import page
-from notifications.domain.broadcast_lifecycle import EDITABLE
+from notifications.domain.broadcast_lifecycle import EDITABLE, BroadcastStatus
 from notifications.domain.channels import PERSON_CHANNELS
 from notifications.domain.errors import CarillonError, InvalidRequest
+from notifications.features.access.throttles import Throttled
 from notifications.features.broadcasts.dry_run_schemas import DryRun
 from notifications.features.broadcasts.service import BroadcastWorkflow
 from notifications.features.preferences.categories import CategoryService
@@ -30,7 +35,9 @@ from notifications.infra import clock
 from notifications.models import Broadcast
 
 MOST_CATEGORIES = 100
-COUNT, ROWS = "count", "rows"
+LONGEST_STORED = 300
+"""Characters of a stored value that are shown beside what was typed."""
+COUNT, ROWS, SCHEDULE = "count", "rows", "schedule"
 PRIORITIES = (
     ("4", gettext_lazy("low")),
     ("3", gettext_lazy("normal")),
@@ -63,11 +70,16 @@ def edit_broadcast(visit: Visit, number: int) -> HttpResponse:
             return HttpResponseRedirect(f"{PATH}/{row.pk}")
         return _composer(visit, form_of_broadcast(visit, row), row=row)
 
-    def save(body: dict[str, Any]) -> str:
-        BroadcastWorkflow().change(number, body=body, caller=visit.caller, now=clock.now())
+    form = read_broadcast_form(visit)
+
+    def save(_body: dict[str, Any]) -> str:
+        with transaction.atomic():
+            locked = Broadcast.objects.select_for_update().get(pk=row.pk)
+            check_seen(visit, seen_of_broadcast(locked))
+            body = form.changes(visit, locked, schedule=visit.given("do") == SCHEDULE)
+            BroadcastWorkflow().change(number, body=body, caller=visit.caller, now=clock.now())
         return str(row.pk)
 
-    form = read_broadcast_form(visit)
     return _answer(visit, form, save, _("The broadcast was changed."), row=row)
 
 
@@ -95,7 +107,10 @@ def _answer(
 def _count(visit: Visit, body: dict[str, Any]) -> DryRun:
     """Returns what the broadcast would do. A body without a text is counted all the same."""
     counted = {**body, "message": body["message"] or "-"}
-    found = BroadcastWorkflow().dry_run_of_body(body=counted, caller=visit.caller, now=clock.now())
+    with one_survey(visit):
+        found = BroadcastWorkflow().dry_run_of_body(
+            body=counted, caller=visit.caller, now=clock.now(), seconds=SECONDS
+        )
     return found.data
 
 
@@ -107,19 +122,60 @@ def _composer(
     survey: DryRun | None = None,
     fault: CarillonError | None = None,
 ) -> HttpResponse:
+    faults, seen = faults_of(fault), visit.given("seen")
+    if row is not None and not visit.is_post:
+        seen = seen_of_broadcast(row)
+    elif row is not None and is_changed(fault):  # it may be saved over what is shown now
+        row.refresh_from_db()
+        seen = seen_of_broadcast(row)
+        faults += stored_beside(form, form_of_broadcast(visit, row))
     context: dict[str, Any] = {
         "form": form,
         "row": row,
+        "seen": seen,
         **audience_fields(form.audience),
-        **common_fields(),
+        **common_fields(form.texts["category"]),
         "survey": survey,
-        "faults": faults_of(fault),
+        "faults": faults,
+        "may_schedule": row is not None and row.status == BroadcastStatus.DRAFT,
         "is_part": is_part(visit),
         "once": new_token(),
         "cancel": f"{PATH}/{row.pk}" if row else PATH,
     }
-    status = 400 if fault and not is_part(visit) else 200
+    status = status_of(visit, fault)
     return page(visit, "casting/composer.html", context, section=SECTION, status=status)
+
+
+def status_of(visit: Visit, fault: CarillonError | None) -> int:
+    """Returns the status of a form that is shown again. A script shows a part at 200 alone."""
+    if fault is None or is_part(visit):
+        return 200
+    if isinstance(fault, Throttled):
+        return 429
+    return 409 if is_changed(fault) else 400
+
+
+def is_changed(fault: CarillonError | None) -> bool:
+    """Returns whether another person changed what the form was made of."""
+    return fault is not None and fault.code == CHANGED
+
+
+def stored_beside(typed: Any, stored: Any) -> list[tuple[str, str]]:
+    """Returns the fields that are stored otherwise than typed, with what is stored.
+
+    Both are a BroadcastForm, or both a CampaignForm, and their bodies have no errors.
+    """
+    found = [(name, value) for name, value in stored.texts.items() if value != typed.texts[name]]
+    if stored.channels != typed.channels:
+        found.append(("channels", ", ".join(stored.channels)))
+    if stored.audience.audience() != typed.audience.audience():
+        words = audience_in_words(stored.audience) or [stored.audience.text]
+        found.append(("audience", " ".join(words)))
+    now = _("stored now: %(value)s")
+    return [
+        (name, now % {"value": Truncator(value or "-").chars(LONGEST_STORED)})
+        for name, value in found
+    ]
 
 
 def is_part(visit: Visit) -> bool:
@@ -148,11 +204,18 @@ def audience_fields(form: Any) -> dict[str, Any]:
     }
 
 
-def common_fields() -> dict[str, Any]:
-    """Returns what forms of broadcasts and campaigns offer alike. Makes one query."""
+def common_fields(category: str) -> dict[str, Any]:
+    """Returns what forms of broadcasts and campaigns offer alike. Makes one query.
+
+    category: the chosen one. It is offered also where it is not among the first MOST_CATEGORIES, or
+    is retired: a browser would choose another one in its place.
+    """
+    categories = [each.key for each in CategoryService().list(limit=MOST_CATEGORIES)]
+    if category and category not in categories:
+        categories.append(category)
     return {
         "channels": [str(each) for each in PERSON_CHANNELS],
-        "categories": [each.key for each in CategoryService().list(limit=MOST_CATEGORIES)],
+        "categories": categories,
         "priorities": [Choice(value, str(name)) for value, name in PRIORITIES],
         "deliveries": [
             Choice("all", _("on every channel")),

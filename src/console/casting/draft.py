@@ -13,8 +13,9 @@ from console.guard import Visit
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.models import Broadcast
 
-LONGEST = 20_000
+LONGEST = 1_000_000
 """A text that is longer than allowed is refused, and not cut off."""
+OF_AUDIENCE = ("target_group", "target_filter")
 CHOICES = {"": None, "yes": True, "no": False}
 _TEXTS = ("title", "message", "category", "delivery", "priority", "scheduled_at", "per_minute")
 
@@ -28,6 +29,22 @@ class BroadcastForm:
     channels: tuple[str, ...]
     track_opens: str = ""
     track_clicks: str = ""
+
+    def changes(self, visit: Visit, row: Broadcast, *, schedule: bool) -> dict[str, Any]:
+        """Returns the body of a change: without the audience and the time that stay as stored.
+
+        A body with a time schedules a draft, or requests its approval. schedule: whether the
+        visitor wants that with the stored time, too.
+
+        Raises:
+            InvalidRequest: no one is named.
+        """
+        stays: set[str] = set()
+        if self.audience.audience() == audience_of(row):
+            stays.update(OF_AUDIENCE)
+        if not schedule and self.texts["scheduled_at"] == local_text(visit, row.scheduled_at):
+            stays.add("scheduled_at")
+        return {name: value for name, value in self.body(visit).items() if name not in stays}
 
     def body(self, visit: Visit) -> dict[str, Any]:
         """Returns the body that the service takes.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
@@ -39,11 +39,21 @@ def chosen_status(visit: Visit, statuses: Iterable[str]) -> str:
 
 
 def newest_first(
-    visit: Visit, rows: QuerySet[Any], statuses: Sequence[str], path: str
+    visit: Visit,
+    rows: QuerySet[Any],
+    statuses: Sequence[str],
+    path: str,
+    *,
+    also: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[str, Any]:
-    """Returns a page of rows, the newest first, with the links of its states and pages."""
+    """Returns a page of rows, the newest first, with the links of its states and pages.
+
+    also: filters that are no single state, by name: the columns and their values.
+    """
+    more = also or {}
+    statuses = [*statuses, *more]
     chosen = chosen_status(visit, statuses)
-    rows = rows.filter(status=chosen) if chosen else rows
+    rows = rows.filter(**more.get(chosen, {"status": chosen})) if chosen else rows
     if after := after_of(visit):
         rows = rows.filter(pk__lt=after)
     found = list(rows.order_by("-pk")[: PAGE_ROWS + 1])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 
 from console.casting.broadcasts import PATH, SECTION, shown_of
@@ -15,18 +17,30 @@ from console.casting.listing import Searched, chosen_status, recipients_shown
 from console.guard import Visit
 from console.paging import PAGE_ROWS, after_of
 from console.people.search import person_named
-from console.shell import page
+from console.shell import page, url_with
 from directory.models import User
 from notifications.domain.broadcast_lifecycle import RecipientState
 from notifications.domain.errors import CarillonError, InvalidRequest
 from notifications.features.broadcasts.queries import display_name, recipient_responses
 from notifications.features.broadcasts.service import BroadcastWorkflow
 from notifications.features.people.service import UserService
+from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.models import Broadcast, BroadcastRecipient, Notification
 
 LONGEST_NAME = 300
 FOUND = 25
 """The most people whom a name finds."""
+
+
+class PeopleFound(NamedTuple):
+    """Whom a search for recipients found."""
+
+    people: Sequence[int]
+    #: What is wrong with the search, as a sentence.
+    fault: str = ""
+    #: What else is to be said of it, as sentences.
+    notes: tuple[str, ...] = ()
 
 
 def recipients(visit: Visit, number: int) -> HttpResponse:
@@ -36,9 +50,12 @@ def recipients(visit: Visit, number: int) -> HttpResponse:
     rows = BroadcastRecipient.objects.filter(broadcast=row)
     fault, others = "", list[str]()
     if find:
-        people, fault = find_people_named(visit, find)
+        if row.campaign_id is not None:  # a person may be in another group, or held out
+            whole = f"/console/campaigns/{row.campaign_id}/recipients"
+            return HttpResponseRedirect(url_with(whole, find=find))
+        people, fault, notes = find_people_named(visit, find)
         found = list(rows.filter(recipient_id__in=people).order_by("recipient_id"))
-        others = missing_in_words(people, found, _why_missing(row))
+        others = [*notes, *missing_in_words(people, found, _why_missing(row))]
     else:
         rows = _in_state(row, rows, chosen) if chosen else rows
         rows = rows.filter(recipient_id__gt=after_of(visit)).order_by("recipient_id")
@@ -78,20 +95,24 @@ def notifications_of(found: Iterable[BroadcastRecipient]) -> Mapping[int, UUID]:
     return {person: uuids[key] for person, key in keys.items() if key in uuids}
 
 
-def find_people_named(visit: Visit, text: str) -> tuple[list[int], str]:
-    """Returns the people whom a number, an id, a name or an address names, and what is wrong."""
+def find_people_named(visit: Visit, text: str) -> PeopleFound:
+    """Returns the people whom a number, an id, a name or an address names."""
     number = person_named(text)
     if number is not None:
-        return [number], ""
+        return PeopleFound([number])
     try:
         rows = UserService().list(
-            caller=visit.caller, filters={"search": text}, after=0, limit=FOUND
+            caller=visit.caller, filters={"search": text}, after=0, limit=FOUND + 1
         )
     except InvalidRequest as error:
-        return [], error.errors[0].detail
+        return PeopleFound([], error.errors[0].detail)
     except CarillonError as error:
-        return [], error.detail
-    return [each.id for each in rows], "" if rows else _("No one matches.")
+        return PeopleFound([], error.detail)
+    if not rows:
+        return PeopleFound([], _("No one matches."))
+    note = _("More than %(count)d people match. Only the first %(count)d are looked up.")
+    notes = (note % {"count": FOUND},) if len(rows) > FOUND else ()
+    return PeopleFound([each.id for each in rows[:FOUND]], notes=notes)
 
 
 def missing_in_words(
@@ -109,4 +130,18 @@ def _why_missing(row: Broadcast) -> str:
         return _("%(name)s has got nothing: the broadcast has not begun.")
     if not row.snapshot_done and row.job_id is not None:
         return _("%(name)s is no recipient so far: the recipients are still being written.")
+    rows = BroadcastRecipient.objects.filter(broadcast=row)
+    if is_forgotten(row.completed_at) or (row.tally.total > 0 and not rows.exists()):
+        return forgotten_words()
     return _("%(name)s was not in the audience when the broadcast began, so nothing was sent.")
+
+
+def is_forgotten(ended_at: datetime | None) -> bool:
+    """Returns whether recipients of what ended then are deleted, all or a part of them."""
+    days = environment().facts_retention_days
+    return ended_at is not None and ended_at <= clock.now() - timedelta(days=days)
+
+
+def forgotten_words() -> str:
+    """Returns that no one knows, with the `name` of the person."""
+    return _("Nothing is known of %(name)s: the recipients of that time have been deleted.")

@@ -68,10 +68,10 @@ def one_list(visit: Visit, number: int) -> HttpResponse:
     found = ListService().get(identifier=number, caller=visit.caller)
     chosen, path = chosen_status(visit, ListStatus.values), f"{PATH}/{number}"
     find = visit.given("find", longest=LONGEST_NAME)
-    fault, rows = "", list[SubscriptionResponse]()
+    fault, rows, notes = "", list[SubscriptionResponse](), tuple[str, ...]()
     following = None
     if find:
-        rows, fault = _found_on(visit, number, find)
+        rows, fault, notes = _found_on(visit, number, find)
     else:
         listed = MemberService().list(
             identifier=number,
@@ -90,6 +90,7 @@ def one_list(visit: Visit, number: int) -> HttpResponse:
         "fault": fault,
         "statuses": status_links(path, ListStatus.values, "" if find else chosen),
         "links": page_links(visit, path, filters, next_after=following),
+        "notes": notes,
         "clear": path if find else "",
         "may_write": may_open(visit, _PAGE),
     }
@@ -97,10 +98,12 @@ def one_list(visit: Visit, number: int) -> HttpResponse:
     return page(visit, "casting/list.html", context, section=SECTION, status=status)
 
 
-def _found_on(visit: Visit, number: int, find: str) -> tuple[list[SubscriptionResponse], str]:
-    people, fault = find_people_named(visit, find)
+def _found_on(
+    visit: Visit, number: int, find: str
+) -> tuple[list[SubscriptionResponse], str, tuple[str, ...]]:
+    people, fault, notes = find_people_named(visit, find)
     rows = ListMembership.objects.filter(list=find_list(number), user_id__in=people)
-    return [subscription(row) for row in rows.order_by("user_id")], fault
+    return [subscription(row) for row in rows.order_by("user_id")], fault, notes
 
 
 def _with_names(rows: list[SubscriptionResponse]) -> list[tuple[SubscriptionResponse, str]]:
@@ -137,7 +140,7 @@ def _person(visit: Visit) -> int:
     Raises:
         InvalidRequest: it names no one, or several.
     """
-    people, fault = find_people_named(visit, visit.given("person", longest=LONGEST_NAME))
+    people, fault, _notes = find_people_named(visit, visit.given("person", longest=LONGEST_NAME))
     if len(people) != 1:
         detail = fault or _("several people match: give a number, an email or an external id")
         raise InvalidRequest([FieldError("person", "unknown_user", detail)])

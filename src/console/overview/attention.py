@@ -155,7 +155,7 @@ def _approvals(visit: Visit) -> Iterator[Concern]:
             "%(count)d campaigns wait for approval",
             count,
         ) % {"count": count}
-        yield Concern("warn", title, detail, url_with(f"/{campaigns}", status=draft))
+        yield Concern("warn", title, detail, url_with(f"/{campaigns}", status=status))
 
 
 def _loops(visit: Visit) -> Iterator[Concern]:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.test import Client
 
+from console.casting.seen import seen_of_broadcast
 from directory.models import Group, GroupMembership
 from notifications.domain.lifecycle import MessageStatus
 from notifications.features.broadcasts.delivery.upkeep import maintain_broadcasts
@@ -25,6 +26,7 @@ from tests.integration.broadcasts.factories import (
     settle_messages,
 )
 from tests.integration.console.conftest import As
+from tests.integration.console.pressing import composer_fields, hidden_fields, press
 from tests.integration.console.test_actions import actions, post
 from tests.integration.factories import make_user
 
@@ -91,18 +93,25 @@ class TestAdminPanel:
         row = Broadcast.objects.get()
         one = f"/console/broadcasts/{row.pk}"
         assert "3 people in the audience." in text_of(author, f"{one}/dry-run")
-        assert "awaits approval" in post(author, f"{one}/send")
+        assert "awaits approval" in press(author, f"{one}/send")
         assert "Another person must approve it" in text_of(author, one)
-        assert "cannot approve it" in post(author, f"{one}/approve")
+        assert "cannot approve it" in post(
+            author, f"{one}/approve", seen=seen_of_broadcast(Broadcast.objects.get())
+        )
         assert "1 broadcast waits for approval" in text_of(other, "/console")
         assert "waits for approval" not in text_of(as_role("author"), "/console")
         assert f'action="{one}/approve' in text_of(other, one)
-        post(other, f"{one}/approve")
+        press(other, f"{one}/approve")
         deliver()
         maintain_broadcasts(now=clock.now())
         row.refresh_from_db()
         assert (row.status, row.sent_count) == ("completed", 3)
         assert "completed" in text_of(author, one)
+
+    def test_a_line_end_is_one_character(self, operator: Client) -> None:
+        lines = "\r\n".join(["x" * 99] * 10)
+        assert "was written" in post(operator, NEW, **form(make_class(), message=lines + "\r"))
+        assert Broadcast.objects.get().message == lines.replace("\r\n", "\n")
 
     def test_a_form_that_is_sent_twice_writes_one(self, operator: Client) -> None:
         group = make_class()
@@ -141,7 +150,8 @@ class TestAdminPanel:
         edit = f"/console/broadcasts/{row.pk}/edit"
         assert f'value="group:{group.pk}" selected' in text_of(operator, edit)
         at = (clock.now() + timedelta(days=30)).strftime("%Y-%m-%dT09:00")
-        text = post(operator, edit, **form(group, message="Snow is gone", scheduled_at=at))
+        seen = composer_fields(operator, edit)
+        text = post(operator, edit, **form(group, message="Snow is gone", scheduled_at=at) | seen)
         assert "The broadcast was changed." in text
         row.refresh_from_db()
         assert (row.status, row.message) == ("scheduled", "Snow is gone")
@@ -178,7 +188,8 @@ class TestActions:
         assert "Try again with the failed" in text_of(operator, one)
         post(operator, f"{one}/retry")
         assert BroadcastRecipient.objects.filter(broadcast=row, state="pending").count() == 1
-        answer = operator.post(f"{one}/duplicate")
+        fields = hidden_fields(operator, f"{one}/duplicate")
+        answer = operator.post(f"{one}/duplicate", fields)
         copy = Broadcast.objects.latest("pk")
         assert answer["Location"] == f"/console/broadcasts/{copy.pk}"
         post(operator, f"{one}/cancel")
@@ -199,7 +210,7 @@ class TestActions:
     def test_a_test_goes_to_the_visitor_alone(self, operator: Client) -> None:
         make_class()
         row = make_broadcast()
-        assert "on its way to you" in post(operator, f"/console/broadcasts/{row.pk}/test")
+        assert "on its way to you" in press(operator, f"/console/broadcasts/{row.pk}/test")
 
 
 class TestWatching:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from console.casting.seen import shown_of_templates
 from directory.models import ListMembership, SubscriberList
 from notifications.domain.callers import SYSTEM
 from notifications.features.campaigns.variants.schemas import CampaignABTestBody
@@ -24,6 +25,7 @@ from tests.integration.campaigns.factories import PATH as NEWS
 from tests.integration.campaigns.factories import go_on, make_campaign, make_news
 from tests.integration.campaigns.variant_factories import SHORT, make_tested
 from tests.integration.console.conftest import As
+from tests.integration.console.pressing import composer_fields, press
 from tests.integration.console.test_actions import actions, post
 from tests.integration.console.test_broadcasts import BERLIN, make_class, text_of
 from tests.integration.experiments.conftest import PATH as USUAL
@@ -79,7 +81,7 @@ class TestCampaigns:
         one = f"/console/campaigns/{row.pk}"
         assert "where role is student" in text_of(operator, one)
         assert "people in the audience." in text_of(operator, f"{one}/estimate")
-        post(operator, f"{one}/launch")
+        press(operator, f"{one}/launch")
         for _ in range(3):
             go_on()
         text = text_of(operator, one)
@@ -97,7 +99,7 @@ class TestCampaigns:
         row = make_campaign(audience={"rule": "custom", "user_ids": [silent.pk]})
         path = f"/console/campaigns/{row.pk}/recipients?find="
         assert "the campaign has not begun" in text_of(operator, path + other.username)
-        post(operator, f"/console/campaigns/{row.pk}/launch")
+        press(operator, f"/console/campaigns/{row.pk}/launch")
         go_on()
         text = text_of(operator, path + silent.username)
         assert "the person switched notifications off" in text
@@ -133,7 +135,7 @@ class TestCampaigns:
         for shown in (f'value="{at}"', 'value="48"', "month=May", f'value="{SHORT}"'):
             assert shown in text
         before = dict(row.ab_test)
-        post(operator, edit, **{**given, "name": "June"})
+        post(operator, edit, **{**given, **composer_fields(operator, edit), "name": "June"})
         row.refresh_from_db()
         assert (row.name, row.ab_test) == ("June", before)
         assert set(before) <= set(CampaignABTestBody.__struct_fields__)
@@ -144,7 +146,7 @@ class TestCampaigns:
         post(operator, NEW, **form(scheduled_at=at, per_timezone="yes", late_zones="next_day"))
         row = Campaign.objects.get()
         assert (row.local_time, row.late_zones) == (f"{at}:00", "next_day")
-        post(operator, f"/console/campaigns/{row.pk}/schedule")
+        press(operator, f"/console/campaigns/{row.pk}/schedule")
         row.refresh_from_db()
         assert row.status == "scheduled"
 
@@ -160,14 +162,25 @@ class TestCampaigns:
         make_news()
         author, other = as_role("operator"), as_role("admin")
         post(author, NEW, **form(needs_approval="yes"))
-        one = f"/console/campaigns/{Campaign.objects.get().pk}"
-        assert "approval of a second person" in post(author, f"{one}/launch")
-        assert "cannot approve it" in post(author, f"{one}/approve")
-        assert "1 campaign waits for approval" in text_of(other, "/console")
+        made = Campaign.objects.get()
+        one = f"/console/campaigns/{made.pk}"
+        assert "approval of a second person" in press(author, f"{one}/launch")
+        assert "cannot approve it" in post(
+            author, f"{one}/approve", seen=shown_of_templates(Campaign.objects.get())
+        )
+        first = text_of(other, "/console")
+        assert "1 campaign waits for approval" in first
+        unasked = make_campaign(name="Only a draft")
+        assert 'href="/console/campaigns?status=awaiting_approval"' in first
+        waiting = text_of(other, "/console/campaigns?status=awaiting_approval")
+        assert "May" in waiting
+        assert "waits for approval" in waiting
+        assert "Only a draft" not in waiting
+        unasked.delete()
         assert "sent back" in post(other, f"{one}/reject", note="Name the day.")
         assert "Name the day." in text_of(author, one)
-        post(author, f"{one}/launch")
-        post(other, f"{one}/approve")
+        press(author, f"{one}/launch")
+        press(other, f"{one}/approve")
         assert Campaign.objects.get().status == "running"
         for action, state in (("pause", "paused"), ("resume", "running"), ("cancel", "cancelled")):
             assert state in post(other, f"{one}/{action}")
@@ -177,7 +190,7 @@ class TestCampaigns:
         make_class(40)
         row = make_tested()
         one = f"/console/campaigns/{row.pk}"
-        post(admin, f"{one}/launch")
+        press(admin, f"{one}/launch")
         go_on()
         text = text_of(admin, one)
         assert "Not safe to stop" in text
@@ -209,7 +222,7 @@ class TestCampaigns:
 
 
 def copy_of(client: Client, one: str) -> Campaign:
-    client.post(f"{one}/duplicate")
+    press(client, f"{one}/duplicate")
     return Campaign.objects.latest("pk")
 
 
@@ -276,7 +289,7 @@ class TestExperiments:
     def test_the_test_of_a_campaign_is_ended_by_who_may_send_it(self, as_role: As) -> None:
         make_class(10)
         row = make_tested()
-        post(as_role("admin"), f"/console/campaigns/{row.pk}/launch")
+        press(as_role("admin"), f"/console/campaigns/{row.pk}/launch")
         one = f"/console/experiments/{NotificationABTest.objects.get().pk}"
         assert "Declare a winner" in text_of(as_role("admin"), one)
         assert "Declare a winner" not in text_of(as_role("author"), one)

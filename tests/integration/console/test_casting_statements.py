@@ -78,6 +78,10 @@ def one_campaign(count: int) -> str:
     return f"/console/campaigns/{row.pk}"
 
 
+def campaign_figures(count: int) -> str:
+    return f"{one_campaign(count)}/figures"
+
+
 def series(count: int) -> str:
     for _ in range(count):
         make_series(live=False)
@@ -140,3 +144,22 @@ def test_a_test_is_read_in_few_statements(as_role: As) -> None:
     key = draft(make_plain(PATH, "Usual"))
     ABTestService().start(identifier=key, caller=SYSTEM)
     assert len(statements(as_role("admin"), f"/console/experiments/{key}")) <= 30
+
+
+@pytest.mark.parametrize(
+    ("fill", "table", "columns"),
+    [
+        (broadcasts, "notifications_broadcast", ("target_filter", "error_log", "pace")),
+        (figures, "notifications_broadcast", ("target_filter", "error_log")),
+        (campaigns, "notifications_campaign", ("audience", "context")),
+        (campaign_figures, "notifications_campaign", ("audience", "context")),
+        (campaign_figures, "notifications_broadcast", ("target_filter", "error_log")),
+    ],
+)
+def test_lists_and_figures_read_no_audience(
+    as_role: As, fill: Callable[[int], str], table: str, columns: tuple[str, ...]
+) -> None:
+    made = statements(as_role("admin"), fill(2))
+    read = [each for each in made if f'FROM "{table}"' in each]
+    assert read
+    assert [each for each in read for name in columns if f'"{table}"."{name}"' in each] == []

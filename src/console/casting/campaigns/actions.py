@@ -11,7 +11,9 @@ from django.utils.translation import gettext as _
 from console import words
 from console.casting.actions import lead_to_copy, read_note
 from console.casting.campaigns.views import PATH
+from console.casting.seen import check_seen, shown_of_templates
 from console.guard import Visit
+from console.once import run_once
 from console.shell import act
 from notifications.domain.campaigns.lifecycle import CampaignApproval
 from notifications.features.access.throttles import count_send
@@ -19,10 +21,13 @@ from notifications.features.campaigns.schemas import CampaignResponse, CampaignS
 from notifications.features.campaigns.service import CampaignService
 from notifications.features.campaigns.trial import send_test_to_caller
 from notifications.infra import clock
+from notifications.models import Campaign
 
 Act = Callable[[Visit, int, datetime], str]
 _PLAIN = ("launch", "pause", "resume", "cancel", "approve")
 """Actions that are methods of the service with the same arguments."""
+_AS_SEEN = frozenset({"launch", "approve"})
+"""Those that act on the text that the visitor read."""
 
 
 def campaign_action(visit: Visit, number: int, action: str) -> HttpResponse:
@@ -41,7 +46,12 @@ def campaign_action(visit: Visit, number: int, action: str) -> HttpResponse:
 
 def _plain(visit: Visit, number: int, action: str, now: datetime) -> str:
     do = getattr(CampaignService(), action)
-    return _said(do(identifier=number, caller=visit.caller, now=now))
+    checked = {"check": _as_seen(visit)} if action in _AS_SEEN else {}
+    return _said(do(identifier=number, caller=visit.caller, now=now, **checked))
+
+
+def _as_seen(visit: Visit) -> Callable[[Campaign], None]:
+    return lambda row: check_seen(visit, shown_of_templates(row))
 
 
 def _said(found: CampaignResponse) -> str:
@@ -52,7 +62,11 @@ def _said(found: CampaignResponse) -> str:
 
 def _schedule(visit: Visit, number: int, now: datetime) -> str:
     found = CampaignService().schedule(
-        identifier=number, body=CampaignScheduleBody(), caller=visit.caller, now=now
+        identifier=number,
+        body=CampaignScheduleBody(),
+        caller=visit.caller,
+        now=now,
+        check=_as_seen(visit),
     )
     return _said(found)
 
@@ -70,9 +84,13 @@ def _delete(visit: Visit, number: int, now: datetime) -> str:
 
 def _test(visit: Visit, number: int, now: datetime) -> str:
     row = CampaignService().find(number, caller=visit.caller)
-    count_send(kind="send", caller=visit.caller, now=now)
-    send_test_to_caller(row, caller=visit.caller, now=now)
-    return _("The test is on its way to you.")
+
+    def send() -> str:
+        count_send(kind="send", caller=visit.caller, now=now)
+        send_test_to_caller(row, caller=visit.caller, now=now)
+        return _("The test is on its way to you.")
+
+    return run_once(visit, f"{PATH}/{number}/test", {}, send)
 
 
 def _duplicate(visit: Visit, number: int) -> HttpResponse:

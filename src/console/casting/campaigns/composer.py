@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
@@ -17,10 +18,23 @@ from console.casting.campaigns.form import (
     read_campaign_form,
 )
 from console.casting.campaigns.views import PATH, SECTION
-from console.casting.composer import COUNT, ROWS, audience_fields, common_fields, faults_of, is_part
-from console.casting.fields.choices import Choice
+from console.casting.composer import (
+    COUNT,
+    ROWS,
+    audience_fields,
+    common_fields,
+    faults_of,
+    is_changed,
+    is_part,
+    status_of,
+    stored_beside,
+)
+from console.casting.fields.audience import AudienceForm, AudienceRow
+from console.casting.fields.choices import Choice, audience_in_words
 from console.casting.fields.values import read_values
 from console.casting.frames import LONGEST, framed
+from console.casting.seen import check_seen, seen_of_campaign
+from console.casting.surveys import one_survey
 from console.guard import Visit
 from console.once import new_token, run_once
 from console.shell import page
@@ -29,6 +43,7 @@ from notifications.domain.campaigns.lifecycle import EDITABLE
 from notifications.domain.channels import PERSON_CHANNELS
 from notifications.domain.errors import CarillonError
 from notifications.features.audiences.service import AudienceService
+from notifications.features.campaigns.contents import audience_rule
 from notifications.features.campaigns.schemas import CampaignBody, CampaignChangeBody
 from notifications.features.campaigns.service import CampaignService
 from notifications.features.sending.service import NotificationService
@@ -66,8 +81,12 @@ def edit_campaign(visit: Visit, number: int) -> HttpResponse:
         return _composer(visit, form_of_campaign(visit, row), row=row)
 
     def save(given: dict[str, Any]) -> str:
-        body = check_body(given, CampaignChangeBody)
-        CampaignService().change(identifier=number, body=body, caller=visit.caller, now=clock.now())
+        now = clock.now()
+        with transaction.atomic():
+            locked = Campaign.locked(row.pk)
+            check_seen(visit, seen_of_campaign(locked))
+            body = check_body(form.changes(given, visit, locked), CampaignChangeBody)
+            CampaignService().change(identifier=number, body=body, caller=visit.caller, now=now)
         return str(row.pk)
 
     form = read_campaign_form(visit, row)
@@ -81,9 +100,10 @@ def _answer(
     asked, count = visit.given("do"), None
     try:
         if asked == COUNT:
-            found = AudienceService().count(
-                audience=form.audience.audience(), caller=visit.caller, now=clock.now()
-            )
+            with one_survey(visit):
+                found = AudienceService().count(
+                    audience=_counted(form, row), caller=visit.caller, now=clock.now()
+                )
             count = found.count
         elif asked != ROWS:
             saved = save(form.body(visit))
@@ -92,6 +112,18 @@ def _answer(
     except CarillonError as error:
         return _composer(visit, form, row=row, fault=error)
     return _composer(visit, form, row=row, count=count)
+
+
+def _counted(form: CampaignForm, row: Campaign | None) -> dict[str, Any]:
+    """Returns the audience of a form without the segments that the stored campaign leaves out."""
+    exclude = row.exclude if row else []
+    return audience_rule(Campaign(audience=form.audience.audience(), exclude=exclude))
+
+
+def _excluded_words(row: Campaign | None) -> str:
+    """Returns the names of the segments that a campaign leaves out. The form does not change it."""
+    rows = [AudienceRow("segment", str(key)) for key in (row.exclude if row else [])]
+    return " ".join(audience_in_words(AudienceForm(to=rows))) if rows else ""
 
 
 def _composer(
@@ -103,12 +135,21 @@ def _composer(
     fault: CarillonError | None = None,
 ) -> HttpResponse:
     templates = NotificationTemplate.objects.filter(current_version_id__isnull=False)
+    faults, seen = faults_of(fault), visit.given("seen")
+    if row is not None and not visit.is_post:
+        seen = seen_of_campaign(row)
+    elif row is not None and is_changed(fault):  # it may be saved over what is shown now
+        row.refresh_from_db()
+        seen = seen_of_campaign(row)
+        faults += stored_beside(form, form_of_campaign(visit, row))
     context: dict[str, Any] = {
         "form": form,
         "row": row,
+        "seen": seen,
         **audience_fields(form.audience),
-        **common_fields(),
+        **common_fields(form.texts["category"]),
         "blank_category": True,
+        "excluded": _excluded_words(row),
         "variants": form.with_blank_variant(),
         "templates": list(
             templates.order_by("path").values_list("path", flat=True)[:MOST_TEMPLATES]
@@ -127,12 +168,12 @@ def _composer(
             Choice("conversion_rate", _("conversions on the goal")),
         ],
         "count": count,
-        "faults": faults_of(fault),
+        "faults": faults,
         "is_part": is_part(visit),
         "once": new_token(),
         "cancel": f"{PATH}/{row.pk}" if row else PATH,
     }
-    status = 400 if fault and not is_part(visit) else 200
+    status = status_of(visit, fault)
     return page(visit, "casting/campaign_composer.html", context, section=SECTION, status=status)
 
 

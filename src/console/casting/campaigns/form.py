@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from django.utils.translation import gettext as _
+
 from console.casting.draft import (
     CHOICES,
     LONGEST,
@@ -17,6 +19,7 @@ from console.casting.draft import (
 from console.casting.fields.audience import AudienceForm, form_of_audience, read_audience_form
 from console.casting.fields.values import decimal_or_text, read_values, values_text
 from console.guard import Visit
+from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.models import Campaign
 
 MOST_VARIANTS = 10
@@ -52,6 +55,11 @@ class VariantRow(NamedTuple):
     name: str = ""
     template_path: str = ""
     weight: str = "1"
+
+    @property
+    def is_written(self) -> bool:
+        """Whether it says anything that a blank row does not."""
+        return bool(self.name or self.template_path) or self.weight not in ("", "1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +106,19 @@ class CampaignForm:
             "needs_approval": self.needs_approval,
         }
 
+    def changes(self, given: Mapping[str, Any], visit: Visit, row: Campaign) -> dict[str, Any]:
+        """Returns the body of a change: without the audience and the times that stay as stored.
+
+        The form shows minutes: a time that is not changed keeps its seconds. given: the body.
+        """
+        stays: set[str] = set()
+        if given["audience"] == row.audience:
+            stays.add("audience")
+        written = self.texts["scheduled_at"], self.per_timezone
+        if written == (_time_text(visit, row), bool(row.local_time)):
+            stays.update(("scheduled_at", "per_timezone"))
+        return {name: value for name, value in given.items() if name not in stays}
+
     def _moment(self, visit: Visit) -> str | None:
         """Returns when it begins: with `per_timezone`, on the clock of each person."""
         written = self.texts["scheduled_at"]
@@ -109,6 +130,9 @@ class CampaignForm:
         if not self.variants:
             return None
         texts = self.texts
+        if not all(row.name for row in self.variants):
+            detail = _("give each variant a name, or empty its row")
+            raise InvalidRequest([FieldError("ab_test.variants", "incomplete", detail)])
         return {
             **(self.stored_test or {}),
             "variants": [
@@ -128,7 +152,9 @@ class CampaignForm:
 
     def with_blank_variant(self) -> list[VariantRow]:
         """Returns the variants with a row to be filled."""
-        return [*self.variants, VariantRow()][:MOST_VARIANTS]
+        if len(self.variants) >= MOST_VARIANTS:
+            return list(self.variants)
+        return [*self.variants, VariantRow()]
 
 
 def new_campaign_form() -> CampaignForm:
@@ -139,15 +165,13 @@ def new_campaign_form() -> CampaignForm:
 def read_campaign_form(visit: Visit, row: Campaign | None) -> CampaignForm:
     """Returns what the visitor wrote. row: the campaign that is changed; None for a new one."""
     form = visit.request.POST
-    names, paths, weights = (
-        form.getlist(f"variant_{name}")[:MOST_VARIANTS] for name in VariantRow._fields
-    )
-    rows = [VariantRow(*(each.strip()[:200] for each in row)) for row in zip(names, paths, weights)]  # noqa: B905 -- a form that lacks fields has fewer rows
+    names, paths, weights = (form.getlist(f"variant_{name}") for name in VariantRow._fields)
+    rows = [VariantRow(*(each.strip() for each in row)) for row in zip(names, paths, weights)]  # noqa: B905 -- a form that lacks fields has fewer rows
     return CampaignForm(
         audience=read_audience_form(form),
         texts={name: visit.given(name, longest=LONGEST) for name in _TEXTS},
         channels=tuple(form.getlist("channels")[:20]),
-        variants=[each for each in rows if each.name],
+        variants=[each for each in rows if each.is_written],
         per_timezone=bool(visit.given("per_timezone")),
         needs_approval=bool(visit.given("needs_approval")),
         track_opens=visit.given("track_opens"),
@@ -164,7 +188,7 @@ def form_of_campaign(visit: Visit, row: Campaign) -> CampaignForm:
         **{name: getattr(row, name) for name in same},
         "context": values_text(row.context),
         "priority": str(row.priority),
-        "scheduled_at": row.local_time[:16] or local_text(visit, row.scheduled_at),
+        "scheduled_at": _time_text(visit, row),
         "per_minute": str(row.per_minute or ""),
         "holdout_percent": f"{row.holdout_percent:g}",
         "utm": values_text(row.utm),
@@ -179,6 +203,10 @@ def form_of_campaign(visit: Visit, row: Campaign) -> CampaignForm:
         track_clicks=choice_text(row.track_clicks),
     )
     return _with_test(found, row.ab_test) if row.ab_test else found
+
+
+def _time_text(visit: Visit, row: Campaign) -> str:
+    return row.local_time[:16] or local_text(visit, row.scheduled_at)
 
 
 def _with_test(form: CampaignForm, plan: Mapping[str, Any]) -> CampaignForm:

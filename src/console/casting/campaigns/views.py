@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.http import HttpResponse
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
 from console import words
-from console.casting.fields.audience import form_of_audience
+from console.casting.fields.audience import shown_audience
 from console.casting.fields.choices import audience_in_words
 from console.casting.figures import COUNTED, Gauge, figures_event, gauge_words
 from console.casting.listing import (
@@ -21,11 +22,16 @@ from console.casting.listing import (
 from console.casting.recipients import (
     LONGEST_NAME,
     find_people_named,
+    forgotten_words,
+    is_forgotten,
     missing_in_words,
     notifications_of,
 )
 from console.casting.results import results_in_words
+from console.casting.seen import shown_of_templates
+from console.casting.surveys import SECONDS, one_survey
 from console.guard import Visit
+from console.once import new_token
 from console.paging import PAGE_ROWS, after_of
 from console.shell import page
 from directory.models import User
@@ -35,6 +41,7 @@ from notifications.domain.campaigns.lifecycle import (
     CampaignStatus,
 )
 from notifications.domain.errors import CarillonError
+from notifications.features.access.throttles import Throttled
 from notifications.features.broadcasts.queries import display_name, recipient_responses
 from notifications.features.campaigns.progress import campaign_progress
 from notifications.features.campaigns.recipients import recipients_of
@@ -53,13 +60,21 @@ from notifications.models import BroadcastRecipient, Campaign, CampaignHoldout
 PATH = "/console/campaigns"
 SECTION = "campaigns"
 _S, _A = CampaignStatus, CampaignApproval
+AWAITING = "awaiting_approval"
+WAITS = {"status": _S.DRAFT.value, "approval": _A.REQUESTED.value}
+"""Campaigns that wait for a second person are drafts."""
+LONG_COLUMNS = ("audience", "exclude", "context", "segment_criteria")
+"""Lists and figures do not read them: an audience may name 100,000 people."""
+LONGEST_SHOWN = 1_000
+"""Characters of an audience that a page shows as JSON."""
 _CANCELLABLE = frozenset({_S.DRAFT, _S.SCHEDULED, _S.RUNNING, _S.PAUSED})
 
 
 def campaigns(visit: Visit) -> HttpResponse:
     """Shows campaigns, the newest first."""
     statuses = [each.value for each in _S]
-    context = newest_first(visit, Campaign.objects.all(), statuses, PATH)
+    rows = Campaign.objects.defer(*LONG_COLUMNS)
+    context = newest_first(visit, rows, statuses, PATH, also={AWAITING: WAITS})
     return page(visit, "casting/campaigns.html", context, section=SECTION)
 
 
@@ -109,6 +124,8 @@ def shown_of_campaign(visit: Visit, row: Campaign) -> dict[str, Any]:
         "author": display_name(people.get(row.created_by_id or 0)),
         "approver": display_name(people.get(row.approved_by_id or 0)),
         "may": _allowed(row),
+        "once": new_token(),
+        "seen": shown_of_templates(row) if row.status in EDITABLE else "",
         "is_own": visit.user.pk in involved,
         "is_before": row.started_at is None and row.status != _S.CANCELLED,
     }
@@ -131,8 +148,8 @@ def _allowed(row: Campaign) -> dict[str, bool]:
 
 def words_of_campaign(row: Campaign) -> list[str]:
     """Returns the audience of a campaign in words; its JSON where rows cannot say it."""
-    form = form_of_audience(row.audience)
-    return audience_in_words(form) or [form.text]
+    form = shown_audience(row.audience)
+    return audience_in_words(form) or [Truncator(form.text).chars(LONGEST_SHOWN)]
 
 
 def gauge_of_campaign(found: CampaignProgressResponse) -> Gauge:
@@ -153,7 +170,7 @@ def _is_live(row: Campaign) -> bool:
 
 def campaign_figures(visit: Visit, number: int) -> HttpResponse:
     """Returns the figures of a campaign as one server-sent event."""
-    row = CampaignService().find(number, caller=visit.caller)
+    row = CampaignService().find(number, caller=visit.caller, without=LONG_COLUMNS)
     gauge = gauge_of_campaign(campaign_progress(row, now=clock.now()))
     return figures_event(gauge, ended=not _is_live(row), slow=row.status != _S.RUNNING)
 
@@ -162,11 +179,12 @@ def campaign_estimate(visit: Visit, number: int) -> HttpResponse:
     """Shows what a campaign would do now. Nothing is sent."""
     row = CampaignService().find(number, caller=visit.caller)
     found: CampaignEstimateResponse | None = None
-    fault = ""
+    fault, status = "", 200
     try:
-        found = estimate(row, now=clock.now())
+        with one_survey(visit):
+            found = estimate(row, now=clock.now(), seconds=SECONDS)
     except CarillonError as error:
-        fault = error.detail
+        fault, status = error.detail, 429 if isinstance(error, Throttled) else 400
     context = {
         **shown_of_campaign(visit, row),
         "lines": words_of_campaign(row),
@@ -175,7 +193,6 @@ def campaign_estimate(visit: Visit, number: int) -> HttpResponse:
         "fault": fault,
         "state": words.state(row.status),
     }
-    status = 400 if fault else 200
     return page(visit, "casting/estimate.html", context, section=SECTION, status=status)
 
 
@@ -187,12 +204,12 @@ def campaign_recipients(visit: Visit, number: int) -> HttpResponse:
     fault, others = "", list[str]()
     found: Sequence[Any] = []
     if find:
-        people, fault = find_people_named(visit, find)
+        people, fault, notes = find_people_named(visit, find)
         sent = BroadcastRecipient.objects.filter(
             broadcast__campaign=row, recipient_id__in=people
         ).order_by("recipient_id")
         found = recipient_responses([each.pk for each in sent])
-        others = _without(row, people, sent)
+        others = [*notes, *_without(row, people, sent)]
     else:
         after = after_of(visit)
         found = recipients_of(row, status=chosen, after=after, limit=PAGE_ROWS + 1)
@@ -230,6 +247,8 @@ def _without(
         why = _("%(name)s has got nothing: the campaign has not begun.")
     elif not row.placed_done:
         why = _("%(name)s is no recipient so far: the recipients are still being written.")
+    elif is_forgotten(row.completed_at) or not row.broadcasts.exists():
+        why = forgotten_words()
     else:
         why = _("%(name)s was not in the audience when the campaign began, so nothing was sent.")
     is_held = _("%(name)s is in the holdout: nothing is sent, so that the effect is measured.")

@@ -23,8 +23,9 @@ from notifications.api.bodies import read_json
 from notifications.domain.errors import CarillonError, FieldError, InvalidRequest
 
 MOST_ROWS = 20
+"""Rows of one part. An audience with more is in the form as JSON, which the request bounds."""
 LONGEST_VALUE = 20_000
-"""A row may list some thousand people."""
+"""Characters of a row: some thousand people. A longer one is refused, and not cut off."""
 ROLE_KINDS = ("all", "all_students", "all_teachers", "all_tutors", "all_parents")
 NAMED_KINDS: Mapping[str, str] = {
     "group": "group_id",
@@ -75,10 +76,19 @@ class AudienceForm:
         """Returns the audience.
 
         Raises:
-            InvalidRequest: no one is named, or the JSON is not an object.
+            InvalidRequest: no one is named, there are too many rows, one is too long, or the JSON
+                is not an object.
         """
         if self.text:
+            if self.to or self.where or self.without:
+                raise _fault("invalid", _("choose rows or write JSON, not both"))
             return _read_text(self.text)
+        _check_limits(self)
+        _check_complete(self)
+        return self.unlimited()
+
+    def unlimited(self) -> dict[str, Any]:
+        """Returns the audience of the rows, however many they are. Raises as `audience`."""
         rules = [_rule(row) for row in self.to]
         if not rules:
             raise _fault("required", _("choose who gets it"))
@@ -104,46 +114,94 @@ class AudienceForm:
 
 
 def _with_blank(rows: Sequence[Any], blank: Any) -> list[Any]:
-    return [*rows, blank][:MOST_ROWS]
+    return [*rows, blank] if len(rows) < MOST_ROWS else list(rows)
+
+
+def _check_limits(form: AudienceForm) -> None:
+    """Refuses rows beyond the limits.
+
+    Raises:
+        InvalidRequest: too_many, too_long.
+    """
+    parts: Sequence[Sequence[tuple[str, ...]]] = (form.to, form.where, form.without)
+    for rows in parts:
+        if len(rows) > MOST_ROWS:
+            detail = _("has %(count)d rows in one part, and may have %(most)d: write it as JSON")
+            raise _fault("too_many", detail % {"count": len(rows), "most": MOST_ROWS})
+        longest = max((len(text) for row in rows for text in row), default=0)
+        if longest > LONGEST_VALUE:
+            detail = _("has %(count)d characters in one field, and may have %(most)d: write JSON")
+            raise _fault("too_long", detail % {"count": longest, "most": LONGEST_VALUE})
+
+
+def _check_complete(form: AudienceForm) -> None:
+    """Refuses rows with a value that do not say of what. Dropped, an exclusion would be none.
+
+    Raises:
+        InvalidRequest: incomplete.
+    """
+    for row in (*form.to, *form.without):
+        if not row.kind:
+            detail = _("choose what «%(value)s» names, or empty the field")
+            raise _fault("incomplete", detail % {"value": row.value[:100]})
+    for test in form.where:
+        if not test.field:
+            detail = _("choose the field of the condition «%(value)s», or empty it")
+            raise _fault("incomplete", detail % {"value": (test.value or test.key)[:100]})
 
 
 def read_audience_form(form: QueryDict) -> AudienceForm:
-    """Returns what a form says; rows without a kind or a field are left out."""
+    """Returns what a form says; rows in which nothing is written are left out."""
     return AudienceForm(
         to=_rows(form, "to"),
         where=_conditions(form),
         without=_rows(form, "without"),
-        text=form.get("audience", "").strip()[:LONGEST_VALUE],
+        text=form.get("audience", "").strip(),
     )
 
 
 def _rows(form: QueryDict, name: str) -> list[AudienceRow]:
-    kinds = form.getlist(f"{name}_kind")[:MOST_ROWS]
-    values = form.getlist(f"{name}_value")
+    kinds, values = form.getlist(f"{name}_kind"), form.getlist(f"{name}_value")
     found = []
     for place, text in enumerate(kinds):
         kind, _colon, named = text.strip().partition(":")
-        typed = values[place].strip()[:LONGEST_VALUE] if place < len(values) else ""
-        if kind:
+        typed = values[place].strip() if place < len(values) else ""
+        if kind or typed:
             found.append(AudienceRow(kind, named or typed))
     return found
 
 
 def _conditions(form: QueryDict) -> list[ConditionRow]:
-    columns = [form.getlist(f"where_{name}")[:MOST_ROWS] for name in ConditionRow._fields]
-    rows = [ConditionRow(*(each.strip()[:1_000] for each in row)) for row in zip(*columns)]  # noqa: B905 -- a form that lacks fields has fewer rows
-    return [row for row in rows if row.field]
+    columns = [form.getlist(f"where_{name}") for name in ConditionRow._fields]
+    rows = [ConditionRow(*(each.strip() for each in row)) for row in zip(*columns)]  # noqa: B905 -- a form that lacks fields has fewer rows
+    return [row for row in rows if row.field or row.key or row.value]
 
 
 def form_of_audience(audience: Mapping[str, Any]) -> AudienceForm:
-    """Returns the form that says an audience: in rows where they can, else as JSON."""
+    """Returns the form that changes an audience: in rows where they can say it, else as JSON."""
+    found = shown_audience(audience)
+    try:
+        found.audience()
+    except InvalidRequest:
+        return _as_json(audience)
+    return found
+
+
+def shown_audience(audience: Mapping[str, Any]) -> AudienceForm:
+    """Returns the form that says an audience in words: its rows may be more than a form takes."""
     try:
         found = _read(audience)
-        if found.audience() == audience:
+        if found.unlimited() == audience:
             return found
-    except (KeyError, IndexError, TypeError, CarillonError):
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, CarillonError):
         pass  # rows cannot say it: the JSON is shown
-    return AudienceForm(text=json.dumps(audience, ensure_ascii=False, indent=1))
+    return _as_json(audience)
+
+
+def _as_json(audience: Mapping[str, Any]) -> AudienceForm:
+    text = json.dumps(audience, ensure_ascii=False, indent=1)
+    is_long = len(text) > LONGEST_VALUE
+    return AudienceForm(text=json.dumps(audience, ensure_ascii=False) if is_long else text)
 
 
 def _read(audience: Mapping[str, Any]) -> AudienceForm:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db.models import Model
 from django.utils.functional import Promise
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -27,6 +28,8 @@ from notifications.domain.identifiers import parse_identifier
 
 SHOWN = 100
 """The groups, lists, segments and subjects that are offered by name. Others are named by id."""
+LONGEST_SHOWN = 200
+"""Characters of the values of one condition that are shown."""
 KINDS: Mapping[str, str | Promise] = {
     "all": gettext_lazy("everyone"),
     "all_students": gettext_lazy("all students"),
@@ -174,7 +177,7 @@ def _row_in_words(row: AudienceRow, names: Mapping[tuple[str, str], str]) -> str
 def _test_in_words(row: ConditionRow) -> str:
     field = row.key or str(FIELD_NAMES.get(row.field, row.field))
     operator = str(OPERATOR_NAMES.get(row.operator, row.operator))
-    value = row.value
+    value = Truncator(row.value).chars(LONGEST_SHOWN)
     if FIELDS[row.field].kind is Kind.MOMENT and value.isdigit():
         value = ngettext("%(count)d day ago", "%(count)d days ago", int(value)) % {
             "count": int(value)

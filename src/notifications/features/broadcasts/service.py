@@ -42,7 +42,7 @@ from notifications.features.broadcasts.documented import (
     retry_and_start_task,
     retry_chosen_and_start_task,
 )
-from notifications.features.broadcasts.dry_run import UNKNOWN_SHOWN, can_dry_run, dry_run
+from notifications.features.broadcasts.dry_run import SECONDS, UNKNOWN_SHOWN, can_dry_run, dry_run
 from notifications.features.broadcasts.dry_run_schemas import DryRunResponse
 from notifications.features.broadcasts.entries import NOT_RECORDED, write_audit_entry
 from notifications.features.broadcasts.queries import broadcast_response, detail
@@ -182,7 +182,9 @@ class BroadcastWorkflow:
                 text = pgettext("broadcast", "The broadcast is being sent")
         return self.build_response(broadcast.pk, caller, text, missing)
 
-    def dry_run(self, identifier: object, *, caller: Caller, now: datetime) -> DryRunResponse:
+    def dry_run(
+        self, identifier: object, *, caller: Caller, now: datetime, seconds: float = SECONDS
+    ) -> DryRunResponse:
         """Returns what sending a broadcast would do, before its launch; nothing is written.
 
         Raises:
@@ -191,10 +193,10 @@ class BroadcastWorkflow:
         broadcast = self.find(identifier, caller=caller)
         if not can_dry_run(broadcast):
             raise actions.wrong_status("dry-run", broadcast.status)
-        return dry_run(broadcast, now=now)
+        return dry_run(broadcast, now=now, seconds=seconds)
 
     def dry_run_of_body(
-        self, *, body: Mapping[str, Any], caller: Caller, now: datetime
+        self, *, body: Mapping[str, Any], caller: Caller, now: datetime, seconds: float = SECONDS
     ) -> DryRunResponse:
         """Returns the same for a broadcast that is not saved.
 
@@ -205,7 +207,7 @@ class BroadcastWorkflow:
         check_scope(caller)
         broadcast, _ = read_new(body, now=now)
         broadcast.is_test = caller.is_test
-        return dry_run(broadcast, now=now)
+        return dry_run(broadcast, now=now, seconds=seconds)
 
     def cancel(
         self, identifier: object, *, caller: Caller, now: datetime

@@ -95,6 +95,14 @@ def _template_at(path: str) -> NotificationTemplate:
     return template_among(path, {row.path: row for row in rows})
 
 
+def template_versions(campaign: Campaign) -> list[tuple[int, int | None]]:
+    """Returns the id and the published version of each template that a campaign may show."""
+    named = (campaign.template_path, *variant_paths(campaign))
+    paths = [each for path in named for each in candidates(path)]
+    rows = NotificationTemplate.objects.filter(path__in=paths).order_by("pk")
+    return list(rows.values_list("pk", "current_version_id"))
+
+
 def check_content_rights(row: Campaign, content: CampaignContent, caller: Caller) -> None:
     """Checks the rights to a campaign's categories, and to critical priority, which overtakes all.
 

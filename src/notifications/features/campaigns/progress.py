@@ -40,7 +40,7 @@ def counts_of(tally: RecipientCounts) -> dict[str, int]:
 
 def tally_campaign(campaign: Campaign) -> CampaignTally:
     """Returns the counts of a campaign. People who are not placed yet are pending, or cancelled."""
-    rows = Broadcast.objects.filter(campaign=campaign).defer("error_log")
+    rows = Broadcast.objects.filter(campaign=campaign).defer("error_log", "target_filter")
     broadcasts = list(rows.order_by("scheduled_at", "pk"))
     sums = {name: sum(getattr(each.tally, name) for each in broadcasts) for name in _NAMES}
     if campaign.started_at is not None and not campaign.placed_done:

@@ -40,6 +40,7 @@ from notifications.infra.database import commits
 from notifications.models import Campaign
 
 SCOPE = "broadcasts"
+Check = Callable[[Campaign], None]
 _INLINE_S = 0.2
 """Seconds of a launch that run before the response; a small campaign is placed within them."""
 _COPIED = (
@@ -73,8 +74,17 @@ log = structlog.get_logger("carillon.campaigns")
 class CampaignService:
     """Reads, writes and controls campaigns. Every change is in the audit log with its actor."""
 
-    def find(self, identifier: object, *, caller: Caller, to_change: bool = False) -> Campaign:
+    def find(
+        self,
+        identifier: object,
+        *,
+        caller: Caller,
+        to_change: bool = False,
+        without: Sequence[str] = (),
+    ) -> Campaign:
         """Returns a campaign by id or key. to_change: whether the caller changes it.
+
+        without: columns that are read only where they are used.
 
         Raises:
             Refused: missing_scope; test_key or category_not_allowed, where the caller may not
@@ -84,7 +94,8 @@ class CampaignService:
         require_scope(caller, SCOPE)
         key = parse_identifier(identifier)
         lookup = {"uuid" if isinstance(key, UUID) else "pk": key}
-        found = Campaign.objects.filter(**lookup).first() if key is not None else None
+        rows = Campaign.objects.defer(*without)
+        found = rows.filter(**lookup).first() if key is not None else None
         if found is None:
             raise NotFound(f"there is no campaign {identifier}", code="unknown_campaign")
         if to_change:
@@ -198,9 +209,17 @@ class CampaignService:
             row.delete()
 
     def schedule(
-        self, *, identifier: object, body: CampaignScheduleBody, caller: Caller, now: datetime
+        self,
+        *,
+        identifier: object,
+        body: CampaignScheduleBody,
+        caller: Caller,
+        now: datetime,
+        check: Check | None = None,
     ) -> CampaignResponse:
         """Schedules a draft, or requests the approval that it needs.
+
+        check: is called with the locked campaign first; here and below its errors prevent it.
 
         Raises:
             InvalidRequest, Refused, NotFound; Conflict: campaign_status.
@@ -214,9 +233,11 @@ class CampaignService:
                 actions.changed(row, now=now)
             actions.schedule(row, now=now)
 
-        return self._act("schedule", do, identifier, caller=caller, now=now)
+        return self._act("schedule", do, identifier, caller=caller, now=now, check=check)
 
-    def launch(self, *, identifier: object, caller: Caller, now: datetime) -> CampaignResponse:
+    def launch(
+        self, *, identifier: object, caller: Caller, now: datetime, check: Check | None = None
+    ) -> CampaignResponse:
         """Begins a draft or scheduled campaign now, or requests the approval that it needs.
 
         Raises:
@@ -228,6 +249,7 @@ class CampaignService:
             identifier,
             caller=caller,
             now=now,
+            check=check,
         )
 
     def pause(self, *, identifier: object, caller: Caller, now: datetime) -> CampaignResponse:
@@ -258,7 +280,9 @@ class CampaignService:
             "cancel", lambda row: actions.cancel(row, now=now), identifier, caller=caller, now=now
         )
 
-    def approve(self, *, identifier: object, caller: Caller, now: datetime) -> CampaignResponse:
+    def approve(
+        self, *, identifier: object, caller: Caller, now: datetime, check: Check | None = None
+    ) -> CampaignResponse:
         """Releases a campaign. A person who wrote, changed or sent it may not, nor with a key.
 
         Raises:
@@ -272,6 +296,7 @@ class CampaignService:
             caller=caller,
             now=now,
             involves=False,
+            check=check,
         )
 
     def reject(
@@ -306,11 +331,14 @@ class CampaignService:
         caller: Caller,
         now: datetime,
         involves: bool = True,
+        check: Check | None = None,
     ) -> CampaignResponse:
         """Runs an action under the lock of the campaign, and goes on with what it began."""
         key = self.find(identifier, caller=caller, to_change=True).pk
         with transaction.atomic():
             row = actions.locked_campaign(key)
+            if check is not None:
+                check(row)
             before = recorded(row)
             if involves:
                 _involve(row, caller)

@@ -13,7 +13,7 @@ from notifications.domain.callers import Caller
 from notifications.domain.campaigns.lifecycle import EDITABLE
 from notifications.domain.errors import Refused
 from notifications.features.broadcasts.delivery.intents import CALLS, build_intent, split_channels
-from notifications.features.broadcasts.dry_run import dry_run
+from notifications.features.broadcasts.dry_run import SECONDS, dry_run
 from notifications.features.broadcasts.trial import check_reachable
 from notifications.features.campaigns.actions import must_ask, wrong_status
 from notifications.features.campaigns.contents import (
@@ -35,8 +35,10 @@ TYPE = "campaign_test"
 """The type of the notification, which distinguishes a test from the campaign."""
 
 
-def estimate(campaign: Campaign, *, now: datetime) -> CampaignEstimateResponse:
-    """Returns what a campaign that has not begun would do.
+def estimate(
+    campaign: Campaign, *, now: datetime, seconds: float = SECONDS
+) -> CampaignEstimateResponse:
+    """Returns what a campaign that has not begun would do. People are examined for `seconds`.
 
     Raises:
         Conflict: campaign_status.
@@ -48,7 +50,8 @@ def estimate(campaign: Campaign, *, now: datetime) -> CampaignEstimateResponse:
     audience = resolve_audience(campaign, now=now)
     broadcast = broadcast_of(campaign, audience, scheduled_at=campaign.scheduled_at)
     campaign.audience_count = audience.count()
-    found = dry_run(broadcast, now=now, is_left_out=campaign.holds_out).data
+    left_out = campaign.holds_out
+    found = dry_run(broadcast, now=now, seconds=seconds, is_left_out=left_out).data
     found.needs_approval = must_ask(campaign)
     return CampaignEstimateResponse(
         audience=campaign.audience_count,

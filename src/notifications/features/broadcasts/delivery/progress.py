@@ -54,7 +54,7 @@ def progress(broadcast_id: int, *, now: datetime) -> Progress:
     Raises:
         NotFound: unknown_broadcast.
     """
-    row = Broadcast.objects.filter(pk=broadcast_id).defer("error_log").first()
+    row = Broadcast.objects.filter(pk=broadcast_id).defer("error_log", "target_filter").first()
     if row is None:
         raise NotFound(f"Broadcast {broadcast_id} not found", code="unknown_broadcast")
     tally = tally_of(row)
