@@ -456,6 +456,8 @@ def test_publishing_a_layout_republishes_what_is_built_with_it(author: Client) -
     )
     save(author, layout, sms_template="{% block b %}{% endblock %}: {{ amount }}")
     url = f"{LIST}/{layout.pk}/publish"
-    text = author.post(url, {"dependants": "yes"}, follow=True).content.decode()
+    text = author.post(
+        url, {"dependants": "yes", "seen": seen(layout)}, follow=True
+    ).content.decode()
     assert "1 template that uses it was published again." in text
     assert user.versions.count() == 2
