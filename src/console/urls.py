@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from django.urls import URLPattern
 
+from console.analytics.urls import URLS as ANALYTICS
 from console.guard import console_path
 from console.notices import listing, texts
 from console.notices import views as notices
 from console.operating import dead_letters, providers, queues, stops
 from console.overview import views as overview
 from console.people import actions, person, search
+from console.plans.urls import URLS as PLANS
+from console.records.urls import URLS as RECORDS
 from console.styleguide import styleguide
 
 _BOTH = ("GET", "HEAD", "POST")
@@ -49,4 +52,7 @@ urlpatterns: list[URLPattern] = [
     ),
     console_path("console/queues", queues.queues, name="console-queues"),
     console_path("console/providers", providers.providers, name="console-providers", methods=_BOTH),
+    *ANALYTICS,
+    *RECORDS,
+    *PLANS,
 ]

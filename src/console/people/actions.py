@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from hashlib import sha256
 from typing import Any
 
-import msgspec
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.utils.translation import gettext as _
 
 from console.guard import Visit
+from console.once import made_once
 from console.shell import act
 from notifications.domain.channels import Channel
 from notifications.domain.errors import FieldError, InvalidRequest
-from notifications.features.access.idempotency import (
-    IdempotentRequest,
-    StoredResponse,
-    respond_once,
-)
 from notifications.features.access.throttles import count_send
 from notifications.features.people.relations import SuppressionService
 from notifications.features.preferences.service import PreferenceService
@@ -33,7 +27,6 @@ SOURCE = "console"
 CONFIRMED = "erase"
 """What a person types to confirm an erasure, beside the reason."""
 _LONGEST_REASON = 200
-_LONGEST_TOKEN = 100
 
 
 def send_test(visit: Visit, number: int) -> HttpResponse:
@@ -53,23 +46,12 @@ def send_test(visit: Visit, number: int) -> HttpResponse:
 
 def _sent_once(visit: Visit, number: int, body: Mapping[str, Any]) -> str:
     """Sends within the hourly limit, and returns the id; a form that was sent twice sends once."""
-    now, token = clock.now(), visit.given("once", longest=_LONGEST_TOKEN)
-    if not token:
-        raise InvalidRequest([FieldError("once", "required", _("open the page again"))])
 
-    def work() -> StoredResponse:
-        count_send(kind="send", caller=visit.caller, now=now)
-        sent = NotificationService().send(body=body, caller=visit.caller)
-        return StoredResponse(200, "text/plain", str(sent.id).encode())
+    def work() -> str:
+        count_send(kind="send", caller=visit.caller, now=clock.now())
+        return str(NotificationService().send(body=body, caller=visit.caller).id)
 
-    claim = IdempotentRequest(
-        principal=visit.caller.name,
-        method="POST",
-        route=f"/console/people/{number}/test",
-        key=token,
-        body_hash=sha256(msgspec.json.encode(body)).hexdigest(),
-    )
-    return respond_once(claim, now=now, work=work)[0].body.decode()
+    return made_once(visit, f"/console/people/{number}/test", body, work)
 
 
 def unsubscribe(visit: Visit, number: int) -> HttpResponse:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from console import words
 from console.guard import Visit
+from console.once import new_token
 from console.shell import may_open, page, url_with
 from directory.models import Suppression, normalise_address
 from notifications.domain.channels import PERSON_CHANNELS
@@ -71,7 +71,7 @@ def person(visit: Visit, number: int) -> HttpResponse:
         "history": history.rows,
         "more": url_with("/console/notifications", user=number) if history.next_below else "",
         "export": exports.order_by("-pk").first() if may_export else None,
-        "once": secrets.token_urlsafe(16),
+        "once": new_token(),
         "may": {name: may_open(visit, f"console/people/<int:number>/{name}") for name in _ACTIONS},
     }
     return page(visit, "person.html", context, section="people")

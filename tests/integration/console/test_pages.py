@@ -46,6 +46,17 @@ PAGES = (
     "/console/providers",
     "/console/stops",
     "/console/styleguide",
+    "/console/analytics",
+    "/console/audit",
+    "/console/webhooks",
+    "/console/keys",
+    "/console/staff",
+    "/console/schedules",
+    "/console/categories",
+    "/console/segments",
+    "/console/retention",
+    "/console/retention/holds",
+    "/console/retention/erasures",
 )
 MOST_SCRIPT = 40_000
 CYRILLIC = re.compile(r"[\u0400-\u04ff]")

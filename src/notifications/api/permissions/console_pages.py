@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from notifications.api.permissions.operating_pages import OPERATING_SCOPES
 from notifications.domain.staff_rights import RIGHTS
 
 CONSOLE_SCOPES: Final[Mapping[str, str]] = MappingProxyType(
@@ -31,6 +32,7 @@ CONSOLE_SCOPES: Final[Mapping[str, str]] = MappingProxyType(
         "console/dead-letters": "operations",
         "console/queues": "operations",
         "console/providers": "providers:write",
+        **OPERATING_SCOPES,
     }
 )
 """The scope of each page by its path; empty for a page of all members of staff.
