@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from console.guard import Visit
 from console.shell import url_with
 from notifications.domain.identifiers import parse_key
 
+Row = TypeVar("Row")
 PAGE_ROWS = 50
 """The most rows of a page."""
 
@@ -32,3 +33,14 @@ def page_links(
     first = url_with(path, **filters) if after_of(visit) else ""
     following = url_with(path, **{**filters, "after": next_after}) if next_after else ""
     return PageLinks(first=first, following=following)
+
+
+def cut(
+    rows: Sequence[Row], key: Callable[[Row], int], *, most: int = PAGE_ROWS
+) -> tuple[Sequence[Row], int | None]:
+    """Returns the rows of a page, and the key after which the next one begins, if there is one.
+
+    rows: one more than a page where there is a next page.
+    """
+    shown = rows[:most]
+    return shown, key(shown[-1]) if len(rows) > most else None

@@ -39,6 +39,15 @@ _SECTIONS: Sequence[tuple[str, str, str | Promise]] = (
     ("console/queues", "queues", gettext_lazy("Queues")),
     ("console/providers", "providers", gettext_lazy("Providers")),
     ("console/stops", "stops", gettext_lazy("Stops")),
+    ("console/analytics", "analytics", gettext_lazy("Analytics")),
+    ("console/audit", "audit", gettext_lazy("Audit log")),
+    ("console/webhooks", "webhooks", gettext_lazy("Webhooks")),
+    ("console/keys", "keys", gettext_lazy("API keys")),
+    ("console/staff", "staff", gettext_lazy("Staff")),
+    ("console/schedules", "schedules", gettext_lazy("Schedules")),
+    ("console/categories", "categories", gettext_lazy("Categories")),
+    ("console/segments", "segments", gettext_lazy("Segments")),
+    ("console/retention", "retention", gettext_lazy("Storage by age")),
 )
 
 

@@ -7,6 +7,7 @@ from django.urls import URLPattern
 from console.authoring import editor, previews, settings, template, trying
 from console.authoring import listing as authored
 from console.casting import urls as casting
+from console.analytics.urls import URLS as ANALYTICS
 from console.guard import console_path
 from console.lists import urls as lists
 from console.notices import listing, texts
@@ -14,6 +15,8 @@ from console.notices import views as notices
 from console.operating import dead_letters, providers, queues, stops
 from console.overview import views as overview
 from console.people import actions, person, search
+from console.plans.urls import URLS as PLANS
+from console.records.urls import URLS as RECORDS
 from console.styleguide import styleguide
 
 _BOTH = ("GET", "HEAD", "POST")
@@ -78,4 +81,7 @@ urlpatterns: list[URLPattern] = [
     ),
     *casting.urlpatterns,
     *lists.urlpatterns,
+    *ANALYTICS,
+    *RECORDS,
+    *PLANS,
 ]

@@ -81,8 +81,9 @@ def _filters(visit: Visit, categories: Sequence[str]) -> dict[str, Any]:
             found[name] = given
     if user := parse_key(visit.given("user")):
         found["user"] = user
-    if since := visit.given("from"):
-        found["from"] = since
+    for name in ("from", "to"):
+        if moment := visit.given(name):
+            found[name] = moment
     return found
 
 
@@ -115,7 +116,7 @@ def filter_links(
 
 def _removable(filters: Mapping[str, Any]) -> list[FilterLink]:
     """Returns the filters that only links of other pages set; each leads to the list without it."""
-    labels = {"user": _("Person"), "from": _("Accepted since")}
+    labels = {"user": _("Person"), "from": _("Accepted since"), "to": _("Accepted before")}
     return [
         FilterLink(
             f"{label}: {_shown(filters[name])}", url_with(PATH, **{**filters, name: ""}), True

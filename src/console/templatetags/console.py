@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.utils.translation import gettext as _
 
 from console import words
 
@@ -33,6 +34,12 @@ def channel_name(value: Any) -> str:
 def reason_words(value: Any) -> str:
     """Returns a reason or an error code in words."""
     return words.reason(str(value))
+
+
+@register.filter
+def yesno_words(value: bool) -> str:
+    """Returns whether something holds, as a word."""
+    return _("yes") if value else _("no")
 
 
 @register.filter

@@ -66,13 +66,14 @@ def people_matching(text: str) -> models.Q | None:
         if "@" not in text and not any(letter.isdigit() for letter in text):
             return None
         words = []
-    found = models.Q(pk__in=_users_with(whole))
-    if words:
-        named = models.Q()
-        for word in words[:_MOST_WORDS]:
-            named &= models.Q(pk__in=_users_with([_token("word", word[:_LONGEST])]))
-        found |= named
-    return found
+    wanted = [_token("word", word[:_LONGEST]) for word in words[:_MOST_WORDS]]
+    if len(wanted) <= 1:
+        return models.Q(pk__in=_users_with([*whole, *wanted]))
+    named = _users_with(wanted[:1])
+    for token in wanted[1:]:
+        named = named.filter(user_id__in=_users_with([token]))
+    # One list of ids: with an OR of two, PostgreSQL would read all people.
+    return models.Q(pk__in=_users_with(whole).union(named))
 
 
 def select_normal(name: str, text: str) -> tuple[str, list[Any]]:

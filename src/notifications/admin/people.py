@@ -16,10 +16,12 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from rest_framework.authtoken.models import TokenProxy
 
+from directory.lookup import find_people
 from directory.models import ContactPoint, Device, User
-from directory.models.search_token import people_matching
 from directory.moments import MomentOutOfRange, check_moment
-from notifications.admin.readonly import ReadOnlyAdmin, may
+from directory.references import PersonKey, external_id_of, read_person
+from directory.texts import is_storable
+from notifications.admin.readonly import MOST_FOUND, ExactSearch, ReadOnlyAdmin, may
 from notifications.domain.errors import Conflict
 from notifications.domain.scopes import STAFF_SCOPE
 from notifications.features.access.callers import forget_callers
@@ -27,6 +29,7 @@ from notifications.features.access.principals import caller_of_user
 from notifications.features.access.staff import check_other_admin
 from notifications.features.access.tokens.password_changes import EndsSignIns
 from notifications.features.people.admin_changes import record_user_change, user_values
+from notifications.features.people.service import people_named
 from notifications.features.privacy.service import PrivacyService
 from notifications.models import (
     ConsentRecord,
@@ -36,6 +39,8 @@ from notifications.models import (
 from notifications.models.audit.actions import Values
 
 _REASON = "deleted in the admin"
+_LONGEST_SEARCH = 300
+_FOUND_BY = "An id, a whole email, username or phone number, or words of a name"
 admin.site.unregister(Group)  # Django's groups grant nothing here: roles do
 admin.site.unregister(TokenProxy)  # its table is empty: tokens are hashes in PersonToken
 
@@ -62,10 +67,11 @@ class PersonForm(UserChangeForm):  # type: ignore[type-arg]  # takes none at run
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # takes none at run time
+class PersonAdmin(ExactSearch, UserAdmin):  # type: ignore[type-arg]  # takes none at run time
     list_display = ("id", "username", "first_name", "last_name", "role", "is_active", "staff_role")
     list_filter = ("role", "is_active", "staff_role")
-    search_fields = ("=id", "=external_id")
+    found_by = ("pk",)
+    search_help_text = _FOUND_BY
     ordering = ("id",)
     show_full_result_count = False
     scope = "users:read"
@@ -93,13 +99,20 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # takes none at run tim
         ),
     )
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[User], search_term: str
-    ) -> tuple[QuerySet[User], bool]:
-        """Finds people by id, and by the words that the API finds them by."""
-        found, repeats = super().get_search_results(request, queryset, search_term)
-        named = people_matching(search_term) if search_term.strip() else None
-        return (found | queryset.filter(named) if named is not None else found), repeats
+    def keys_of(self, text: str) -> set[int]:
+        """Returns the ids of people: by each of their ids, and by the search of the API."""
+        if len(text) > _LONGEST_SEARCH or not is_storable(text):
+            return set()
+        ids: list[PersonKey] = []
+        if (key := read_person(text, written=True)) is not None:
+            ids.append(key)
+        if (external := external_id_of(text)) is not None:
+            ids.append(external)
+        found = set(find_people(ids).values())
+        if (named := people_named(text)) is not None:
+            rows = User.objects.filter(named).order_by("pk")
+            found.update(rows.values_list("pk", flat=True)[:MOST_FOUND])
+        return found
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return may(request, self.scope)
@@ -190,7 +203,7 @@ class ContactPointAdmin(ReadOnlyAdmin):
     scope = "users:read"
     list_display = ("id", "user_id", "kind", "state", "state_reason", "verified_at")
     list_filter = ("kind", "state")
-    search_fields = ("=user__id",)
+    found_by = ("user_id",)
 
 
 @admin.register(Device)
@@ -198,7 +211,7 @@ class DeviceAdmin(ReadOnlyAdmin):
     scope = "users:read"
     list_display = ("id", "user_id", "kind", "platform", "last_seen", "expired_at")
     list_filter = ("kind",)
-    search_fields = ("=user__id",)
+    found_by = ("user_id",)
     exclude = ("token", "keys")
 
 
@@ -207,14 +220,14 @@ class PreferenceAdmin(ReadOnlyAdmin):
     scope = "preferences:read"
     list_display = ("user_id", "notifications_enabled", "marketing_enabled", "digest_frequency")
     list_filter = ("notifications_enabled", "digest_frequency")
-    search_fields = ("=user__id",)
+    found_by = ("user_id",)
 
 
 @admin.register(NotificationCategoryPreference)
 class CategoryPreferenceAdmin(ReadOnlyAdmin):
     scope = "preferences:read"
     list_display = ("user_id", "category", "updated_at")
-    search_fields = ("=user__id",)
+    found_by = ("user_id",)
 
 
 @admin.register(ConsentRecord)
@@ -222,4 +235,4 @@ class ConsentAdmin(ReadOnlyAdmin):
     scope = "preferences:read"
     list_display = ("id", "user_id", "purpose", "granted", "source", "actor", "at")
     list_filter = ("granted",)
-    search_fields = ("=user__id",)
+    found_by = ("user_id",)

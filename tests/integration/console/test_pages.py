@@ -48,6 +48,17 @@ PAGES = (
     "/console/styleguide",
     "/console/templates",
     "/console/templates/new",
+    "/console/analytics",
+    "/console/audit",
+    "/console/webhooks",
+    "/console/keys",
+    "/console/staff",
+    "/console/schedules",
+    "/console/categories",
+    "/console/segments",
+    "/console/retention",
+    "/console/retention/holds",
+    "/console/retention/erasures",
 )
 MOST_SCRIPT = 40_000
 CYRILLIC = re.compile(r"[\u0400-\u04ff]")

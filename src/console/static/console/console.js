@@ -69,7 +69,8 @@ class LiveFigures extends HTMLElement {
   }
 }
 
-/* Draws its data-series with uPlot, in the colours of the page. The table below it says the same. */
+/* Draws its data-series with uPlot, in the colours of the page. The table below it says the same,
+   and has the data-links to which its points lead, too. */
 class ThroughputChart extends HTMLElement {
   connectedCallback() {
     if (!window.uPlot || !this.dataset.series) return;
@@ -99,13 +100,22 @@ class ThroughputChart extends HTMLElement {
     const style = getComputedStyle(document.documentElement);
     const token = (name) => style.getPropertyValue(`--${name}`).trim();
     const axis = { stroke: token("text-quiet"), grid: { stroke: token("border"), width: 1 }, ticks: { stroke: token("border") } };
-    const tones = ["accent", "good", "bad"];
-    const lines = this.dataset.labels.split("|").map((label, index) => ({ label, stroke: token(tones[index]), width: 2, points: { show: false } }));
+    const tones = this.dataset.tones?.split(" ") ?? ["accent", "good", "bad"];
+    const lines = this.dataset.labels.split("|").map((label, index) => {
+      const [tone, dash] = tones[index].split(":");
+      return { label, stroke: token(tone), width: 2, dash: dash && [6, 4], points: { show: false } };
+    });
+    const links = JSON.parse(this.dataset.links ?? "[]");
+    const cursor = { show: links.some(Boolean), drag: { x: false, y: false }, points: { size: 6 } };
     this.chart = new window.uPlot(
-      { width: this.clientWidth, height: 220, series: [{}, ...lines], axes: [axis, axis], cursor: { show: false }, legend: { live: false } },
+      { width: this.clientWidth, height: 220, series: [{}, ...lines], axes: [axis, axis], cursor, legend: { live: false } },
       this.series,
       this,
     );
+    this.chart.over.addEventListener("click", () => {
+      const link = links[this.chart.cursor.idx];
+      if (link) window.location.assign(link);
+    });
   }
 }
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from notifications.api.permissions.casting_pages import CASTING_SCOPES
+from notifications.api.permissions.operating_pages import OPERATING_SCOPES
 from notifications.domain.staff_rights import RIGHTS
 
 CONSOLE_SCOPES: Final[Mapping[str, str]] = MappingProxyType(
@@ -45,6 +46,7 @@ CONSOLE_SCOPES: Final[Mapping[str, str]] = MappingProxyType(
         "console/templates/<int:number>/rollback": "templates:write",
         "console/templates/<int:number>/test": "templates:read",
         **CASTING_SCOPES,
+        **OPERATING_SCOPES,
     }
 )
 """The scope of each page by its path; empty for a page of all members of staff.

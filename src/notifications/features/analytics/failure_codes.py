@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from notifications.domain.analytics.periods import Span
-from notifications.features.analytics.reading import Key, column_time
+from notifications.features.analytics.reading import Key, column_time, several
 from notifications.features.analytics.rollup import templates_of
 from notifications.models.analytics.rollup import stored
 
@@ -49,9 +49,9 @@ class FailureCodes:
 def read_failure_codes(span: Span, only: Mapping[str, Any]) -> FailureCodes:
     """Returns the codes of the messages that failed in a range, the most frequent first.
 
-    only: values by channel, template_id and source.
+    only: values by channel, template_id and source, which may be a tuple of several.
     """
-    rows = _read(span, only.get("source", ""))
+    rows = _read(span, several(only.get("source", ())) if only.get("source") else ())
     templates = templates_of({row.version for row in rows})
     groups: dict[Key, Counter[str]] = defaultdict(Counter)
     for row in rows:
@@ -80,11 +80,12 @@ class _Letters(NamedTuple):
     first: Any
 
 
-def _read(span: Span, source: str) -> list[_Letters]:
-    text = _CODES.format(of_source="AND note.source = %s" if source else "")
-    values = [stored(span.start), stored(span.end), MOST_LETTERS]
+def _read(span: Span, sources: Sequence[str]) -> list[_Letters]:
+    marks = ", ".join(["%s"] * len(sources))
+    text = _CODES.format(of_source=f"AND note.source IN ({marks})" if sources else "")
+    values = [*sources, stored(span.start), stored(span.end), MOST_LETTERS]
     with connection.cursor() as cursor:
-        cursor.execute(text, [source, *values] if source else values)
+        cursor.execute(text, values)
         return [_Letters._make(row) for row in cursor.fetchall()]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from notifications.domain.analytics.periods import MetricInterval, Period, period_of
@@ -11,6 +12,7 @@ from notifications.domain.analytics.reports import REPORTS
 from notifications.domain.callers import Caller
 from notifications.features.access.service import require_scope
 from notifications.features.analytics.metrics import metrics_of, period_response
+from notifications.features.analytics.reading import Counts, Selection, read_counts
 from notifications.features.analytics.reports import ReportRows, read_report, report_csv
 from notifications.features.analytics.schemas import MetricsResponse, PeriodResponse
 
@@ -30,6 +32,8 @@ class MetricFilter:
     template_id: int = 0
     #: The source of the notifications, e.g. `broadcast:12`.
     source: str = ""
+    #: Any of these sources, instead of one; empty for all.
+    sources: tuple[str, ...] = ()
 
     @property
     def period(self) -> Period:
@@ -39,7 +43,8 @@ class MetricFilter:
     @property
     def only(self) -> dict[str, Any]:
         """The other conditions, by column."""
-        given = {"channel": self.channel, "template_id": self.template_id, "source": self.source}
+        source = self.sources or self.source
+        given = {"channel": self.channel, "template_id": self.template_id, "source": source}
         return {name: value for name, value in given.items() if value}
 
 
@@ -58,6 +63,23 @@ class AnalyticsService:
         require_scope(caller, READ)
         length = MetricInterval(interval) if interval else None
         return metrics_of(wanted.period, interval=length, only=wanted.only)
+
+    def series(
+        self, *, wanted: MetricFilter, interval: str, counts: Sequence[str], caller: Caller
+    ) -> list[tuple[datetime, Counts]]:
+        """Returns some counts of each interval of a range, with the instant at which it begins.
+
+        Raises:
+            InvalidRequest: as `metrics`. Refused: missing_scope.
+        """
+        require_scope(caller, READ)
+        buckets = wanted.period.buckets(MetricInterval(interval))
+        chosen = Selection(buckets=buckets, by=(), counts=tuple(counts), only=wanted.only)
+        found = read_counts(chosen)
+        return [
+            (bucket.start, {**dict.fromkeys(counts, 0), **found.get(number, {}).get((), {})})
+            for number, bucket in enumerate(buckets)
+        ]
 
     def report(
         self, *, name: str, wanted: MetricFilter, interval: str = "day", caller: Caller

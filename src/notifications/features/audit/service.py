@@ -17,7 +17,12 @@ from notifications.features.audit.proofs import (
     public_key_line,
     root_at,
 )
-from notifications.features.audit.queries import AuditFilter, all_entries, page_of_entries
+from notifications.features.audit.queries import (
+    AuditFilter,
+    all_entries,
+    entry_response,
+    page_of_entries,
+)
 from notifications.features.audit.receipts import (
     damaged,
     leaf_response,
@@ -55,6 +60,15 @@ class AuditService:
         """
         require_scope(caller, READ)
         return page_of_entries(wanted, after=after, limit=limit)
+
+    def get(self, *, identifier: str, caller: Caller) -> AuditEntryResponse:
+        """Returns one entry, or one slice.
+
+        Raises:
+            NotFound: unknown_audit_entry. Refused: missing_scope.
+        """
+        require_scope(caller, READ)
+        return entry_response(_find(identifier))
 
     def export(
         self,

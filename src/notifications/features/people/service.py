@@ -82,10 +82,10 @@ class UserService:
             rows = rows.filter(Q(email=email) | Q(pk__in=_ids_reached_by(email)))
         word = filters.get("search", "").strip()
         if word:
-            named = people_matching(word)
+            named = people_named(word)
             if named is None:
                 raise InvalidRequest([FieldError("search", "search_too_short", _TOO_SHORT)])
-            rows = rows.filter(named | Q(pk__in=_ids_reached_by(word)) if "@" in word else named)
+            rows = rows.filter(named)
         return user_responses(rows.order_by("pk")[: max(1, min(limit, _AT_ONCE))])
 
     def upsert(
@@ -315,6 +315,19 @@ def user_responses(users: Iterable[User]) -> list[UserResponse]:
     for user_id, uuid, name in held.values_list("user_id", "group__uuid", "group__name"):
         groups[user_id].append(GroupName(uuid=uuid, name=name))
     return [_response(user, points[user.pk], groups[user.pk]) for user in rows]
+
+
+def people_named(word: str) -> Q | None:
+    """Returns the condition for people whom a search names; None where it is too short.
+
+    It is a whole username, email in any spelling or phone number, or beginnings of words of a name.
+    """
+    named = people_matching(word)
+    reached = _ids_reached_by(word) if "@" in word else ()
+    if named is None or not reached:
+        return named
+    known = User.objects.filter(named).order_by("pk").values_list("pk", flat=True)
+    return Q(pk__in={*known[:_MAX_SHARED], *reached})
 
 
 def _ids_reached_by(email: str) -> Sequence[int]:

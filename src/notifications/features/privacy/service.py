@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 from uuid import UUID
 
@@ -105,6 +106,17 @@ class PrivacyService:
         if erasure is None:
             raise NotFound(f"there is no certificate {identifier}", code="unknown_certificate")
         return certificate_of(erasure)
+
+    def erasures(self, *, caller: Caller, after: int = 0, limit: int = 50) -> Sequence[Erasure]:
+        """Returns erasures, the newest first; `after` is the key of the last one before.
+
+        Raises:
+            Refused: missing_scope.
+        """
+        require_scope(caller, ERASE)
+        rows = Erasure.objects.order_by("-pk")
+        rows = rows.filter(pk__lt=after) if after else rows
+        return list(rows[: max(1, limit)])
 
     def holds(self, *, caller: Caller, after: int = 0, limit: int = 50) -> list[HoldResponse]:
         """Returns the legal holds, the oldest first."""

@@ -1,0 +1,1 @@
+"""What is planned and stored: schedules, categories, segments and storage by age."""

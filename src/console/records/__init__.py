@@ -1,0 +1,1 @@
+"""What is recorded and who may come in: audit log, webhooks, API keys and staff."""
