@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django.urls import URLPattern
 
+from console.analytics.urls import URLS as ANALYTICS
 from console.authoring import editor, previews, settings, template, trying
 from console.authoring import listing as authored
 from console.casting import urls as casting
-from console.analytics.urls import URLS as ANALYTICS
 from console.guard import console_path
 from console.lists import urls as lists
 from console.notices import listing, texts
