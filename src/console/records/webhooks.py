@@ -15,7 +15,7 @@ from console.once import new_token
 from console.paging import PAGE_ROWS, after_of, cut, page_links
 from console.records.secrets import NewSecret, show_once
 from console.shell import act, page, url_with
-from notifications.domain.errors import CarillonError, FieldError, InvalidRequest
+from notifications.domain.errors import CarillonError, Conflict, FieldError, InvalidRequest
 from notifications.domain.identifiers import parse_key
 from notifications.domain.status_events import KINDS
 from notifications.features.webhooks.schemas import (
@@ -141,7 +141,9 @@ def _tested(visit: Visit, number: int) -> str:
     values = {"answer": answer, "milliseconds": found.duration_ms}
     if found.taken:
         return _("The endpoint took the test: %(answer)s after %(milliseconds)d ms.") % values
-    return _("The endpoint did not take the test: %(answer)s after %(milliseconds)d ms.") % values
+    raise Conflict(
+        _("The endpoint did not take the test: %(answer)s after %(milliseconds)d ms.") % values
+    )
 
 
 def _replayed(visit: Visit, number: int) -> str:

@@ -153,6 +153,7 @@ class TestWebhooks:
         secret = re.search(r"whsec_[\w+/=]+", answer.content.decode())
         assert secret is not None
         assert answer["Cache-Control"] == "no-store"
+        assert "already" not in answer.content.decode() + text_of(operator, path)
         row = WebhookEndpoint.objects.get()
         assert (row.url, row.events) == (URL, ["message.failed"])
         assert recorded("webhook.create").actor.startswith("user:")
@@ -203,6 +204,12 @@ class TestWebhooks:
 
         monkeypatch.setattr("notifications.features.webhooks.service.post", taken)
         assert "204 after 7 ms" in post(operator, path, action="test")
+
+        async def refused(*_given: object) -> DeliveryReport:
+            return DeliveryReport(status=500, error="status 500", duration_ms=7)
+
+        monkeypatch.setattr("notifications.features.webhooks.service.post", refused)
+        assert "Not done: The endpoint did not take" in post(operator, path, action="test")
         assert "choose what to do" in post(operator, path, action="dance")
         assert "was removed" in post(operator, path, action="delete")
         assert not WebhookEndpoint.objects.exists()
