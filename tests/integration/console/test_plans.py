@@ -21,13 +21,14 @@ from notifications.infra import clock
 from notifications.models import (
     AuditQueued,
     Category,
+    Erasure,
     LegalHold,
     PeriodicLoop,
     RetentionProgress,
     ScheduleSeries,
 )
 from tests.integration.console.conftest import As
-from tests.integration.console.test_records import post, text_of
+from tests.integration.console.test_records import once, post, text_of
 from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -147,13 +148,30 @@ def test_a_legal_hold_is_placed_and_ended(admin: Client) -> None:
     path = "/console/retention/holds"
     assert "write the number or UUID" in post(admin, path, person="Ada", reason="x")
     assert "say why" in post(admin, path, person=str(person.pk))
-    assert "is in force" in post(admin, path, person=str(person.uuid), reason="case 17")
+    form = {"once": once(admin, path), "person": str(person.uuid), "reason": "case 17"}
+    assert "is in force" in post(admin, path, **form)
+    assert "is in force" in post(admin, path, **form)
     hold = LegalHold.objects.get()
     assert (hold.user_id, hold.reason) == (person.pk, "case 17")
     assert AuditQueued.objects.get(action="hold.placed").subject_id == person.pk
     assert "case 17" in text_of(admin, path)
     assert "has ended" in post(admin, path, action="end", hold=str(hold.uuid))
     assert not LegalHold.objects.exists()
+
+
+def test_a_hold_for_which_an_erasure_waits_ends_by_a_typed_word(admin: Client) -> None:
+    caller = caller_of_user(User.objects.get(staff_role="admin"))
+    person, path = make_user(), "/console/retention/holds"
+    hold = LegalHold.objects.create(
+        user_id=person.pk, reason="case", actor="cli", created_at=clock.now()
+    )
+    PrivacyService().erase_user(identifier=person.pk, reason="asked", caller=caller)
+    assert "It begins at once" in text_of(admin, path)
+    form = {"action": "end", "hold": str(hold.uuid)}
+    assert "type the word erase" in post(admin, path, **form)
+    assert LegalHold.objects.exists()
+    assert "has ended" in post(admin, path, **form, confirm="erase")
+    assert Erasure.objects.exclude(state="waiting_for_hold").get().user_id == person.pk
 
 
 def test_an_erasure_has_a_certificate_to_read_and_to_store(admin: Client) -> None:
