@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from console.plans.segments import COUNTS_A_MINUTE
 from directory.models import Segment, User
 from notifications.features.access.principals import caller_of_user
 from notifications.features.privacy.service import PrivacyService
@@ -30,6 +31,7 @@ from notifications.models import (
 from tests.integration.console.conftest import As
 from tests.integration.console.test_records import once, post, text_of
 from tests.integration.factories import make_user
+from tests.integration.statements import Statements
 
 pytestmark = pytest.mark.django_db
 
@@ -95,7 +97,8 @@ def test_a_segment_shows_its_people_on_request_and_is_deleted(operator: Client) 
     path = f"/console/segments/{row.pk}"
     assert "Teachers" in text_of(operator, "/console/segments")
     assert "Grace" not in text_of(operator, path)
-    people = text_of(operator, f"{path}?show=people")
+    assert "People: " not in text_of(operator, f"{path}?show=people")
+    people = text_of(operator, f"{path}?show=count")
     assert "People: 1" in people
     assert "Grace" in people
     assert "Alan" not in people
@@ -110,12 +113,21 @@ def test_people_of_a_segment_have_pages(operator: Client) -> None:
     row = Segment.objects.create(
         name="Teachers", criteria={"field": "role", "op": "eq", "value": "teacher"}
     )
-    first = text_of(operator, f"/console/segments/{row.pk}?show=people")
+    path = f"/console/segments/{row.pk}"
+    first = text_of(operator, f"{path}?show=count")
     assert "t49" in first
     assert "t50" not in first
     link = re.search(r'rel="next" href="([^"]+)"', first)
     assert link is not None
-    assert "t51" in text_of(operator, link[1])
+    with Statements() as sent:
+        second = text_of(operator, link[1])
+    assert "t51" in second
+    assert "People: 52" in second
+    assert not [text for text in sent.texts if "count(*)" in text]
+    for _time in range(COUNTS_A_MINUTE - 1):
+        assert operator.get(f"{path}?show=count").status_code == 200
+    refused = operator.get(f"{path}?show=count")
+    assert (refused.status_code, "calls within a minute" in refused.content.decode()) == (400, True)
 
 
 def test_the_rules_are_those_of_retention_with_their_settings(admin: Client) -> None:

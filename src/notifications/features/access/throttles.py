@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from notifications.domain.callers import Caller
 from notifications.domain.errors import CarillonError
@@ -20,6 +21,7 @@ from notifications.models import ThrottleCount
 from vault.indexes import blind_index
 
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 PAIR_FREE, ADDRESS_FREE, NAME_FREE = 3, 20, 10
 """Failed sign-ins before the next one must wait: by address and name, by address, by name."""
 REQUESTS_BY_ADDRESS, REQUESTS_BY_NAME = 20, 5
@@ -52,14 +54,37 @@ def count_send(*, kind: str, caller: Caller, now: datetime) -> None:
     most = _limit(kind, caller)
     if not most:
         return
+    detail = f"the limit of {most} requests an hour is used up"
+    _count(_key(kind, caller.name), most, HOUR, now, detail)
+
+
+def count_call(kind: str, caller: Caller, *, most: int, now: datetime) -> None:
+    """Counts a call that a page of staff makes while its reader types.
+
+    kind: what is called. most: the calls that a caller may make within a minute.
+
+    Raises:
+        Throttled: there were as many.
+    """
+    key = _key(f"call-{kind}", caller.name)
+    try:
+        _count(key, most, MINUTE, now, "too many calls")
+    except Throttled as error:
+        seconds = error.data["retry_after"]
+        detail = gettext("there were %(most)d calls within a minute: try again in %(seconds)d s")
+        detail %= {"most": most, "seconds": seconds}
+        raise Throttled(detail, retry_after=seconds) from None
+
+
+def _count(key: str, most: int, period: timedelta, now: datetime, detail: str) -> None:
+    """Counts one call of a key. detail: what a caller reads who has made as many."""
     with transaction.atomic():
-        key = _key(kind, caller.name)
         row = ThrottleCount.objects.locked([key], at=now)[key]
         if row.count >= most:
-            left = (row.began + HOUR - now).total_seconds()
-            raise throttled_error(f"the limit of {most} requests an hour is used up", seconds=left)
+            left = (row.began + period - now).total_seconds()
+            raise throttled_error(detail, seconds=left)
         row.count += 1
-        row.until = row.began + HOUR
+        row.until = row.began + period
         row.save()
 
 
