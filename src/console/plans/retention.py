@@ -117,7 +117,7 @@ def _check_word(visit: Visit) -> None:
 def _waiting(people: Sequence[int]) -> frozenset[int]:
     """Returns those of the people whose erasure waits for the end of a legal hold."""
     rows = Erasure.objects.filter(user_id__in=people, state=Erasure.State.WAITING_FOR_HOLD)
-    return frozenset(rows.values_list("user_id", flat=True))
+    return frozenset(key for key in rows.values_list("user_id", flat=True) if key is not None)
 
 
 def _rules(now: datetime) -> list[RuleRow]:
