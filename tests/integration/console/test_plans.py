@@ -18,6 +18,7 @@ from notifications.features.access.principals import caller_of_user
 from notifications.features.privacy.service import PrivacyService
 from notifications.features.retention.indexed_rules import INDEXED
 from notifications.features.retention.walked_rules import WALKED
+from notifications.features.scheduling.series import SeriesService
 from notifications.infra import clock
 from notifications.models import (
     AuditQueued,
@@ -26,6 +27,8 @@ from notifications.models import (
     LegalHold,
     PeriodicLoop,
     RetentionProgress,
+    ScheduleClock,
+    ScheduleMember,
     ScheduleSeries,
 )
 from tests.integration.console.conftest import As
@@ -65,6 +68,24 @@ def test_a_series_is_shown_and_cancelled_once(operator: Client) -> None:
     assert "already cancelled" in post(operator, path)
     assert "Cancel the series" not in text_of(operator, path)
     assert operator.get("/console/schedules/99999").status_code == 404
+
+
+def test_a_series_counts_people_and_zones_apart(operator: Client) -> None:
+    row, now = make_series(status="active"), clock.now()
+    clocks = [
+        ScheduleClock.objects.create(series=row, zone=zone, next_at=now + timedelta(days=days))
+        for zone, days in (("Europe/Berlin", 2), ("Asia/Tokyo", 1))
+    ]
+    for _member in range(3):
+        ScheduleMember.objects.create(series=row, clock=clocks[0], user=make_user())
+    with Statements() as sent:
+        text = text_of(operator, "/console/schedules")
+    assert '"Recipients">3<' in text
+    found = SeriesService().get(
+        identifier=row.pk, caller=caller_of_user(User.objects.get(staff_role="operator"))
+    )
+    assert (found.recipients, found.next_at) == (3, clocks[1].next_at)
+    assert not [each for each in sent.texts if "JOIN" in each and "schedulemember" in each]
 
 
 def test_a_category_is_shown_to_readers_and_deleted_by_admins(as_role: As) -> None:
