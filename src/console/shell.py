@@ -108,11 +108,13 @@ def act(
 ) -> HttpResponse:
     """Runs what a form asks for, then leads back to a page that shows the result.
 
-    work: returns what was done, as a sentence. An error of the service is shown in its place.
+    work: returns what was done, as a sentence, or nothing where the next page shows it itself. An
+    error of the service is shown in its place.
     back_if_refused: the page for an error; `back` where it is empty.
     """
     try:
-        messages.success(visit.request, work())
+        if said := work():
+            messages.success(visit.request, said)
     except CarillonError as error:
         messages.error(visit.request, _("Not done: %(detail)s") % {"detail": error.detail})
         back = back_if_refused or back

@@ -13,6 +13,7 @@ from notifications.domain.analytics.reports import REPORTS
 from notifications.domain.channels import Channel
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.identifiers import parse_key
+from notifications.domain.wall_clock import zone_named
 from notifications.features.analytics.service import MetricFilter
 from notifications.infra import clock
 from notifications.models import Broadcast, NotificationTemplate
@@ -23,6 +24,8 @@ MOST_SOURCES = 2_000
 """The most broadcasts of a campaign whose messages are counted."""
 _NO_SOURCE = "broadcast:0"
 """No message has it: a campaign that has sent nothing counts nothing."""
+MOST_POINTS = 400
+"""The most points of the picture, which are rows with links, too."""
 _HOURS_UP_TO, _DAYS_UP_TO = 2, 120
 
 
@@ -56,19 +59,25 @@ class AnalyticsQuery:
 
 def asked_of(visit: Visit) -> AnalyticsQuery:
     """Returns what the query asks for. A value that no link or form makes is left out."""
-    today = clock.now().astimezone(visit.zone).date()
+    zone = visit.given("tz", longest=64) or str(visit.zone)
+    today = today_of(zone, visit)
     report, channel = visit.given("report"), visit.given("channel")
     interval = visit.given("interval")
     return AnalyticsQuery(
         report=report if report in REPORTS else DEFAULT,
         start=visit.given("start", longest=40) or (today - timedelta(DAYS - 1)).isoformat(),
         end=visit.given("end", longest=40) or today.isoformat(),
-        zone=visit.given("tz", longest=64) or str(visit.zone),
+        zone=zone,
         interval=interval if interval in list(MetricInterval) else "",
         channel=channel if channel in list(Channel) else "",
         template=visit.given("template"),
         campaign=parse_key(visit.given("campaign")) or 0,
     )
+
+
+def today_of(zone: str, visit: Visit) -> date:
+    """Returns the day in a zone; in that of the visitor where there is no such zone."""
+    return clock.now().astimezone(zone_named(zone) or visit.zone).date()
 
 
 def metric_filter(asked: AnalyticsQuery) -> MetricFilter:
@@ -93,6 +102,14 @@ def sources_of(campaign: int) -> tuple[str, ...]:
     return tuple(each.source for each in rows[:MOST_SOURCES]) or (_NO_SOURCE,)
 
 
+def has_more_sources(campaign: int) -> bool:
+    """Returns whether a campaign has broadcasts whose messages are not counted."""
+    if not campaign:
+        return False
+    rows = Broadcast.objects.filter(campaign_id=campaign).order_by("pk").values_list("pk")
+    return bool(rows[MOST_SOURCES : MOST_SOURCES + 1])
+
+
 def interval_of(asked: AnalyticsQuery, first: date, last: date) -> MetricInterval:
     """Returns the interval of the picture: the chosen one, or one that suits the range."""
     if asked.interval:
@@ -101,6 +118,14 @@ def interval_of(asked: AnalyticsQuery, first: date, last: date) -> MetricInterva
     if days <= _HOURS_UP_TO:
         return MetricInterval.HOUR
     return MetricInterval.DAY if days <= _DAYS_UP_TO else MetricInterval.WEEK
+
+
+def picture_interval(interval: MetricInterval, first: date, last: date) -> MetricInterval:
+    """Returns the interval, or the shortest longer one of which at most MOST_POINTS are shown."""
+    days = (last - first).days + 1
+    if interval is MetricInterval.HOUR and days * 24 > MOST_POINTS:
+        interval = MetricInterval.DAY
+    return MetricInterval.WEEK if days > MOST_POINTS else interval
 
 
 def _template(path: str) -> int:

@@ -11,7 +11,16 @@ from django.http import HttpResponse, HttpResponseRedirect, StreamingHttpRespons
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from console.analytics.filters import AnalyticsQuery, asked_of, interval_of, metric_filter
+from console.analytics.filters import (
+    MOST_SOURCES,
+    AnalyticsQuery,
+    asked_of,
+    has_more_sources,
+    interval_of,
+    metric_filter,
+    picture_interval,
+    today_of,
+)
 from console.analytics.names import COUNT_NAMES, INTERVAL_NAMES, REPORT_NAMES
 from console.analytics.tables import NotificationLinks, ShownRow, columns_of, shown_rows
 from console.guard import Visit
@@ -22,7 +31,6 @@ from notifications.domain.analytics.reports import REPORTS
 from notifications.domain.channels import Channel
 from notifications.domain.errors import CarillonError
 from notifications.features.analytics.service import AnalyticsService, MetricFilter
-from notifications.infra import clock
 from notifications.models import Campaign
 
 PATH = "/console/analytics"
@@ -57,15 +65,15 @@ class Figures(NamedTuple):
 
     rows: Sequence[ShownRow]
     following: int | None
+    #: On the first page alone.
     moments: Sequence[Moment]
-    interval: str
     codes_since: datetime | None
 
 
 def analytics(visit: Visit) -> HttpResponse:
     """Shows one report of a range, with a picture of the range."""
     asked = asked_of(visit)
-    fault, found = "", Figures([], None, [], "", None)
+    fault, found = "", Figures([], None, [], None)
     try:
         found = _figures(visit, asked)
     except CarillonError as error:
@@ -84,6 +92,7 @@ def analytics(visit: Visit) -> HttpResponse:
         "counts": counts,
         "has_codes": REPORTS[asked.report].has_codes,
         "found": found,
+        "most_sources": MOST_SOURCES if has_more_sources(asked.campaign) else 0,
         "picture": [COUNT_NAMES[name] for name in PICTURE],
         "series": json.dumps(_series(found.moments)) if found.moments else "",
         "tones": " ".join(_TONES),
@@ -99,10 +108,12 @@ def as_csv(visit: Visit) -> StreamingHttpResponse | HttpResponse:
     """Returns the rows of a report as CSV; a query that is refused leads back to the page."""
     asked = asked_of(visit)
     try:
+        wanted = metric_filter(asked)
+        period = wanted.period
         parts = AnalyticsService().report_as_csv(
             name=asked.report,
-            wanted=metric_filter(asked),
-            interval=asked.interval,
+            wanted=wanted,
+            interval=interval_of(asked, period.first, period.last),
             caller=visit.caller,
         )
     except CarillonError:  # the page says why
@@ -133,15 +144,15 @@ def _figures(visit: Visit, asked: AnalyticsQuery) -> Figures:
         (period.span.start, period.span.end),
         allowed=may_open(visit, "console/notifications"),
     )
-    ends = {bucket.start: bucket.end for bucket in period.buckets(interval)}
+    buckets = period.buckets(interval if spec.in_series else None)
+    ends = {bucket.start: bucket.end for bucket in buckets}
     start = after_of(visit)
     end = start + PAGE_ROWS
     rows = shown_rows(spec, report.rows[start:end], links, ends=ends)
     return Figures(
         rows=rows,
         following=end if end < len(report.rows) else None,
-        moments=_moments(visit, wanted, interval, links),
-        interval=interval,
+        moments=[] if start else _moments(visit, wanted, interval, links),
         codes_since=report.codes_since,
     )
 
@@ -149,8 +160,10 @@ def _figures(visit: Visit, asked: AnalyticsQuery) -> Figures:
 def _moments(
     visit: Visit, wanted: MetricFilter, interval: MetricInterval, links: NotificationLinks
 ) -> list[Moment]:
+    """Reads the picture, in longer intervals where a picture has no place for so many."""
+    length = picture_interval(interval, wanted.period.first, wanted.period.last)
     found = AnalyticsService().series(
-        wanted=wanted, interval=interval, counts=PICTURE, caller=visit.caller
+        wanted=wanted, interval=length, counts=PICTURE, caller=visit.caller
     )
     ends = [start for start, _counts in found[1:]] + [wanted.period.span.end]
     return [
@@ -180,7 +193,7 @@ def _links(asked: AnalyticsQuery, name: str, values: Any) -> list[tuple[str, str
 
 
 def _ranges(visit: Visit, asked: AnalyticsQuery) -> list[tuple[str, str, bool]]:
-    today = clock.now().astimezone(visit.zone).date()
+    today = today_of(asked.zone, visit)
     found = []
     for days in _RANGES:
         start = (today - timedelta(days - 1)).isoformat()

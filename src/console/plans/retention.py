@@ -6,15 +6,18 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
 from console.guard import Visit
+from console.once import made_once, new_token
 from console.paging import PAGE_ROWS, after_of, cut, page_links
 from console.shell import act, may_open, page
 from directory.references import read_person
 from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.domain.identifiers import parse_identifier
 from notifications.domain.loops import RETENTION, UPKEEP
 from notifications.features.privacy.service import PrivacyService
 from notifications.features.retention.indexed_rules import INDEXED
@@ -23,10 +26,12 @@ from notifications.features.retention.rules import EMPTIED, RetentionRule
 from notifications.features.retention.walked_rules import WALKED
 from notifications.infra import clock
 from notifications.infra.conf import environment
-from notifications.models import PeriodicLoop, RetentionProgress
+from notifications.models import Erasure, LegalHold, PeriodicLoop, RetentionProgress
 
 PATH = "/console/retention"
 HOLDS = f"{PATH}/holds"
+ERASES = "erase"
+"""What a person types to end a legal hold for which an erasure waits."""
 _LONGEST_REASON = 200
 
 
@@ -69,6 +74,8 @@ def holds(visit: Visit) -> HttpResponse:
     rows, following = cut(found, lambda hold: hold.number)
     context: dict[str, Any] = {
         "rows": rows,
+        "waiting": _waiting([row.user_id for row in rows]),
+        "once": new_token(),
         "links": page_links(visit, HOLDS, {}, next_after=following),
     }
     return page(visit, "plans/holds.html", context, section="retention")
@@ -76,6 +83,7 @@ def holds(visit: Visit) -> HttpResponse:
 
 def _work(visit: Visit) -> str:
     if visit.given("action") == "end":
+        _check_word(visit)
         PrivacyService().end_hold(identifier=visit.given("hold"), caller=visit.caller)
         return _("The legal hold has ended.")
     person = read_person(visit.given("person"), written=True)
@@ -85,8 +93,31 @@ def _work(visit: Visit) -> str:
     reason = visit.given("reason", longest=_LONGEST_REASON)
     if not reason:
         raise InvalidRequest([FieldError("reason", "required", _("say why"))])
-    PrivacyService().place_hold(user=person, reason=reason, caller=visit.caller)
-    return _("The legal hold is in force: nothing of the person is deleted.")
+
+    def work() -> str:
+        PrivacyService().place_hold(user=person, reason=reason, caller=visit.caller)
+        return _("The legal hold is in force: nothing of the person is deleted.")
+
+    return made_once(visit, HOLDS, {"person": str(person), "reason": reason}, work)
+
+
+def _check_word(visit: Visit) -> None:
+    """Checks the typed word, which is needed where an erasure waits for the end of the hold.
+
+    Raises:
+        InvalidRequest: the word is needed and is another one.
+    """
+    key = parse_identifier(visit.given("hold"))
+    hold = LegalHold.objects.filter(uuid=key).first() if isinstance(key, UUID) else None
+    if hold is not None and _waiting([hold.user_id]) and visit.given("confirm") != ERASES:
+        detail = _("type the word %(word)s to confirm") % {"word": ERASES}
+        raise InvalidRequest([FieldError("confirm", "required", detail)], detail)
+
+
+def _waiting(people: Sequence[int]) -> frozenset[int]:
+    """Returns those of the people whose erasure waits for the end of a legal hold."""
+    rows = Erasure.objects.filter(user_id__in=people, state=Erasure.State.WAITING_FOR_HOLD)
+    return frozenset(key for key in rows.values_list("user_id", flat=True) if key is not None)
 
 
 def _rules(now: datetime) -> list[RuleRow]:

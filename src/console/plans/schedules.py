@@ -32,9 +32,9 @@ def schedules(visit: Visit) -> HttpResponse:
 
 def schedule(visit: Visit, number: int) -> HttpResponse:
     """Shows one series; a POST cancels it."""
-    found = SeriesService().get(identifier=number, caller=visit.caller)
     if visit.is_post:
         return act(visit, lambda: _cancelled(visit, number), back=f"{PATH}/{number}")
+    found = SeriesService().get(identifier=number, caller=visit.caller)
     rows = ScheduleOccurrence.objects.filter(series_id=number).order_by("-due_at", "-pk")
     context: dict[str, Any] = {
         "series": found,

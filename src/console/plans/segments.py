@@ -1,8 +1,7 @@
-"""Saved segments: their criteria in words, and on request the people whom they find."""
+"""Saved segments: their criteria in words; on request their people, and how many there are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,13 +12,17 @@ from console.guard import Visit
 from console.paging import PAGE_ROWS, after_of, cut, page_links
 from console.shell import act, may_open, page, url_with
 from notifications.domain.errors import CarillonError
+from notifications.domain.identifiers import parse_key
+from notifications.features.access.throttles import count_call
 from notifications.features.audiences.schemas import AudiencePerson
 from notifications.features.audiences.segments import SegmentService
 from notifications.features.audiences.service import AudienceService
 from notifications.infra import clock
 
 PATH = "/console/segments"
-_PEOPLE = "people"
+COUNTS_A_MINUTE = 6
+"""A count reads all people of the segment, so that a member of staff has few of them."""
+_PEOPLE, _COUNT = "people", "count"
 
 
 def segments(visit: Visit) -> HttpResponse:
@@ -34,13 +37,18 @@ def segments(visit: Visit) -> HttpResponse:
 
 
 def segment(visit: Visit, number: int) -> HttpResponse:
-    """Shows one segment; with `show=people`, a page of its people and their number."""
+    """Shows one segment; with `show=people` a page of its people, with `show=count` their number.
+
+    The links to the other pages carry the number, which is not counted again.
+    """
     found = SegmentService().get(identifier=number, caller=visit.caller)
-    path, wants_people = f"{PATH}/{number}", visit.given("show") == _PEOPLE
-    fault, people, count = "", list[AudiencePerson](), 0
+    path, wants_people = f"{PATH}/{number}", visit.given("show") in (_PEOPLE, _COUNT)
+    fault, people, count = "", list[AudiencePerson](), parse_key(visit.given("count"))
     if wants_people:
         try:
-            people, count = _people(visit, number)
+            people = _people(visit, number)
+            if visit.given("show") == _COUNT:
+                count = _count(visit, number)
         except CarillonError as error:
             fault = error.detail
     rows, following = cut(people, lambda person: person.id)
@@ -52,7 +60,10 @@ def segment(visit: Visit, number: int) -> HttpResponse:
         "count": count,
         "wants_people": wants_people,
         "show": url_with(path, show=_PEOPLE),
-        "links": page_links(visit, path, {"show": _PEOPLE}, next_after=following),
+        "show_count": url_with(path, show=_COUNT),
+        "links": page_links(
+            visit, path, {"show": _PEOPLE, "count": count or ""}, next_after=following
+        ),
         "may_delete": may_open(visit, "console/segments/<int:number>/delete"),
     }
     status = 400 if fault else 200
@@ -69,19 +80,33 @@ def delete(visit: Visit, number: int) -> HttpResponse:
     return act(visit, work, back=PATH, back_if_refused=f"{PATH}/{number}")
 
 
-def _people(visit: Visit, number: int) -> tuple[list[AudiencePerson], int]:
-    """Returns one more person than a page has, and how many there are.
+def _people(visit: Visit, number: int) -> list[AudiencePerson]:
+    """Returns one more person than a page has.
 
     Raises:
         InvalidRequest: the criteria name something that no longer exists.
     """
-    audience, now = {"rule": "segment", "segment_id": number}, clock.now()
-    service = AudienceService()
-    people: Sequence[AudiencePerson] = service.preview(
-        audience=audience,
+    return AudienceService().preview(
+        audience=_audience(number),
         caller=visit.caller,
-        now=now,
+        now=clock.now(),
         after=after_of(visit),
         limit=PAGE_ROWS + 1,
     )
-    return list(people), service.count(audience=audience, caller=visit.caller, now=now).count
+
+
+def _count(visit: Visit, number: int) -> int:
+    """Returns how many people a segment has.
+
+    Raises:
+        InvalidRequest: the criteria name something that no longer exists.
+        Throttled: the member of staff counted COUNTS_A_MINUTE times within a minute.
+    """
+    now = clock.now()
+    count_call("segment-count", visit.caller, most=COUNTS_A_MINUTE, now=now)
+    found = AudienceService().count(audience=_audience(number), caller=visit.caller, now=now)
+    return found.count
+
+
+def _audience(number: int) -> dict[str, object]:
+    return {"rule": "segment", "segment_id": number}

@@ -60,7 +60,9 @@ def audit(visit: Visit) -> HttpResponse:
         ],
         "links": page_links(visit, PATH, filters, next_after=following),
         "csv": url_with(f"{PATH}/export", **filters),
-        "slices": url_with(PATH, **{**filters, "action": "slice"}),
+        "slices": url_with(
+            PATH, action="slice", **{name: filters.get(name, "") for name in ("from", "to")}
+        ),
     }
     status = 400 if fault else 200
     return page(visit, "records/audit.html", context, section="audit", status=status)

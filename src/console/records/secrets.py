@@ -35,7 +35,7 @@ def show_once(
     """Makes a secret and shows it in the response, which no browser stores.
 
     A form that is sent again makes nothing, and leads back. body: what the form asks for; done:
-    what was done, as a sentence; back: the page of the form, and of an error of the service.
+    that it was made before, as a sentence; back: the page of the form, and of an error.
     """
     made: list[NewSecret] = []
 
@@ -45,7 +45,7 @@ def show_once(
 
     def ran() -> str:
         run_once(visit, visit.request.path, body, remembered)
-        return done
+        return "" if made else done  # its own page says that it was made
 
     answer = act(visit, ran, back=back)
     if not made:

@@ -21,7 +21,13 @@ from directory.models import ContactPoint, Device, User
 from directory.moments import MomentOutOfRange, check_moment
 from directory.references import PersonKey, external_id_of, read_person
 from directory.texts import is_storable
-from notifications.admin.readonly import MOST_FOUND, ExactSearch, ReadOnlyAdmin, may
+from notifications.admin.readonly import (
+    MOST_FOUND,
+    BoundedPaginator,
+    ExactSearch,
+    ReadOnlyAdmin,
+    may,
+)
 from notifications.domain.errors import Conflict
 from notifications.domain.scopes import STAFF_SCOPE
 from notifications.features.access.callers import forget_callers
@@ -74,6 +80,7 @@ class PersonAdmin(ExactSearch, UserAdmin):  # type: ignore[type-arg]  # takes no
     search_help_text = _FOUND_BY
     ordering = ("id",)
     show_full_result_count = False
+    paginator = BoundedPaginator
     scope = "users:read"
     form = PersonForm
     readonly_fields = ("staff_role", "last_login", "date_joined")

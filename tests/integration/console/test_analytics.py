@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 import json
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.test import Client
@@ -149,3 +150,50 @@ def test_rows_have_pages(operator: Client) -> None:
     assert "test.t50" not in first
     second = text_of(operator, link[1].partition("?")[2])
     assert "test.t51" in second
+    assert 'id="picture"' in first
+    assert 'id="picture"' not in second
+
+
+def test_the_csv_has_the_interval_of_the_page(operator: Client) -> None:
+    count(sent=2)
+    series = next(name for name, spec in REPORTS.items() if spec.in_series)
+    text = text_of(operator, f"report={series}&start=2026-01-01&end=2026-12-31")
+    link = re.search(r'href="(/console/analytics/csv[^"]+)"', text)
+    assert link is not None
+    lines = b"".join(operator.get(link[1])).decode().splitlines()  # type: ignore[arg-type]
+    start = datetime.fromisoformat(lines[1].split(",")[0])
+    assert start.weekday() == 0  # a week, as on the page
+
+
+@pytest.mark.parametrize(
+    ("start", "interval", "most"), [("2026-11-01", "hour", 30), ("2024-01-01", "hour", 160)]
+)
+def test_the_picture_has_a_longer_interval_where_it_needs_one(
+    operator: Client, start: str, interval: str, most: int
+) -> None:
+    count(sent=2)
+    text = text_of(operator, f"report=channels&start={start}&end=2026-11-30&interval={interval}")
+    series = re.search(r'data-series="([^"]+)"', text)
+    assert series is not None
+    assert most - 10 < len(json.loads(series[1])[0]) <= most
+
+
+def test_the_last_day_is_one_of_the_zone_that_is_asked_for(operator: Client) -> None:
+    now = clock.now()
+    for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):  # they never have the same day
+        today = now.astimezone(ZoneInfo(zone)).date().isoformat()
+        assert f'name="end" type="date" value="{today}"' in text_of(operator, f"tz={zone}")
+
+
+def test_a_campaign_that_is_not_counted_whole_says_so(
+    operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = Campaign.objects.create(
+        name="Spring", audience={}, template_path="test.hello", channels=["email"]
+    )
+    for _ in range(2):
+        Broadcast.objects.create(title="t", campaign=campaign)
+    query = f"report=channels&campaign={campaign.pk}"
+    assert "more broadcasts than are counted" not in text_of(operator, query)
+    monkeypatch.setattr("console.analytics.filters.MOST_SOURCES", 1)
+    assert "more broadcasts than are counted" in text_of(operator, query)

@@ -12,23 +12,29 @@ from django.test import Client
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from console.plans.segments import COUNTS_A_MINUTE
 from directory.models import Segment, User
 from notifications.features.access.principals import caller_of_user
 from notifications.features.privacy.service import PrivacyService
 from notifications.features.retention.indexed_rules import INDEXED
 from notifications.features.retention.walked_rules import WALKED
+from notifications.features.scheduling.series import SeriesService
 from notifications.infra import clock
 from notifications.models import (
     AuditQueued,
     Category,
+    Erasure,
     LegalHold,
     PeriodicLoop,
     RetentionProgress,
+    ScheduleClock,
+    ScheduleMember,
     ScheduleSeries,
 )
 from tests.integration.console.conftest import As
-from tests.integration.console.test_records import post, text_of
+from tests.integration.console.test_records import once, post, text_of
 from tests.integration.factories import make_user
+from tests.integration.statements import Statements
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +70,24 @@ def test_a_series_is_shown_and_cancelled_once(operator: Client) -> None:
     assert operator.get("/console/schedules/99999").status_code == 404
 
 
+def test_a_series_counts_people_and_zones_apart(operator: Client) -> None:
+    row, now = make_series(status="active"), clock.now()
+    clocks = [
+        ScheduleClock.objects.create(series=row, zone=zone, next_at=now + timedelta(days=days))
+        for zone, days in (("Europe/Berlin", 2), ("Asia/Tokyo", 1))
+    ]
+    for _member in range(3):
+        ScheduleMember.objects.create(series=row, clock=clocks[0], user=make_user())
+    with Statements() as sent:
+        text = text_of(operator, "/console/schedules")
+    assert '"Recipients">3<' in text
+    found = SeriesService().get(
+        identifier=row.pk, caller=caller_of_user(User.objects.get(staff_role="operator"))
+    )
+    assert (found.recipients, found.next_at) == (3, clocks[1].next_at)
+    assert not [each for each in sent.texts if "JOIN" in each and "schedulemember" in each]
+
+
 def test_a_category_is_shown_to_readers_and_deleted_by_admins(as_role: As) -> None:
     row = Category.objects.create(key="club", name="Club", retention_days=90)
     path = f"/console/categories/{row.pk}"
@@ -94,7 +118,8 @@ def test_a_segment_shows_its_people_on_request_and_is_deleted(operator: Client) 
     path = f"/console/segments/{row.pk}"
     assert "Teachers" in text_of(operator, "/console/segments")
     assert "Grace" not in text_of(operator, path)
-    people = text_of(operator, f"{path}?show=people")
+    assert "People: " not in text_of(operator, f"{path}?show=people")
+    people = text_of(operator, f"{path}?show=count")
     assert "People: 1" in people
     assert "Grace" in people
     assert "Alan" not in people
@@ -109,12 +134,21 @@ def test_people_of_a_segment_have_pages(operator: Client) -> None:
     row = Segment.objects.create(
         name="Teachers", criteria={"field": "role", "op": "eq", "value": "teacher"}
     )
-    first = text_of(operator, f"/console/segments/{row.pk}?show=people")
+    path = f"/console/segments/{row.pk}"
+    first = text_of(operator, f"{path}?show=count")
     assert "t49" in first
     assert "t50" not in first
     link = re.search(r'rel="next" href="([^"]+)"', first)
     assert link is not None
-    assert "t51" in text_of(operator, link[1])
+    with Statements() as sent:
+        second = text_of(operator, link[1])
+    assert "t51" in second
+    assert "People: 52" in second
+    assert not [text for text in sent.texts if "count(*)" in text]
+    for _time in range(COUNTS_A_MINUTE - 1):
+        assert operator.get(f"{path}?show=count").status_code == 200
+    refused = operator.get(f"{path}?show=count")
+    assert (refused.status_code, "calls within a minute" in refused.content.decode()) == (400, True)
 
 
 def test_the_rules_are_those_of_retention_with_their_settings(admin: Client) -> None:
@@ -147,13 +181,30 @@ def test_a_legal_hold_is_placed_and_ended(admin: Client) -> None:
     path = "/console/retention/holds"
     assert "write the number or UUID" in post(admin, path, person="Ada", reason="x")
     assert "say why" in post(admin, path, person=str(person.pk))
-    assert "is in force" in post(admin, path, person=str(person.uuid), reason="case 17")
+    form = {"once": once(admin, path), "person": str(person.uuid), "reason": "case 17"}
+    assert "is in force" in post(admin, path, **form)
+    assert "is in force" in post(admin, path, **form)
     hold = LegalHold.objects.get()
     assert (hold.user_id, hold.reason) == (person.pk, "case 17")
     assert AuditQueued.objects.get(action="hold.placed").subject_id == person.pk
     assert "case 17" in text_of(admin, path)
     assert "has ended" in post(admin, path, action="end", hold=str(hold.uuid))
     assert not LegalHold.objects.exists()
+
+
+def test_a_hold_for_which_an_erasure_waits_ends_by_a_typed_word(admin: Client) -> None:
+    caller = caller_of_user(User.objects.get(staff_role="admin"))
+    person, path = make_user(), "/console/retention/holds"
+    hold = LegalHold.objects.create(
+        user_id=person.pk, reason="case", actor="cli", created_at=clock.now()
+    )
+    PrivacyService().erase_user(identifier=person.pk, reason="asked", caller=caller)
+    assert "It begins at once" in text_of(admin, path)
+    form = {"action": "end", "hold": str(hold.uuid)}
+    assert "type the word erase" in post(admin, path, **form)
+    assert LegalHold.objects.exists()
+    assert "has ended" in post(admin, path, **form, confirm="erase")
+    assert Erasure.objects.exclude(state="waiting_for_hold").get().user_id == person.pk
 
 
 def test_an_erasure_has_a_certificate_to_read_and_to_store(admin: Client) -> None:

@@ -11,6 +11,7 @@ import pytest
 from django.test import Client
 
 from directory.models import User
+from notifications.domain.status_events import KINDS
 from notifications.features.access.principals import caller_of_user
 from notifications.features.audit.sealer import seal_due
 from notifications.features.preferences.consents import ConsentService
@@ -53,6 +54,11 @@ def once(client: Client, path: str) -> str:
     return found[1]
 
 
+def marked(text: str) -> list[int]:
+    """Returns the ids of the rows of a page, in their order."""
+    return [int(key) for key in re.findall(r'name="id" value="(\d+)"', text)]
+
+
 def recorded(action: str) -> AuditQueued:
     return AuditQueued.objects.get(action=action)
 
@@ -89,6 +95,10 @@ class TestAudit:
         assert "thing:7<" in one
         assert "thing:8<" not in one
         assert 'href="/console/audit" aria-current="true">Target: thing:7' in one
+
+    def test_the_link_to_slices_keeps_the_range_alone(self, admin: Client) -> None:
+        text = text_of(admin, "/console/audit?actor=user:1&target=thing:7&from=2030-05-01")
+        assert 'href="/console/audit?action=slice&from=2030-05-01"' in text
 
     def test_a_day_of_the_range_is_one_of_the_visitor(self, admin: Client) -> None:
         write(1)  # on 1 May 2030
@@ -153,6 +163,7 @@ class TestWebhooks:
         secret = re.search(r"whsec_[\w+/=]+", answer.content.decode())
         assert secret is not None
         assert answer["Cache-Control"] == "no-store"
+        assert "already" not in answer.content.decode() + text_of(operator, path)
         row = WebhookEndpoint.objects.get()
         assert (row.url, row.events) == (URL, ["message.failed"])
         assert recorded("webhook.create").actor.startswith("user:")
@@ -185,6 +196,32 @@ class TestWebhooks:
         assert "delivered again" in post(operator, path, action="replay-since", since=since)
         assert "write times as" in post(operator, path, action="replay-since", since="noon")
 
+    def test_deliveries_are_the_newest_first(
+        self, operator: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        row = endpoint_of()
+        keys = [failed_delivery(row).pk for _ in range(52)]
+        delivered = failed_delivery(row, state="delivered").pk
+        path = f"/console/webhooks/{row.pk}"
+        first = text_of(operator, path)
+        assert marked(first) == [delivered, *keys[:2:-1]]
+        link = re.search(r'rel="next" href="([^"]+)"', first)
+        assert link is not None
+        assert marked(text_of(operator, link[1])) == keys[2::-1]
+        assert marked(text_of(operator, f"{path}?state=failed")) == keys[:1:-1]
+        monkeypatch.setattr("notifications.features.webhooks.service.MOST_SEEN", 40)
+        few = text_of(operator, f"{path}?state=failed")
+        assert marked(few) == keys[:12:-1]
+        assert "The next page looks at older ones." in few
+        link = re.search(r'rel="next" href="([^"]+)"', few)
+        assert link is not None
+        assert marked(text_of(operator, link[1])) == keys[12::-1]
+
+    def test_events_that_were_all_ticked_are_those(self, operator: Client) -> None:
+        path = "/console/webhooks"
+        operator.post(path, {"once": once(operator, path), "url": URL, "events": list(KINDS)})
+        assert set(WebhookEndpoint.objects.get().events) == set(KINDS)
+
     def test_an_endpoint_is_changed_renewed_tested_and_removed(
         self, operator: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -203,6 +240,12 @@ class TestWebhooks:
 
         monkeypatch.setattr("notifications.features.webhooks.service.post", taken)
         assert "204 after 7 ms" in post(operator, path, action="test")
+
+        async def refused(*_given: object) -> DeliveryReport:
+            return DeliveryReport(status=500, error="status 500", duration_ms=7)
+
+        monkeypatch.setattr("notifications.features.webhooks.service.post", refused)
+        assert "Not done: The endpoint did not take" in post(operator, path, action="test")
         assert "choose what to do" in post(operator, path, action="dance")
         assert "was removed" in post(operator, path, action="delete")
         assert not WebhookEndpoint.objects.exists()

@@ -104,6 +104,7 @@ def _add_late(
 ) -> None:
     """Adds what the rollups do not include yet."""
     rows, starts = list(late), [bucket.start for bucket in selection.buckets]
+    wanted = {name: frozenset(several(value)) for name, value in selection.only.items()}
     templates = templates_of({cohort.template_version_id for _, cohort, _ in rows})
     for moment, cohort, counts in rows:
         version = cohort.template_version_id or 0
@@ -112,7 +113,7 @@ def _add_late(
             "template_version_id": version,
             "template_id": templates.get(version, 0),
         }
-        if any(values[name] not in several(value) for name, value in selection.only.items()):
+        if any(values[name] not in allowed for name, allowed in wanted.items()):
             continue
         number = bisect_right(starts, moment) - 1
         if number >= 0 and moment < selection.buckets[number].end:

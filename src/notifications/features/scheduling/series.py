@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, NotFound
@@ -18,7 +19,9 @@ from notifications.features.sending.cancel import cancel_many
 from notifications.infra import clock
 from notifications.models import (
     Notification,
+    ScheduleClock,
     ScheduledStatus,
+    ScheduleMember,
     ScheduleOccurrence,
     ScheduleSeries,
     SeriesStatus,
@@ -106,10 +109,12 @@ def _own(rows: QuerySet[ScheduleSeries], caller: Caller) -> QuerySet[ScheduleSer
 
 
 def _counted(rows: QuerySet[ScheduleSeries]) -> QuerySet[ScheduleSeries]:
-    waiting = Q(clocks__next_at__isnull=False, status=SeriesStatus.ACTIVE)
+    """Adds next_at and recipients. One join of both would read members times zones."""
+    waiting = ScheduleClock.objects.filter(series=OuterRef("pk"), next_at__isnull=False)
+    members = ScheduleMember.objects.filter(series=OuterRef("pk")).order_by().values("series")
     return rows.annotate(
-        next_at=Min("clocks__next_at", filter=waiting),
-        recipients=Count("members", distinct=True),
+        next_at=Subquery(waiting.order_by("next_at").values("next_at")[:1]),
+        recipients=Coalesce(Subquery(members.annotate(count=Count("pk")).values("count")), 0),
     )
 
 
@@ -133,7 +138,7 @@ def _build_response(row: ScheduleSeries) -> SeriesResponse:
         misfire=row.misfire,
         status=row.status,
         recipients=row.recipients,  # type: ignore[attr-defined]  # an annotation of _counted
-        next_at=row.next_at,  # type: ignore[attr-defined]
+        next_at=row.next_at if row.status == SeriesStatus.ACTIVE else None,  # type: ignore[attr-defined]
         created_at=row.created_at,
         ended_at=row.ended_at,
     )

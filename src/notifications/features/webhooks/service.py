@@ -39,6 +39,8 @@ OLD_SECRET_FOR = timedelta(days=1)
 _REPLAYED_AT_ONCE = 10_000
 _State = WebhookDelivery.State
 Deliveries = list[WebhookDeliveryResponse]
+MOST_SEEN = 2_000
+"""The deliveries among which a page looks for a state."""
 
 
 class WebhookService:
@@ -189,6 +191,33 @@ class WebhookService:
         page = list(rows.order_by("pk")[:limit])
         events = StatusEvent.objects.in_bulk([row.event_id for row in page])
         return [_delivery(row, events.get(row.event_id)) for row in page]
+
+    def newest(
+        self, *, identifier: int | str, caller: Caller, state: str = "", before: int = 0, limit: int
+    ) -> tuple[Deliveries, int | None]:
+        """Returns deliveries of an endpoint, the newest first, and where the next page begins.
+
+        No index has the states, so of MOST_SEEN deliveries those in the state are returned, which
+        may be none. before: the id above them; 0 for the first page. The next page begins below
+        the id that is returned; it is None at the end.
+
+        Raises:
+            NotFound: unknown_webhook.
+        """
+        _check(caller)
+        rows = WebhookDelivery.objects.filter(endpoint_id=_find(identifier).pk).order_by("-pk")
+        rows = rows.filter(pk__lt=before) if before else rows
+        seen = list(rows.values_list("pk", "state")[: MOST_SEEN if state else limit + 1])
+        keys = [key for key, its_state in seen if state in ("", its_state)]
+        following = None
+        if len(keys) > limit:
+            following = keys[limit - 1]
+        elif state and len(seen) == MOST_SEEN:
+            following = seen[-1][0]
+        found = WebhookDelivery.objects.in_bulk(keys[:limit])
+        page = [found[key] for key in keys[:limit] if key in found]
+        events = StatusEvent.objects.in_bulk([row.event_id for row in page])
+        return [_delivery(row, events.get(row.event_id)) for row in page], following
 
     def replay(
         self, *, identifier: int | str, body: WebhookReplayBody, caller: Caller
