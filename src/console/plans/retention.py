@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
 from console.guard import Visit
-from console.once import made_once, new_token
+from console.once import new_token, run_once
 from console.paging import PAGE_ROWS, after_of, cut, page_links
 from console.shell import act, may_open, page
 from directory.references import read_person
@@ -98,7 +98,7 @@ def _work(visit: Visit) -> str:
         PrivacyService().place_hold(user=person, reason=reason, caller=visit.caller)
         return _("The legal hold is in force: nothing of the person is deleted.")
 
-    return made_once(visit, HOLDS, {"person": str(person), "reason": reason}, work)
+    return run_once(visit, HOLDS, {"person": str(person), "reason": reason}, work)
 
 
 def _check_word(visit: Visit) -> None:
