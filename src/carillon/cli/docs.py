@@ -154,6 +154,7 @@ def _chat_services() -> str:
 
 
 def _scopes() -> str:
+    from notifications.api.permissions.console_pages import CONSOLE_SCOPES
     from notifications.api.permissions.other_urls import OTHER_URLS
     from notifications.api.reach import PUBLIC_ROUTES, SCOPE_REACH, USER_ROUTES
     from notifications.api.routes import ROUTES
@@ -191,7 +192,9 @@ def _scopes() -> str:
     found += [f"| {calls[name]} | {who} |" for name, who in PUBLIC_ROUTES.items()]
     pages: dict[str, list[str]] = defaultdict(list)
     for path, who in OTHER_URLS.items():
-        pages[who].append(f"`/{path}`")
+        if path not in CONSOLE_SCOPES:
+            pages[who].append(f"`/{path}`")
+    found += ["| `/console/` | staff by session, by [the scope of each page](permissions.md) |"]
     found += [f"| {', '.join(paths)} | {who} |" for who, paths in pages.items()]
     return "\n".join([*found, ""])
 

@@ -17,6 +17,7 @@ REPORT_NAMES: Mapping[str, Text] = {
     "engagement": gettext_lazy("Opens and clicks"),
     "reputation": gettext_lazy("Reputation"),
     "cohort": gettext_lazy("By time of sending"),
+    "learning": gettext_lazy("Learned channels"),
 }
 COUNT_NAMES: Mapping[str, Text] = {
     "sent": pgettext_lazy("count", "Sent"),
@@ -43,6 +44,7 @@ GROUP_NAMES: Mapping[str, Text] = {
     "channel": gettext_lazy("Channel"),
     "template": gettext_lazy("Template"),
     "provider": gettext_lazy("Provider"),
+    "variant": gettext_lazy("Group"),
 }
 INTERVAL_NAMES: Mapping[str, Text] = {
     "hour": gettext_lazy("Hours"),

@@ -26,8 +26,8 @@ PATH = "/console/analytics"
 
 
 def count(channel: str = "email", version: int | None = None, **counts: Any) -> None:
-    source = counts.pop("source", "key:1")
-    cohort = Cohort(channel, version, "smtp", source, "")
+    source, variant = counts.pop("source", "key:1"), counts.pop("variant", "")
+    cohort = Cohort(channel, version, "smtp", source, variant)
     MetricDelta.objects.append({clock.now() - timedelta(minutes=20): {cohort: counts}})
 
 
@@ -47,7 +47,8 @@ def test_every_report_and_count_has_a_name() -> None:
 @pytest.mark.parametrize("report", list(REPORTS))
 def test_a_report_shows_the_counts_of_the_api(operator: Client, report: str) -> None:
     version = make_template().current_version_id
-    count(version=version, sent=4321, delivered=4000, opened_human=70, opened_machine=90)
+    figures = {"sent": 4321, "delivered": 4000, "opened_human": 70, "opened_machine": 90}
+    count(version=version, variant=next(iter(REPORTS[report].variants), ""), **figures)
     text = text_of(operator, f"report={report}")
     assert "4\u202f321" in text
     assert str(REPORT_NAMES[report]) in text
