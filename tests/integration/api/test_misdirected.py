@@ -16,6 +16,7 @@ from tests.integration.api.conftest import send_body
 from tests.integration.broadcasts.factories import make_broadcast
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("template")]
+_TRACKED = ("track_opens", "track_clicks")
 SEND = "/api/v1/notifications/send"
 BULK = "/api/v1/notifications/bulk"
 STOP = "/api/v1/kill-switch"
@@ -109,7 +110,7 @@ def test_a_null_in_a_change_is_no_silence(as_staff: APIClient) -> None:
     made = make_broadcast(status="draft")
     for name in BroadcastChangeBody.__struct_fields__:
         answer = as_staff.patch(f"/api/admin/broadcasts/{made.pk}/", {name: None})
-        nullable = name in ("scheduled_at", "target_filter", "track_opens", "track_clicks")
+        nullable = name in ("scheduled_at", "target_filter", "per_minute", *_TRACKED)
         assert answer.status_code == (200 if nullable else 400), (name, answer.data)
         assert nullable or (answer.data["code"], name in answer.data["error"]) == (
             "wrong_type",
