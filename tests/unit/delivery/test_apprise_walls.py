@@ -26,6 +26,13 @@ FLOW = "workflows://prod-12.westus.logic.azure.com:443/643e69f83c8944/iUNqS84f/"
 GRAM = "tgram://123456789:abcdefghijklmnopqrstuvwxyz123456789/12345/"
 
 
+def plugins():
+    """Returns the plugins of the library by URL scheme. It loads them when they are first used."""
+    manager = NotificationManager()
+    manager.load_modules()
+    return manager._schema_map
+
+
 @pytest.fixture
 async def inner():
     """A server of the private network, which may never be called."""
@@ -200,7 +207,7 @@ async def test_a_private_address_is_called_if_the_operator_lists_it(guarded, inn
 
 async def test_a_call_of_the_library_to_another_host_is_blocked(guarded, inner, monkeypatch):
     """Hosts are enforced when a connection is made, even for a parameter that was overlooked."""
-    plugin = NotificationManager()["discord"]  # loads the plugins, unless they are loaded
+    plugin = plugins()["discord"]
     monkeypatch.setattr(plugin, "notify_url", f"http://127.0.0.1:{inner.port}/steal")
 
     result = await sent(DISCORD)
@@ -231,7 +238,7 @@ async def test_other_calls_are_not_blocked(inner):
 
 
 def test_the_table_lists_only_http_services_of_apprise():
-    known = NotificationManager()._schema_map
+    known = plugins()
     for scheme, service in SERVICES.items():
         source = inspect.getsource(inspect.getmodule(known[scheme]))
         assert "import requests" in source, scheme
@@ -250,7 +257,7 @@ def test_no_listed_parameter_names_a_host_a_file_or_a_guard():
 
 
 def test_no_parameter_that_apprise_reads_as_a_file_is_listed():
-    known = NotificationManager()._schema_map
+    known = plugins()
     for scheme, service in SERVICES.items():
         source = inspect.getsource(inspect.getmodule(known[scheme]))
         read = set(re.findall(r"self\.(\w+) = AppriseAttachment\(", source))
