@@ -47,6 +47,11 @@ class Visit:
         """Whether a form was sent."""
         return self.request.method == "POST"
 
+    @property
+    def is_part(self) -> bool:
+        """Whether a script shows a part of the page alone. It shows the errors there."""
+        return bool(self.request.headers.get("HX-Request"))
+
     def given(self, name: str, *, longest: int = 200) -> str:
         """Returns a field of the form, or of the query, without blanks around it and cut off.
 

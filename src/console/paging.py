@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from console.guard import Visit
 from console.shell import url_with
@@ -44,3 +44,18 @@ def cut(
     """
     shown = rows[:most]
     return shown, key(shown[-1]) if len(rows) > most else None
+
+
+def listed(
+    visit: Visit,
+    path: str,
+    found: Sequence[Row],
+    key: Callable[[Row], int],
+    filters: Mapping[str, object] | None = None,
+) -> dict[str, Any]:
+    """Returns the rows of a list, and its links.
+
+    found: one more than a page where there is a next page. key: what `after` names of a row.
+    """
+    rows, following = cut(found, key)
+    return {"rows": rows, "links": page_links(visit, path, filters or {}, next_after=following)}

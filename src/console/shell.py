@@ -13,6 +13,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from console.faults import is_changed
 from console.guard import Visit
 from notifications.api.permissions.console_pages import CONSOLE_ROLES
 from notifications.domain.errors import CarillonError
@@ -51,16 +52,20 @@ _SECTIONS: Sequence[tuple[str, str, str | Promise]] = (
 )
 
 
-def frame_policy(*, has_images: bool = True) -> str:
-    """Returns the policy of a frame that shows what an author wrote: no script and no cookies.
+def framed(html: str, *, has_images: bool = True, status: int = 200) -> HttpResponse:
+    """Returns a page for the frame that shows what an author wrote: no script and no cookies.
 
     Of this host it loads static files alone: a tracking pixel would count the look as an opening.
     """
     images = f"data: {environment().public_url}/static/" if has_images else "'none'"
-    return (
+    response = HttpResponse(html, status=status)
+    response["Content-Security-Policy"] = (
         "sandbox; default-src 'none'; style-src 'unsafe-inline';"
         f" img-src {images}; frame-ancestors 'self'"
     )
+    response["Cache-Control"] = "no-store"
+    response["X-Frame-Options"] = "SAMEORIGIN"
+    return response
 
 
 class Section(NamedTuple):
@@ -104,18 +109,26 @@ def page(
 
 
 def act(
-    visit: Visit, work: Callable[[], str], *, back: str, back_if_refused: str = ""
+    visit: Visit,
+    work: Callable[[], str],
+    *,
+    back: str,
+    back_if_refused: str = "",
+    if_changed: Callable[[], HttpResponse] | None = None,
 ) -> HttpResponse:
     """Runs what a form asks for, then leads back to a page that shows the result.
 
     work: returns what was done, as a sentence, or nothing where the next page shows it itself. An
     error of the service is shown in its place.
     back_if_refused: the page for an error; `back` where it is empty.
+    if_changed: returns the page for a form of something that another person changed meanwhile.
     """
     try:
         if said := work():
             messages.success(visit.request, said)
     except CarillonError as error:
+        if if_changed is not None and is_changed(error):
+            return if_changed()
         messages.error(visit.request, _("Not done: %(detail)s") % {"detail": error.detail})
         back = back_if_refused or back
     return HttpResponseRedirect(back)

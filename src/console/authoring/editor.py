@@ -20,10 +20,10 @@ from console.authoring.texts import (
     locales_of,
     may_write,
     seen_at,
-    status_of,
     text_groups,
     texts_in,
 )
+from console.faults import is_changed, status_of
 from console.guard import Visit
 from console.shell import EDITOR_POLICY, page, url_with
 from notifications.domain.errors import CarillonError, InvalidRequest
@@ -129,7 +129,7 @@ def _page(
         "may_add": len(locales) < MAX_LOCALES,
         "groups": text_groups(texts, by_field),
         "faults": others,
-        "is_conflict": error is not None and error.code == "concurrent_change",
+        "is_conflict": is_changed(error),
         "seen": seen,
         "words": json.dumps(words),
         "channels": row.channels,

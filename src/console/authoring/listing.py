@@ -10,17 +10,16 @@ from django.utils.translation import gettext as _
 
 from console import words
 from console.authoring.texts import locales_of
+from console.categories import category_keys
 from console.guard import Visit
 from console.notices.listing import FilterGroup, filter_links
 from console.paging import PAGE_ROWS, after_of, page_links
 from console.shell import may_open, page
 from notifications.domain.channels import Channel
-from notifications.features.preferences.categories import CategoryService
 from notifications.features.templates.schemas import TemplateResponse
 from notifications.features.templates.service import STATES, TemplateService
 
 PATH = "/console/templates"
-_MOST_CATEGORIES = 100
 _CHANNELS = [each.value for each in Channel]
 
 
@@ -34,7 +33,7 @@ class TemplateRow(NamedTuple):
 
 def templates(visit: Visit) -> HttpResponse:
     """Shows templates by key."""
-    categories = [each.key for each in CategoryService().list(limit=_MOST_CATEGORIES)]
+    categories = category_keys()
     filters = _filters(visit, categories)
     found = TemplateService().templates(
         caller=visit.caller, after=after_of(visit), limit=PAGE_ROWS + 1, **filters

@@ -17,11 +17,11 @@ from console.authoring.texts import (
     language_tag,
     locales_of,
     may_write,
-    status_of,
 )
+from console.faults import status_of
 from console.guard import Visit
 from console.notices.listing import FilterGroup, FilterLink
-from console.shell import frame_policy, page, url_with
+from console.shell import framed, page, url_with
 from notifications.domain.errors import CarillonError
 from notifications.features.access.throttles import count_call
 from notifications.features.templates.drafts import NO_TEXT, DraftService
@@ -182,12 +182,7 @@ def frame(visit: Visit, number: int) -> HttpResponse:
         context: dict[str, Any] = {"item": item, "fault": fault, "scheme": scheme}
         context |= {"is_html": wants_html, "tag": language_tag(locale) or "en"}
         text = render_to_string("console/authoring/frame.html", context)
-    response = HttpResponse(text, status=status)
-    has_images = visit.given("images") != _OFF
-    response["Content-Security-Policy"] = frame_policy(has_images=has_images)
-    response["Cache-Control"] = "no-store"
-    response["X-Frame-Options"] = "SAMEORIGIN"
-    return response
+    return framed(text, has_images=visit.given("images") != _OFF, status=status)
 
 
 def _item(visit: Visit, number: int, locale: str) -> PreviewItem:

@@ -13,18 +13,18 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 
 from console import words
-from console.authoring.texts import may_write, seen_at, status_of
+from console.authoring.texts import may_write, seen_at
+from console.categories import category_keys
+from console.faults import is_changed, status_of
 from console.guard import Visit
 from console.shell import page
 from notifications.domain.channels import Channel, Priority
 from notifications.domain.errors import CarillonError, FieldError, InvalidRequest
 from notifications.features.access.limits import allowed_keys
-from notifications.features.preferences.categories import CategoryService
 from notifications.features.templates.body import MAX_EXAMPLE_BYTES
 from notifications.features.templates.schemas import TemplateResponse
 from notifications.features.templates.service import TemplateService
 
-_MOST_CATEGORIES = 100
 _LONGEST_NAMES = 110_000
 """Characters of a list of variables: 500 names of 200."""
 _BETWEEN = re.compile(r"[\s,]+")
@@ -65,7 +65,7 @@ def change(visit: Visit, number: int) -> HttpResponse:
             identifier=number, body=_body(given), caller=visit.caller, seen=seen_at(visit)
         )
     except CarillonError as error:
-        if error.code == "concurrent_change":
+        if is_changed(error):
             row = TemplateService().get(identifier=number, caller=visit.caller)
         return _page(visit, row, given, error)
     messages.success(visit.request, _("The settings are saved."))
@@ -79,11 +79,11 @@ def _page(
     error: CarillonError | None = None,
 ) -> HttpResponse:
     allowed = allowed_keys(visit.caller)
-    found = [each.key for each in CategoryService().list(limit=_MOST_CATEGORIES)]
-    categories = [each for each in found if allowed is None or each in allowed]
-    if (own := values.get("category")) and own not in categories:
-        categories.append(own)  # another one would replace it when the form is sent
-    is_conflict = error is not None and error.code == "concurrent_change"
+    own = values.get("category") or ""
+    categories = [
+        each for each in category_keys(own) if allowed is None or each in allowed or each == own
+    ]
+    is_conflict = is_changed(error)
     faults = [] if error is None or is_conflict else [error.detail]
     if isinstance(error, InvalidRequest):
         faults = [f"{each.path}: {each.detail}" for each in error.errors]

@@ -14,9 +14,8 @@ from console import words
 from console.guard import Visit
 from console.shell import may_open
 from directory.moments import InvalidMoment, read_moment
-from notifications.domain.errors import CarillonError, FieldError, InvalidRequest, RenderingBusy
+from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.access.limits import allowed_keys
-from notifications.features.access.throttles import Throttled
 from notifications.features.templates.schemas import TemplateResponse
 
 EDIT_PAGE = "console/templates/<int:number>/edit"
@@ -141,12 +140,3 @@ def may_write(visit: Visit, row: TemplateResponse) -> bool:
         return False
     allowed = allowed_keys(visit.caller)
     return allowed is None or row.category in allowed
-
-
-def status_of(error: CarillonError) -> int:
-    """Returns the status of an answer whose texts were not checked or not rendered."""
-    if isinstance(error, Throttled):
-        return 429
-    if error.code == "concurrent_change":
-        return 409
-    return 503 if isinstance(error, RenderingBusy) else 400

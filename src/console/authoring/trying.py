@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -12,12 +12,13 @@ from django.utils.translation import ngettext
 
 from console.authoring.editor import count_check
 from console.authoring.template import ShownDiff, shown_diff, template
-from console.authoring.texts import may_write, seen_at, status_of
+from console.authoring.texts import may_write, seen_at
+from console.faults import status_of
 from console.guard import Visit
 from console.once import run_once
 from console.shell import act, page
 from notifications.domain.channels import Channel
-from notifications.domain.errors import CarillonError, Conflict, FieldError, InvalidRequest
+from notifications.domain.errors import CarillonError, FieldError, InvalidRequest
 from notifications.domain.identifiers import parse_key
 from notifications.features.access.throttles import count_send
 from notifications.features.sending.service import NotificationService
@@ -33,26 +34,12 @@ def publish(visit: Visit, number: int) -> HttpResponse:
     """Shows what publishing would change and warn of; publishes where the form was sent."""
     if not visit.is_post:
         return _review(visit, number)
-    try:
-        return act(
-            visit, lambda: _unless_changed(lambda: _published(visit, number)), back=_home(number)
-        )
-    except _Changed:
-        return _review(visit, number, is_conflict=True)
-
-
-class _Changed(Exception):
-    """The template is not the one that the visitor saw: nothing was done."""
-
-
-def _unless_changed(work: Callable[[], str]) -> str:
-    """Does what a form asks for; raises _Changed where the visitor saw another template."""
-    try:
-        return work()
-    except Conflict as error:
-        if error.code == "concurrent_change":
-            raise _Changed from error
-        raise
+    return act(
+        visit,
+        lambda: _published(visit, number),
+        back=_home(number),
+        if_changed=lambda: _review(visit, number, is_conflict=True),
+    )
 
 
 def _review(visit: Visit, number: int, *, is_conflict: bool = False) -> HttpResponse:
@@ -60,7 +47,7 @@ def _review(visit: Visit, number: int, *, is_conflict: bool = False) -> HttpResp
 
     A script that asks for what the check finds gets that part alone, without the comparison.
     """
-    is_part = bool(visit.request.headers.get("HX-Request"))
+    is_part = visit.is_part
     service = TemplateService()
     row = service.get(identifier=number, caller=visit.caller)
     status = 409 if is_conflict else 200
@@ -132,10 +119,12 @@ def roll_back(visit: Visit, number: int) -> HttpResponse:
             "new": done.version or 0,
         }
 
-    try:
-        return act(visit, lambda: _unless_changed(work), back=_home(number))
-    except _Changed:
-        return template(visit, number, is_conflict=True)
+    return act(
+        visit,
+        work,
+        back=_home(number),
+        if_changed=lambda: template(visit, number, is_conflict=True),
+    )
 
 
 def send_test(visit: Visit, number: int) -> HttpResponse:

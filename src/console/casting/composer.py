@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -19,22 +20,21 @@ from console.casting.draft import (
     read_broadcast_form,
 )
 from console.casting.fields.choices import Choice, audience_choices, audience_in_words
-from console.casting.seen import CHANGED, check_seen, seen_of_broadcast
+from console.casting.seen import check_seen, seen_of_broadcast
 from console.casting.surveys import SECONDS, one_survey
+from console.categories import category_keys
+from console.faults import faults_of, is_changed, status_of
 from console.guard import Visit
 from console.once import new_token, run_once
 from console.shell import page
 from notifications.domain.broadcast_lifecycle import EDITABLE, BroadcastStatus
 from notifications.domain.channels import PERSON_CHANNELS
-from notifications.domain.errors import CarillonError, InvalidRequest
-from notifications.features.access.throttles import Throttled
+from notifications.domain.errors import CarillonError
 from notifications.features.broadcasts.dry_run_schemas import DryRun
 from notifications.features.broadcasts.service import BroadcastWorkflow
-from notifications.features.preferences.categories import CategoryService
 from notifications.infra import clock
 from notifications.models import Broadcast
 
-MOST_CATEGORIES = 100
 LONGEST_STORED = 300
 """Characters of a stored value that are shown beside what was typed."""
 COUNT, ROWS, SCHEDULE = "count", "rows", "schedule"
@@ -122,13 +122,9 @@ def _composer(
     survey: DryRun | None = None,
     fault: CarillonError | None = None,
 ) -> HttpResponse:
-    faults, seen = faults_of(fault), visit.given("seen")
-    if row is not None and not visit.is_post:
-        seen = seen_of_broadcast(row)
-    elif row is not None and is_changed(fault):  # it may be saved over what is shown now
-        row.refresh_from_db()
-        seen = seen_of_broadcast(row)
-        faults += stored_beside(form, form_of_broadcast(visit, row))
+    seen, faults = seen_and_faults(
+        visit, row, form, fault, seen_of=seen_of_broadcast, form_of=form_of_broadcast
+    )
     context: dict[str, Any] = {
         "form": form,
         "row": row,
@@ -138,26 +134,40 @@ def _composer(
         "survey": survey,
         "faults": faults,
         "may_schedule": row is not None and row.status == BroadcastStatus.DRAFT,
-        "is_part": is_part(visit),
+        "is_part": visit.is_part,
         "once": new_token(),
         "cancel": f"{PATH}/{row.pk}" if row else PATH,
     }
-    status = status_of(visit, fault)
+    status = status_of_form(visit, fault)
     return page(visit, "casting/composer.html", context, section=SECTION, status=status)
 
 
-def status_of(visit: Visit, fault: CarillonError | None) -> int:
+def status_of_form(visit: Visit, fault: CarillonError | None) -> int:
     """Returns the status of a form that is shown again. A script shows a part at 200 alone."""
-    if fault is None or is_part(visit):
-        return 200
-    if isinstance(fault, Throttled):
-        return 429
-    return 409 if is_changed(fault) else 400
+    return 200 if fault is None or visit.is_part else status_of(fault)
 
 
-def is_changed(fault: CarillonError | None) -> bool:
-    """Returns whether another person changed what the form was made of."""
-    return fault is not None and fault.code == CHANGED
+def seen_and_faults(
+    visit: Visit,
+    row: Any,
+    typed: Any,
+    fault: CarillonError | None,
+    *,
+    seen_of: Callable[[Any], str],
+    form_of: Callable[[Visit, Any], Any],
+) -> tuple[str, list[tuple[str, str]]]:
+    """Returns the digest of what a form was made of, and its errors by field.
+
+    A form that was changed meanwhile may be saved over what is shown now, beside what was typed.
+    row: the stored Broadcast or Campaign; None for a new one. typed: the form as it was sent.
+    """
+    faults = faults_of(fault)
+    if row is None or (visit.is_post and not is_changed(fault)):
+        return visit.given("seen"), faults
+    if visit.is_post:
+        row.refresh_from_db()
+        faults += stored_beside(typed, form_of(visit, row))
+    return seen_of(row), faults
 
 
 def stored_beside(typed: Any, stored: Any) -> list[tuple[str, str]]:
@@ -178,20 +188,6 @@ def stored_beside(typed: Any, stored: Any) -> list[tuple[str, str]]:
     ]
 
 
-def is_part(visit: Visit) -> bool:
-    """Returns whether a script shows a part of the page alone. It shows the errors there."""
-    return bool(visit.request.headers.get("HX-Request"))
-
-
-def faults_of(fault: CarillonError | None) -> list[tuple[str, str]]:
-    """Returns the errors of a form: each with the field that it is about."""
-    if fault is None:
-        return []
-    if isinstance(fault, InvalidRequest):
-        return [(each.path, each.detail) for each in fault.errors]
-    return [("", fault.detail)]
-
-
 def audience_fields(form: Any) -> dict[str, Any]:
     """Returns what the part of a form about its audience shows. form: an AudienceForm."""
     choices, shown = audience_choices(), form.with_blanks()
@@ -207,15 +203,11 @@ def audience_fields(form: Any) -> dict[str, Any]:
 def common_fields(category: str) -> dict[str, Any]:
     """Returns what forms of broadcasts and campaigns offer alike. Makes one query.
 
-    category: the chosen one. It is offered also where it is not among the first MOST_CATEGORIES, or
-    is retired: a browser would choose another one in its place.
+    category: the chosen one.
     """
-    categories = [each.key for each in CategoryService().list(limit=MOST_CATEGORIES)]
-    if category and category not in categories:
-        categories.append(category)
     return {
         "channels": [str(each) for each in PERSON_CHANNELS],
-        "categories": categories,
+        "categories": category_keys(category),
         "priorities": [Choice(value, str(name)) for value, name in PRIORITIES],
         "deliveries": [
             Choice("all", _("on every channel")),

@@ -6,18 +6,9 @@ from django.http import HttpResponse
 from django.template.loader import render_to_string
 
 from console.guard import Visit
-from console.shell import frame_policy
+from console.shell import framed
 
 LONGEST = 20_000
-
-
-def framed(html: str) -> HttpResponse:
-    """Returns a page for the frame that shows what an author wrote."""
-    response = HttpResponse(html)
-    response["Content-Security-Policy"] = frame_policy()
-    response["Cache-Control"] = "no-store"
-    response["X-Frame-Options"] = "SAMEORIGIN"
-    return response
 
 
 def preview(visit: Visit) -> HttpResponse:

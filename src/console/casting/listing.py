@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from console import words
 from console.guard import Visit
-from console.paging import PAGE_ROWS, after_of, page_links
+from console.paging import PAGE_ROWS, after_of, listed, page_links
 from console.shell import may_open, url_with
 
 
@@ -57,11 +57,9 @@ def newest_first(
     if after := after_of(visit):
         rows = rows.filter(pk__lt=after)
     found = list(rows.order_by("-pk")[: PAGE_ROWS + 1])
-    following = found[PAGE_ROWS - 1].pk if len(found) > PAGE_ROWS else None
     return {
-        "rows": found[:PAGE_ROWS],
+        **listed(visit, path, found, lambda row: row.pk, {"status": chosen}),
         "statuses": status_links(path, statuses, chosen),
-        "links": page_links(visit, path, {"status": chosen}, next_after=following),
     }
 
 

@@ -15,7 +15,7 @@ from console.casting.broadcasts import PATH, SECTION, shown_of
 from console.casting.figures import COUNTED
 from console.casting.listing import Searched, chosen_status, recipients_shown
 from console.guard import Visit
-from console.paging import PAGE_ROWS, after_of
+from console.paging import PAGE_ROWS, after_of, cut
 from console.people.search import person_named
 from console.shell import page, url_with
 from directory.models import User
@@ -60,9 +60,9 @@ def recipients(visit: Visit, number: int) -> HttpResponse:
         rows = _in_state(row, rows, chosen) if chosen else rows
         rows = rows.filter(recipient_id__gt=after_of(visit)).order_by("recipient_id")
         found = list(rows[: PAGE_ROWS + 1])
-    following = found[PAGE_ROWS - 1].recipient_id if len(found) > PAGE_ROWS else None
-    shown = recipient_responses([each.pk for each in found[:PAGE_ROWS]])
-    uuids = notifications_of(found[:PAGE_ROWS])
+    some, following = cut(found, lambda each: each.recipient_id)
+    shown = recipient_responses([each.pk for each in some])
+    uuids = notifications_of(some)
     context = {
         **shown_of(visit, row),
         **recipients_shown(

@@ -9,12 +9,12 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from console.faults import CHANGED
 from console.guard import Visit
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest
 from notifications.features.campaigns.contents import template_versions
 from notifications.models import Broadcast, Campaign
 
-CHANGED = "concurrent_change"
 _SHARED = ("channels", "category", "delivery", "priority", "scheduled_at", "per_minute")
 _OF_BROADCAST = (*_SHARED, "title", "message", "target_group", "target_filter", "options")
 _OF_CAMPAIGN = (

@@ -9,11 +9,12 @@ from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 
 from console import words
-from console.casting.composer import MOST_CATEGORIES, faults_of
 from console.casting.listing import chosen_status, status_links
 from console.casting.recipients import LONGEST_NAME, find_people_named
+from console.categories import category_keys
+from console.faults import faults_of
 from console.guard import Visit
-from console.paging import PAGE_ROWS, after_of, page_links
+from console.paging import PAGE_ROWS, after_of, listed, page_links
 from console.shell import act, may_open, page
 from directory.models import ListMembership, ListStatus, User
 from notifications.api.bodies import check_body
@@ -22,7 +23,6 @@ from notifications.features.broadcasts.queries import display_name
 from notifications.features.lists.members import MemberService, subscription
 from notifications.features.lists.schemas import ListBody, SubscriptionResponse
 from notifications.features.lists.service import ListService, find_list
-from notifications.features.preferences.categories import CategoryService
 from notifications.infra.http.client_address import address_of
 
 PATH = "/console/lists"
@@ -41,12 +41,10 @@ def lists(visit: Visit) -> HttpResponse:
         except CarillonError as error:
             fault = error
     found = ListService().list(caller=visit.caller, after=after_of(visit), limit=PAGE_ROWS + 1)
-    following = found[PAGE_ROWS - 1].key if len(found) > PAGE_ROWS else None
     context: dict[str, Any] = {
-        "rows": found[:PAGE_ROWS],
-        "links": page_links(visit, PATH, {}, next_after=following),
+        **listed(visit, PATH, found, lambda row: row.key),
         "may_write": may_open(visit, _PAGE),
-        "categories": [each.key for each in CategoryService().list(limit=MOST_CATEGORIES)],
+        "categories": category_keys(),
         "given": visit.request.POST,
         "faults": faults_of(fault),
     }

@@ -12,18 +12,17 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from console import words
+from console.categories import category_keys
 from console.guard import Visit
 from console.paging import PAGE_ROWS, after_of, page_links
 from console.shell import may_open, page, url_with
 from notifications.domain.errors import CarillonError
 from notifications.domain.identifiers import parse_key
-from notifications.features.preferences.categories import CategoryService
 from notifications.features.sending.queries import CHANNELS, STATUSES, NotificationPage
 from notifications.features.sending.service import NotificationService
 
 PATH = "/console/notifications"
 _TEXTS = ("template", "source", "correlation_id")
-_MOST_CATEGORIES = 100
 
 
 class FilterLink(NamedTuple):
@@ -43,7 +42,7 @@ class FilterGroup(NamedTuple):
 
 def listing(visit: Visit) -> HttpResponse:
     """Shows notifications, the newest first."""
-    categories = [each.key for each in CategoryService().list(limit=_MOST_CATEGORIES)]
+    categories = category_keys()
     filters = _filters(visit, categories)
     fault, found = "", NotificationPage([], None, None)
     try:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from django.http import Http404, HttpResponse
 
 from console.guard import Visit
-from console.shell import frame_policy, may_open
+from console.shell import framed, may_open
 from notifications.domain.channels import Channel
 from notifications.domain.identifiers import key_of, parse_identifier
 from notifications.features.access.principals import OPERATIONS, may_manage_staff
@@ -81,11 +81,7 @@ def frame(visit: Visit, identifier: str, message: int) -> HttpResponse:
     if not html:
         raise Http404
     _record(visit, key or 0)
-    response = HttpResponse(html)
-    response["Content-Security-Policy"] = frame_policy()
-    response["Cache-Control"] = "no-store"
-    response["X-Frame-Options"] = "SAMEORIGIN"
-    return response
+    return framed(html)
 
 
 def _record(visit: Visit, key: int) -> None:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from console.guard import Visit
 from console.overview.traffic import call_durations
-from console.paging import PAGE_ROWS, after_of, page_links
+from console.paging import PAGE_ROWS, after_of, cut, page_links
 from console.shell import act, may_open, page
 from notifications.features.operations.service import OperationsService
 from notifications.features.providers.breakers import BreakerService
@@ -29,7 +29,7 @@ def providers(visit: Visit) -> HttpResponse:
     services = BreakerService().list(
         after=after_of(visit), limit=PAGE_ROWS + 1, caller=visit.caller
     )
-    following = services[PAGE_ROWS - 1].id if len(services) > PAGE_ROWS else None
+    shown, following = cut(services, lambda each: each.id)
     may_stop = may_open(visit, "console/stops")
     stopped: set[str] = set()
     if may_stop:
@@ -48,7 +48,7 @@ def providers(visit: Visit) -> HttpResponse:
             if each.chosen
         ],
         "others": [each.key for each in found if not each.chosen],
-        "services": services[:PAGE_ROWS],
+        "services": shown,
         "links": page_links(visit, PATH, {}, next_after=following),
     }
     return page(visit, "providers.html", context, section="providers")

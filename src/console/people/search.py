@@ -67,7 +67,7 @@ def search(visit: Visit) -> HttpResponse:
 
 def _lead(visit: Visit, target: str) -> HttpResponse:
     """Leads to another page; a script that fetched a part of this one is asked to load it."""
-    if visit.request.headers.get("HX-Request"):
+    if visit.is_part:
         return HttpResponse(headers={"HX-Redirect": target})
     return HttpResponseRedirect(target)
 

@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
 from console.guard import Visit
-from console.paging import PAGE_ROWS, after_of, cut, page_links
+from console.paging import PAGE_ROWS, after_of, listed
 from console.shell import act, may_open, page
 from notifications.features.preferences.categories import CategoryService
 from notifications.models.content.category import SEEDED
@@ -19,10 +19,8 @@ PATH = "/console/categories"
 def categories(visit: Visit) -> HttpResponse:
     """Shows categories, the oldest first."""
     found = CategoryService().list(after=after_of(visit), limit=PAGE_ROWS + 1)
-    rows, following = cut(found, lambda row: row.id)
     context: dict[str, Any] = {
-        "rows": rows,
-        "links": page_links(visit, PATH, {}, next_after=following),
+        **listed(visit, PATH, found, lambda row: row.id),
     }
     return page(visit, "plans/categories.html", context, section="categories")
 

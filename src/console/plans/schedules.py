@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from console.guard import Visit
-from console.paging import PAGE_ROWS, after_of, cut, page_links
+from console.paging import PAGE_ROWS, after_of, listed
 from console.shell import act, page
 from notifications.features.scheduling.series import SeriesService
 from notifications.models import ScheduleOccurrence, SeriesStatus
@@ -22,10 +22,8 @@ SHOWN = 20
 def schedules(visit: Visit) -> HttpResponse:
     """Shows series, the oldest first."""
     found = SeriesService().list(caller=visit.caller, after=after_of(visit), limit=PAGE_ROWS + 1)
-    rows, following = cut(found, lambda row: row.key)
     context: dict[str, Any] = {
-        "rows": rows,
-        "links": page_links(visit, PATH, {}, next_after=following),
+        **listed(visit, PATH, found, lambda row: row.key),
     }
     return page(visit, "plans/schedules.html", context, section="schedules")
 

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
 from console.guard import Visit
-from console.paging import PAGE_ROWS, after_of, cut, page_links
+from console.paging import PAGE_ROWS, after_of, listed
 from console.shell import act, may_open, page, url_with
 from notifications.domain.errors import CarillonError
 from notifications.domain.identifiers import parse_key
@@ -28,10 +28,8 @@ _PEOPLE, _COUNT = "people", "count"
 def segments(visit: Visit) -> HttpResponse:
     """Shows segments, the oldest first."""
     found = SegmentService().list(caller=visit.caller, after=after_of(visit), limit=PAGE_ROWS + 1)
-    rows, following = cut(found, lambda row: row.key)
     context: dict[str, Any] = {
-        "rows": rows,
-        "links": page_links(visit, PATH, {}, next_after=following),
+        **listed(visit, PATH, found, lambda row: row.key),
     }
     return page(visit, "plans/segments.html", context, section="segments")
 
@@ -51,19 +49,16 @@ def segment(visit: Visit, number: int) -> HttpResponse:
                 count = _count(visit, number)
         except CarillonError as error:
             fault = error.detail
-    rows, following = cut(people, lambda person: person.id)
+    filters = {"show": _PEOPLE, "count": count or ""}
     context: dict[str, Any] = {
         "segment": found,
         "criteria": msgspec.json.format(msgspec.json.encode(found.criteria)).decode(),
         "fault": fault,
-        "rows": rows,
         "count": count,
         "wants_people": wants_people,
         "show": url_with(path, show=_PEOPLE),
         "show_count": url_with(path, show=_COUNT),
-        "links": page_links(
-            visit, path, {"show": _PEOPLE, "count": count or ""}, next_after=following
-        ),
+        **listed(visit, path, people, lambda person: person.id, filters),
         "may_delete": may_open(visit, "console/segments/<int:number>/delete"),
     }
     status = 400 if fault else 200

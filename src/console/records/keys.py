@@ -7,9 +7,10 @@ from typing import Any
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
+from console.faults import unknown_action
 from console.guard import Visit
 from console.once import new_token
-from console.paging import PAGE_ROWS, after_of, cut, page_links
+from console.paging import PAGE_ROWS, after_of, listed
 from console.records.secrets import NewSecret, show_once
 from console.shell import act, page
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound
@@ -32,14 +33,12 @@ def keys(visit: Visit) -> HttpResponse:
     if visit.is_post:
         return _issued(visit)
     found = ApiKeyService().list(caller=visit.caller, after=after_of(visit), limit=PAGE_ROWS + 1)
-    rows, following = cut(found, lambda row: row.id)
     context: dict[str, Any] = {
-        "rows": rows,
+        **listed(visit, PATH, found, lambda row: row.id),
         "scopes": [(name, about) for name, about in SCOPES.items() if visit.caller.may(name)],
         "every": EVERY_SCOPE,
         "kinds": ApiKey.Kind.values,
         "once": new_token(),
-        "links": page_links(visit, PATH, {}, next_after=following),
     }
     return page(visit, "records/keys.html", context, section="keys")
 
@@ -116,7 +115,7 @@ def _changed(visit: Visit, number: int, action: str) -> str:
             identifier=number, addresses=_addresses(visit), caller=visit.caller
         )
         return _("The networks were set.")
-    raise InvalidRequest([FieldError("action", "invalid_choice", _("choose what to do"))])
+    raise unknown_action()
 
 
 def _addresses(visit: Visit) -> list[str]:

@@ -8,11 +8,11 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from console.faults import unknown_action
 from console.guard import Visit
-from console.paging import PAGE_ROWS, after_of, cut, page_links
+from console.paging import PAGE_ROWS, after_of, listed
 from console.shell import act, page, url_with
 from directory.models import StaffRole
-from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.staff_rights import rights_of
 from notifications.features.access.staff import StaffService
 from notifications.features.signing_in.service import SignInService
@@ -29,12 +29,10 @@ def staff(visit: Visit) -> HttpResponse:
     found = StaffService().list(
         caller=visit.caller, role=role, after=after_of(visit), limit=PAGE_ROWS + 1
     )
-    rows, following = cut(found, lambda row: row.user_id)
     context: dict[str, Any] = {
-        "rows": rows,
+        **listed(visit, PATH, found, lambda row: row.user_id, {"role": role}),
         "roles": [(_("All"), PATH, not role)]
         + [(each, url_with(PATH, role=each), each == role) for each in StaffRole.values],
-        "links": page_links(visit, PATH, {"role": role}, next_after=following),
     }
     return page(visit, "records/staff.html", context, section="staff")
 
@@ -50,7 +48,6 @@ def member(visit: Visit, number: int) -> HttpResponse:
     sign_ins = SignInService().list(
         caller=visit.caller, user_id=number, after=after_of(visit), limit=PAGE_ROWS + 1
     )
-    rows, following = cut(sign_ins, lambda row: row.id)
     groups = StaffGroup.objects.filter(pk__in=found.group_ids).order_by("pk")
     context: dict[str, Any] = {
         "member": found,
@@ -58,8 +55,7 @@ def member(visit: Visit, number: int) -> HttpResponse:
         "groups": list(groups.values_list("name", flat=True)),
         "roles": StaffRole.values,
         "no_role": _NO_ROLE,
-        "rows": rows,
-        "links": page_links(visit, path, {}, next_after=following),
+        **listed(visit, path, sign_ins, lambda row: row.id),
         "is_self": number == visit.user.pk,
     }
     return page(visit, "records/member.html", context, section="staff")
@@ -83,4 +79,4 @@ def _work(visit: Visit, number: int) -> str:
             "%(count)d sign-ins and tokens have ended.",
             count,
         ) % {"count": count}
-    raise InvalidRequest([FieldError("action", "invalid_choice", _("choose what to do"))])
+    raise unknown_action()

@@ -10,9 +10,10 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from console.faults import unknown_action
 from console.guard import Visit
 from console.once import new_token
-from console.paging import PAGE_ROWS, after_of, cut, page_links
+from console.paging import PAGE_ROWS, after_of, listed, page_links
 from console.records.secrets import NewSecret, show_once
 from console.shell import act, page, url_with
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest
@@ -31,12 +32,10 @@ def webhooks(visit: Visit) -> HttpResponse:
     if visit.is_post:
         return _created(visit)
     found = WebhookService().list(caller=visit.caller, after=after_of(visit), limit=PAGE_ROWS + 1)
-    rows, following = cut(found, lambda row: row.id)
     context: dict[str, Any] = {
-        "rows": rows,
+        **listed(visit, PATH, found, lambda row: row.id),
         "kinds": [(kind, False) for kind in KINDS],
         "once": new_token(),
-        "links": page_links(visit, PATH, {}, next_after=following),
     }
     return page(visit, "records/webhooks.html", context, section="webhooks")
 
@@ -107,7 +106,7 @@ def _acted(visit: Visit, number: int) -> HttpResponse:
 
 
 def _unknown(_visit: Visit, _number: int) -> str:
-    raise InvalidRequest([FieldError("action", "invalid_choice", _("choose what to do"))])
+    raise unknown_action()
 
 
 def _rotated(visit: Visit, number: int) -> NewSecret:

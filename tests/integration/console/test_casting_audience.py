@@ -154,7 +154,7 @@ def test_a_category_that_is_not_among_the_first_stays(
 ) -> None:
     Category.objects.create(key="zoo", name="Zoo")
     refresh_categories()
-    monkeypatch.setattr("console.casting.composer.MOST_CATEGORIES", 1)
+    monkeypatch.setattr("console.categories.MOST", 1)
     group = make_class()
     post(operator, NEW, **form(group, category="zoo"))
     row = Broadcast.objects.get()

@@ -186,7 +186,7 @@ def test_the_settings_keep_a_category_that_is_not_offered(
     author: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = make_template()
-    monkeypatch.setattr("console.authoring.settings._MOST_CATEGORIES", 0)
+    monkeypatch.setattr("console.categories.MOST", 0)
     text = author.get(f"{LIST}/{row.pk}/settings").content.decode()
     assert '<option value="payment" selected>' in text
     assert text.count("selected") == 2  # the other one is the priority

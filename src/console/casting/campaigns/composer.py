@@ -23,21 +23,18 @@ from console.casting.composer import (
     ROWS,
     audience_fields,
     common_fields,
-    faults_of,
-    is_changed,
-    is_part,
-    status_of,
-    stored_beside,
+    seen_and_faults,
+    status_of_form,
 )
 from console.casting.fields.audience import AudienceForm, AudienceRow
 from console.casting.fields.choices import Choice, audience_in_words
 from console.casting.fields.values import read_values
-from console.casting.frames import LONGEST, framed
+from console.casting.frames import LONGEST
 from console.casting.seen import check_seen, seen_of_campaign
 from console.casting.surveys import one_survey
 from console.guard import Visit
 from console.once import new_token, run_once
-from console.shell import page
+from console.shell import framed, page
 from notifications.api.bodies import check_body
 from notifications.domain.campaigns.lifecycle import EDITABLE
 from notifications.domain.channels import PERSON_CHANNELS
@@ -135,13 +132,9 @@ def _composer(
     fault: CarillonError | None = None,
 ) -> HttpResponse:
     templates = NotificationTemplate.objects.filter(current_version_id__isnull=False)
-    faults, seen = faults_of(fault), visit.given("seen")
-    if row is not None and not visit.is_post:
-        seen = seen_of_campaign(row)
-    elif row is not None and is_changed(fault):  # it may be saved over what is shown now
-        row.refresh_from_db()
-        seen = seen_of_campaign(row)
-        faults += stored_beside(form, form_of_campaign(visit, row))
+    seen, faults = seen_and_faults(
+        visit, row, form, fault, seen_of=seen_of_campaign, form_of=form_of_campaign
+    )
     context: dict[str, Any] = {
         "form": form,
         "row": row,
@@ -169,11 +162,11 @@ def _composer(
         ],
         "count": count,
         "faults": faults,
-        "is_part": is_part(visit),
+        "is_part": visit.is_part,
         "once": new_token(),
         "cancel": f"{PATH}/{row.pk}" if row else PATH,
     }
-    status = status_of(visit, fault)
+    status = status_of_form(visit, fault)
     return page(visit, "casting/campaign_composer.html", context, section=SECTION, status=status)
 
 

@@ -32,7 +32,7 @@ from console.casting.seen import shown_of_templates
 from console.casting.surveys import SECONDS, one_survey
 from console.guard import Visit
 from console.once import new_token
-from console.paging import PAGE_ROWS, after_of
+from console.paging import PAGE_ROWS, after_of, cut
 from console.shell import page
 from directory.models import User
 from notifications.domain.campaigns.lifecycle import (
@@ -213,8 +213,7 @@ def campaign_recipients(visit: Visit, number: int) -> HttpResponse:
     else:
         after = after_of(visit)
         found = recipients_of(row, status=chosen, after=after, limit=PAGE_ROWS + 1)
-    following = found[PAGE_ROWS - 1].user_id if len(found) > PAGE_ROWS else None
-    rows = found[:PAGE_ROWS]
+    rows, following = cut(list[Any](found), lambda each: each.user_id)
     uuids = notifications_of(
         BroadcastRecipient.objects.filter(
             broadcast__campaign=row, recipient_id__in=[each.user_id for each in rows]
