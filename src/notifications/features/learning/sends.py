@@ -23,12 +23,17 @@ HOLDOUT_PERCENT = 10.0
 
 
 def with_learned_channels(
-    terms: Terms, user_id: int | None, *, supports: Callable[[str], bool], is_tested: bool
+    terms: Terms,
+    user_id: int | None,
+    *,
+    supports: Callable[[str], bool],
+    is_tested: Callable[[], bool],
 ) -> tuple[Terms, AssignedVariant | None]:
     """Returns the terms of a send, with the channel first on which the person engages most.
 
-    Terms that do not ask for it stay as they are. Channels without a text come last. Who is in the
-    holdout is the same for all sends. is_tested: whether the template has an A/B test in force.
+    Terms that do not ask for it stay as they are, and neither function is called. Channels without
+    a text come last. Who is in the holdout is the same for all sends. supports: whether the
+    template has a text for a channel. is_tested: whether it has an A/B test in force.
 
     Raises:
         InvalidRequest: nothing is learned here, the send is to an address, or the template is
@@ -40,7 +45,7 @@ def with_learned_channels(
         raise _error("nothing is learned here: set CARILLON_LEARNING=on, or leave it out")
     if user_id is None or len(terms.channels) != 1:
         raise _error("needs one user, one channel, and the other channels in fallback")
-    if is_tested:
+    if is_tested():
         raise _error("cannot be chosen while the template has an A/B test: leave it out, or end it")
     given = [*terms.channels, *terms.options.get("fallback", ())]
     shown = [channel for channel in given if supports(channel)]

@@ -279,12 +279,11 @@ class NotificationService:
         if request.user is not None:
             user = _user(request.user, facts.users.get(keys.get(request.user, 0)), caller)
         user_id = user.id if user else None
-        supports = version_of(template.current_version_id).supports
         terms, assigned = with_learned_channels(
             request.terms,
             user_id,
-            supports=supports,
-            is_tested=live_test(template.pk) is not None,
+            supports=lambda channel: version_of(template.current_version_id).supports(channel),
+            is_tested=lambda: live_test(template.pk) is not None,
         )
         intent = make_intent(terms, template, caller)
         check_channels(template, terms.channels)

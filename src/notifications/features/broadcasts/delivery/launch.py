@@ -315,14 +315,15 @@ def _accept(broadcast: Broadcast, waiting: Sequence[Unreported]) -> None:
     own = (job.context or {}) if broadcast.template_version_id is None else {}
     shared = {**options, **own.get("options", {}), **list_option(broadcast)}
     calls = own.get("calls", CALLS)
-    intent = build_intent(broadcast, channels, shared, calls=calls)
-    people = [each.person for each in waiting]
-    placed = placed_by_choice(broadcast, waiting)
-    if placed is None:
-        placed = _placed(broadcast, intent, people, channels, job.context or {})
-    keys = dict(zip(people, _keys_of(broadcast, waiting), strict=True))
+    keys = {
+        each.person: key for each, key in zip(waiting, _keys_of(broadcast, waiting), strict=True)
+    }
+    chosen = placed_by_choice(broadcast, waiting)
     for order, some in by_order(waiting, channels, shared).items():
         intent = build_intent(broadcast, order.channels, order.options(shared), calls=calls)
+        placed = chosen
+        if placed is None:  # then all have one order
+            placed = _placed(broadcast, intent, some, order.channels, job.context or {})
         targets = [
             SendTarget(person, order.channels, key=keys[person], assigned=placed.get(person))
             for person in some
