@@ -199,7 +199,10 @@ function merged(before: Preferences, { global = {}, categories = {} }: Changes):
   return next;
 }
 
-/** Gives an element these children: one of the same kind stays, and takes over texts and values. */
+/**
+ * Gives an element these children: one of the same kind stays, and takes over texts and values.
+ * It keeps its listeners, so a place must always mean the same: rows come and go at the end alone.
+ */
 function adopt(parent: Element, wanted: Element[]): void {
   const present = [...parent.children] as HTMLInputElement[];
   wanted.forEach((next, index) => {

@@ -194,7 +194,7 @@ def shown_audience(audience: Mapping[str, Any]) -> AudienceForm:
         if found.unlimited() == audience:
             return found
     except (AttributeError, KeyError, IndexError, TypeError, ValueError, CarillonError):
-        pass  # rows cannot say it: the JSON is shown
+        pass  # an audience of any form may be stored: what rows cannot say is shown as JSON
     return _as_json(audience)
 
 
