@@ -26,7 +26,7 @@ from carillon.processes import store_metrics_in_files
 log = structlog.get_logger("carillon.web")
 
 _LAST_WRITE_S = 3.0
-"""The time for the opens and clicks of mails that wait in memory."""
+"""The time for each last write: who was connected here, and opens and clicks in memory."""
 
 
 @click.command(epilog="Example: carillon web --port 8080")
@@ -73,6 +73,7 @@ def command(host: str, port: int) -> None:
     follow_supervisor()
     tune_interpreter()
     server.run(sockets=[listener])
+    realtime.await_end(_LAST_WRITE_S)
     COLLECTOR.close(_LAST_WRITE_S)
     # The remaining threads hang on a database, and Python would wait for them.
     logging.shutdown()

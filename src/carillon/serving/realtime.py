@@ -63,6 +63,10 @@ class Realtime:
         """Ends all connections: this process is about to end. Called on the event loop."""
         close_all(self.center)
 
+    def await_end(self, seconds: float) -> None:
+        """Waits for the last write after `close`, at most so many seconds. Blocks."""
+        self.center.rooms.await_end(seconds)
+
 
 def complete(scope: Scope, response: HttpResponse) -> Response:
     """Adds the headers of every response; returns it in ASGI's form."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from django.db import close_old_connections
@@ -40,9 +40,9 @@ class Threads:
         finally:
             self._running -= 1
 
-    def begin(self, call: Callable[[], object]) -> None:
-        """Begins a call without waiting for it: the process may end with it."""
-        self._pool.submit(_clean(call))
+    def begin(self, call: Callable[[], object]) -> Future[object]:
+        """Begins a call without waiting for it, also where it is one too many."""
+        return self._pool.submit(_clean(call))
 
     def finish(self, call: Callable[[], object]) -> None:
         """Runs a last call, and ends the threads."""

@@ -78,6 +78,12 @@ class Client:
     def send(self, type_: str, **fields: Any) -> None:
         self.socket.send(json.dumps({"type": type_, **fields}))
 
+    def send_refused(self, *messages: str | list[str]) -> None:
+        """Sends what the server refuses: it may close before it has read everything."""
+        with contextlib.suppress(ConnectionClosed):
+            for message in messages:
+                self.socket.send(message)
+
     def close_code(self) -> int:
         """Reads to the end; returns the close code."""
         try:

@@ -194,7 +194,7 @@ def test_a_malformed_frame_closes_with_4400(live: Live, person: User):
     for text in MALFORMED:
         client = live.client(person)
 
-        client.socket.send(text)
+        client.send_refused(text)
 
         assert client.close_code() == 4400, text
 
@@ -202,7 +202,7 @@ def test_a_malformed_frame_closes_with_4400(live: Live, person: User):
 def test_a_large_frame_closes_with_4413(live: Live, person: User):
     client = live.client(person)
 
-    client.socket.send(json.dumps({"type": "ping", "more": "x" * 70_000}))
+    client.send_refused(json.dumps({"type": "ping", "more": "x" * 70_000}))
 
     assert client.close_code() == 4413
 
@@ -210,7 +210,7 @@ def test_a_large_frame_closes_with_4413(live: Live, person: User):
 def test_a_large_frame_in_parts_closes_with_4413(live: Live, person: User):
     client = live.client(person)
 
-    client.socket.send(["x" * 20_000] * 4)
+    client.send_refused(["x" * 20_000] * 4)
 
     assert client.close_code() == 4413
 
@@ -218,8 +218,7 @@ def test_a_large_frame_in_parts_closes_with_4413(live: Live, person: User):
 def test_a_flood_closes_with_4429(live: Live, person: User):
     live.allow_messages(5)
     client = live.client(person)
-    for _ in range(21):
-        client.send("ping")
+    client.send_refused(*[json.dumps({"type": "ping"})] * 21)
 
     assert client.close_code() == 4429
 

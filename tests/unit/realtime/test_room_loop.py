@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from threading import Event
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from notifications.realtime.rooms import presence
 from notifications.realtime.rooms.loop import RoomLoop
 from notifications.realtime.rooms.presence import RoomFindings, RoomPlan
 from notifications.realtime.rooms.table import RoomTable
+from notifications.realtime.threads import Threads as RealThreads
 
 ROOM = Room("course", 5)
 T = TypeVar("T")
@@ -178,3 +180,17 @@ def test_rooms_are_read_for_people_only_when_some_changed(
     made.loop.note_change([1])
     presence._read(made.round(), RoomFindings())
     assert read[2:] == [set(), {ROOM}]
+
+
+def test_a_process_that_ends_waits_until_its_rows_are_gone() -> None:
+    free, gone = Event(), Event()
+    made = RoomLoop(SimpleNamespace(people={}), RoomTable(), RealThreads("rooms", 1, waiting=0))  # type: ignore[arg-type]
+    made._rows = SimpleNamespace(end=lambda: free.wait(60) and gone.set())  # type: ignore[assignment]
+    made.await_end(60)  # nothing was begun
+    made.end()
+    made.await_end(0)
+    assert not gone.is_set()
+
+    free.set()
+    made.await_end(60)
+    assert gone.is_set()

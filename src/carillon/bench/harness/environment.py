@@ -119,6 +119,8 @@ def bench_environment(
             "CARILLON_DATA_DIR": str(folder / "data"),
             "CARILLON_KEYS_DIR": str(folder / "data" / "keys"),
             "CARILLON_LOG_LEVEL": "WARNING",
+            # Roles write in bare transactions: they wait for a disk that pauses for seconds.
+            "CARILLON_DATABASE_LOCK_TIMEOUT_SECONDS": "120",
         }
         environ |= {f"CARILLON_{name.upper()}": value for name, value in settings.items()}
         pid = None

@@ -81,6 +81,10 @@ class RoomDispatcher:
         if self._is_closing and not self._hub.people:
             self.loop.end()
 
+    def await_end(self, seconds: float) -> None:
+        """Waits after `close` until the rows of presence are gone, at most so many seconds."""
+        self.loop.await_end(seconds)
+
     def shutdown(self) -> None:
         """Ends the loop and its threads, and removes the rows of presence."""
         self.loop.shutdown()

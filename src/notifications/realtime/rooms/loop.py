@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from concurrent.futures import Future, wait
 from functools import partial
 
 import structlog
@@ -41,6 +42,7 @@ class RoomLoop:
         self._threads = threads
         self._rows = PresenceRows()
         self._task: asyncio.Task[None] | None = None
+        self._ending: Future[object] | None = None
         #: People whose state here may have changed.
         self._dirty: set[int] = set()
         #: What the rows of this process say: user id -> whether active.
@@ -66,7 +68,12 @@ class RoomLoop:
 
     def end(self) -> None:
         """Removes the rows of this process at once, because it ends."""
-        self._threads.begin(self._rows.end)
+        self._ending = self._threads.begin(self._rows.end)
+
+    def await_end(self, seconds: float) -> None:
+        """Waits until `end` has removed the rows, at most so many seconds."""
+        if self._ending is not None:
+            wait([self._ending], seconds)
 
     def shutdown(self) -> None:
         """Ends the loop and its threads, and removes the rows of this process."""
