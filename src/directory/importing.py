@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from django.db import IntegrityError, transaction
-
+from directory.import_batches import BatchWriter
 from directory.imports.import_rows import COLUMNS, Line, LineFault, read_line
 from directory.imports.records import FileKind, ImportFault, read_records
-from directory.people import OnWritten, UpsertReport, upsert_people
+from directory.people import OnWritten, UpsertReport
 
 __all__ = ["ImportFault", "ImportReport", "LineError", "import_users"]
 BATCH = 1_000
@@ -46,10 +45,9 @@ class _Import:
         self, on_progress: Callable[[int], None] | None, on_written: OnWritten | None
     ) -> None:
         self._on_progress = on_progress
-        self._on_written = on_written
+        self.writer = BatchWriter(self._count, on_written)
         self._batch: list[Line] = []
-        self._keys: set[tuple[str, object]] = set()
-        self._seen = 0
+        self._seen = self._reported = 0
         self._created = self._updated = self._unchanged = self._error_count = 0
         self._errors: list[LineError] = []
 
@@ -57,58 +55,45 @@ class _Import:
         """Adds one line; writes the batch when it is full."""
         self._seen += 1
         if isinstance(record, str):
-            self.add_error(number, record)
+            self._add_error(number, record)
             return
         try:
             line = read_line(number, record)
         except LineFault as fault:
-            self.add_error(number, str(fault))
+            self._add_error(number, str(fault))
             return
-        if not self._keys.isdisjoint(line.keys):
-            self.write()  # the same person again: the later line must find the earlier one's row
         self._batch.append(line)
-        self._keys.update(line.keys)
         if len(self._batch) >= BATCH:
-            self.write()
+            self._write()
 
-    def add_error(self, number: int, reason: str) -> None:
-        """Records what is wrong with a line."""
+    def _add_error(self, number: int, reason: str) -> None:
         self._error_count += 1
         if len(self._errors) < MAX_REPORTED:
             self._errors.append(LineError(number, reason))
 
-    def write(self) -> None:
-        """Writes the lines of the batch."""
-        lines, self._batch, self._keys = self._batch, [], set()
-        try:
-            self._count(upsert_people(lines, on_written=self._on_written))
-        except IntegrityError:
-            # Another process wrote one of these people. Write them one by one, to find that person.
-            for line in lines:
-                self._write_alone(line)
-        if self._on_progress:
-            self._on_progress(self._seen)
+    def _write(self) -> None:
+        lines, self._batch = self._batch, []
+        self.writer.write(lines, self._seen)
 
-    def _write_alone(self, line: Line) -> None:
-        try:
-            with transaction.atomic():
-                self._count(upsert_people([line], on_written=self._on_written))
-        except IntegrityError:
-            self.add_error(
-                line.number, "belongs to a person whom another process wrote at the same time"
-            )
-
-    def _count(self, done: UpsertReport) -> None:
+    def _count(self, done: UpsertReport, seen: int) -> None:
         self._created += done.created
         self._updated += done.updated
         self._unchanged += done.unchanged
         for number, reason in done.errors:
-            self.add_error(number, reason)
+            self._add_error(number, reason)
+        self._report_progress(seen)
+
+    def _report_progress(self, seen: int) -> None:
+        if self._on_progress and seen != self._reported:
+            self._on_progress(seen)
+            self._reported = seen
 
     def report(self) -> ImportReport:
         """Writes the remaining lines and returns the totals."""
-        if self._batch or self._on_progress:
-            self.write()
+        if self._batch:
+            self._write()
+        self.writer.drain()
+        self._report_progress(self._seen)
         return ImportReport(
             self._created,
             self._updated,
@@ -128,13 +113,14 @@ def import_users(
     """Writes the people of a file; the length of the file does not change the memory that it uses.
 
     lines is an open text file (newline="" for CSV) or any iterable of lines. on_progress is called
-    after each batch with the number of lines read. on_written is called with each batch, inside the
-    batch's transaction.
+    after each batch, and at the end, with the number of lines read so far. on_written is called for
+    each batch, in its transaction and perhaps in another thread.
 
     Raises:
         ImportFault: an unknown kind, a missing heading, or an unknown column.
     """
     run = _Import(on_progress, on_written)
-    for number, record in read_records(lines, kind=kind, columns=COLUMNS, nested=True):
-        run.add(number, record)
-    return run.report()
+    with run.writer:
+        for number, record in read_records(lines, kind=kind, columns=COLUMNS, nested=True):
+            run.add(number, record)
+        return run.report()

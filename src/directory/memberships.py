@@ -6,11 +6,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Q
+
+from directory.imports.related_fields import DeviceEntry
 from directory.lookup import of_staff
 from directory.models import ContactPoint, Device, Group, GroupMembership, User
-from directory.related_fields import DeviceEntry
+from directory.models.contact import ContactKind, ContactState, columns_of
+from directory.rows import maker_of
 
 _AT_ONCE = 500
+
+_make_point = maker_of(ContactPoint)
+_KIND_OF_FIELD = {
+    "email": ContactKind.EMAIL,
+    "phone_number": ContactKind.PHONE,
+    "telegram_id": ContactKind.TELEGRAM,
+}
 
 
 class UnknownGroup(ValueError):
@@ -104,3 +115,58 @@ def set_urls(entries: Sequence[tuple[User, Mapping[str, str]]]) -> None:
     for user, points in entries:
         for kind, address in points.items():
             ContactPoint.objects.set_primary(user_id=user.pk, kind=kind, address=address)
+
+
+def write_addresses(changed: Sequence[User]) -> None:
+    """Writes the contact points of changed people; a new address is active again."""
+    points: list[ContactPoint] = []
+    respelled: list[ContactPoint] = []
+    gone = Q()
+    held = _held_points(changed)
+    for user in changed:
+        wanted = {point.kind: point for point in points_of(user)}
+        for kind in _KIND_OF_FIELD.values():
+            point, before = wanted.get(kind), held.get((user.pk, kind))
+            if point is None:
+                gone |= Q(user=user, kind=kind) if before is not None else Q()
+            elif before is None or point.address != before.address:
+                points.append(point)
+            elif point.spelling != before.spelling:  # the same address: its state stays
+                before.spelling = point.spelling
+                respelled.append(before)
+    if gone:
+        ContactPoint.objects.filter(gone).delete()
+    ContactPoint.objects.bulk_update(respelled, ["spelling"])
+    ContactPoint.objects.bulk_create(
+        points,
+        update_conflicts=True,
+        unique_fields=["user", "kind"],
+        update_fields=["address", "spelling", "state", "state_reason", "verified_at", "updated_at"],
+    )
+
+
+def points_of(user: User) -> list[ContactPoint]:
+    """Returns the contact points of the addresses in a person's columns, all active."""
+    found = []
+    for name, kind in _KIND_OF_FIELD.items():
+        if given := getattr(user, name):
+            address, spelling = columns_of(kind, given)
+            found.append(
+                _make_point(
+                    {
+                        "user_id": user.pk,
+                        "kind": kind,
+                        "address": address,
+                        "spelling": spelling,
+                        "state": ContactState.ACTIVE,
+                    }
+                )
+            )
+    return found
+
+
+def _held_points(users: Sequence[User]) -> dict[tuple[int, str], ContactPoint]:
+    rows = ContactPoint.objects.filter(
+        user__in=[user.pk for user in users], kind__in=list(_KIND_OF_FIELD.values())
+    )
+    return {(row.user_id, row.kind): row for row in rows}

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from directory.addresses import normalise_address
@@ -21,23 +20,20 @@ from directory.lookup import is_staff_row
 from directory.memberships import (
     UnknownGroup,
     groups_of_names,
+    points_of,
     register_devices,
     set_groups,
     set_urls,
     tokens_of_staff,
+    write_addresses,
 )
 from directory.models import ContactPoint, User
-from directory.models.contact import ContactKind, ContactState, columns_of
+from directory.models.contact import ContactKind
 from directory.models.search_token import save_tokens
 from directory.rows import copying, insert_rows, maker_of, reserve_ids
 
-_make_user, _make_point = maker_of(User), maker_of(ContactPoint)
+_make_user = maker_of(User)
 _IDS_AT_ONCE = 500
-_KIND_OF_FIELD = {
-    "email": ContactKind.EMAIL,
-    "phone_number": ContactKind.PHONE,
-    "telegram_id": ContactKind.TELEGRAM,
-}
 _WRITTEN = (
     "external_id",
     "username",
@@ -121,6 +117,10 @@ class _KnownPeople:
             for user in rows.order_by("-pk"):  # the oldest of several people wins
                 names[normalise_address(ContactKind.EMAIL, user.username)] = user
 
+    def ids(self, line: Line) -> Iterable[int]:
+        """Returns the ids of the people whom the keys of a line name."""
+        return (user.pk for key, value in line.keys if (user := self._by[key].get(value)))
+
     def find(self, line: Line) -> User | None:
         """Returns the person of a line, or None for a new person.
 
@@ -175,44 +175,69 @@ def upsert_people(
 ) -> UpsertReport:
     """Writes people, their contact points, groups and devices in one transaction.
 
-    Lines must name different people. include_staff: the caller is a member of staff and may change
-    members of staff; for other callers these lines are errors. on_written is called inside the
-    transaction, so that other apps can store data about these people.
+    Lines may name the same person: the last one wins. include_staff: the caller is a member of
+    staff and may change members of staff; for other callers these lines are errors. on_written is
+    called inside the transaction, so that other apps can store data about these people.
 
     Raises:
         IntegrityError: another process wrote one of these people at the same time.
     """
-    done = UpsertReport()
-    fresh: list[User] = []
-    changed: list[User] = []
+    done, start, count = UpsertReport(), 0, len(lines)
     with transaction.atomic():
-        known, groups = _KnownPeople(lines, include_staff=include_staff), _groups_of(lines)
-        for line in lines:
-            try:
-                _check_groups(line, groups)
-                person = known.find(line)
-                _check_private(person, line)
-            except ValueError as error:
-                done.errors.append((line.number, str(error)))
-                done.protected |= {line.number} if isinstance(error, StaffProtected) else set()
-                continue
-            if person is None:
-                person = _new(line)
-                fresh.append(person)
-            elif _apply(person, _changes_of(line)):
-                changed.append(person)
-            else:
-                done.unchanged += 1
-            done.people[line.number] = person
         at = at or timezone.now()
-        _insert(fresh, at)
-        _write_changes(changed)
-        _write_contact_points(changed)
-        _write_related(lines, done, groups, at)
-        done.created, done.updated = len(fresh), len(changed)
+        while start < len(lines):
+            part = lines[start : start + count]
+            written = _upsert_different(part, done, at, include_staff=include_staff)
+            # Where a person was named twice, the next one may soon be, too: read fewer ahead.
+            start, count = start + written, 2 * written
         if on_written:
             on_written(done)
     return done
+
+
+def _upsert_different(
+    lines: Sequence[Line], done: UpsertReport, at: datetime, *, include_staff: bool
+) -> int:
+    """Writes lines until one names a person whom an earlier one named.
+
+    Returns their number, which is at least 1. The next line must find the row of the earlier one.
+    """
+    known, groups = _KnownPeople(lines, include_staff=include_staff), _groups_of(lines)
+    fresh: list[User] = []
+    changed: list[User] = []
+    keys: set[tuple[str, object]] = set()
+    named: set[int] = set()
+    count = 0
+    for line in lines:
+        if not keys.isdisjoint(line.keys) or not named.isdisjoint(known.ids(line)):
+            break
+        keys.update(line.keys)
+        count += 1
+        try:
+            _check_groups(line, groups)
+            person = known.find(line)
+            _check_private(person, line)
+        except ValueError as error:
+            done.errors.append((line.number, str(error)))
+            done.protected |= {line.number} if isinstance(error, StaffProtected) else set()
+            continue
+        if person is None:
+            person = _new(line)
+            fresh.append(person)
+        else:
+            named.add(person.pk)
+            if _apply(person, _changes_of(line)):
+                changed.append(person)
+            else:
+                done.unchanged += 1
+        done.people[line.number] = person
+    _insert(fresh, at)
+    _write_changes(changed)
+    write_addresses(changed)
+    _write_related(lines[:count], done, groups, at)
+    done.created += len(fresh)
+    done.updated += len(changed)
+    return count
 
 
 def _groups_of(lines: Sequence[Line]) -> dict[str | UUID, int]:
@@ -330,62 +355,8 @@ def _insert(fresh: Sequence[User], at: datetime) -> None:
     with copying() as insert:  # the longest first, so that the rest is prepared meanwhile
         save_tokens(fresh, fresh=True, insert=insert)
         insert_rows(fresh, insert)
-        points = [point for user in fresh for point in _points_of(user)]
+        points = [point for user in fresh for point in points_of(user)]
         for point in points:
             point.__dict__["_data_key"] = keys[point.user_id]
             point.created_at = point.updated_at = at
         insert_rows(points, insert)
-
-
-def _write_contact_points(changed: Sequence[User]) -> None:
-    points: list[ContactPoint] = []
-    respelled: list[ContactPoint] = []
-    gone = Q()
-    held = _held_points(changed)
-    for user in changed:
-        wanted = {point.kind: point for point in _points_of(user)}
-        for kind in _KIND_OF_FIELD.values():
-            point, before = wanted.get(kind), held.get((user.pk, kind))
-            if point is None:
-                gone |= Q(user=user, kind=kind) if before is not None else Q()
-            elif before is None or point.address != before.address:
-                points.append(point)
-            elif point.spelling != before.spelling:  # the same address: its state stays
-                before.spelling = point.spelling
-                respelled.append(before)
-    if gone:
-        ContactPoint.objects.filter(gone).delete()
-    ContactPoint.objects.bulk_update(respelled, ["spelling"])
-    ContactPoint.objects.bulk_create(
-        points,
-        update_conflicts=True,
-        unique_fields=["user", "kind"],
-        update_fields=["address", "spelling", "state", "state_reason", "verified_at", "updated_at"],
-    )
-
-
-def _points_of(user: User) -> list[ContactPoint]:
-    """Returns the contact points of the addresses in a person's columns, all active."""
-    found = []
-    for name, kind in _KIND_OF_FIELD.items():
-        if given := getattr(user, name):
-            address, spelling = columns_of(kind, given)
-            found.append(
-                _make_point(
-                    {
-                        "user_id": user.pk,
-                        "kind": kind,
-                        "address": address,
-                        "spelling": spelling,
-                        "state": ContactState.ACTIVE,
-                    }
-                )
-            )
-    return found
-
-
-def _held_points(users: Sequence[User]) -> dict[tuple[int, str], ContactPoint]:
-    rows = ContactPoint.objects.filter(
-        user__in=[user.pk for user in users], kind__in=list(_KIND_OF_FIELD.values())
-    )
-    return {(row.user_id, row.kind): row for row in rows}

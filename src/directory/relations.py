@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import models, transaction
 
+from directory.imports.related_fields import read_groups
 from directory.lookup import Reference, find_people, read_reference, staff_among
 from directory.memberships import groups_of_names
 from directory.models import (
@@ -22,7 +23,6 @@ from directory.models import (
     TutorAssignment,
 )
 from directory.references import PERSON_FORMS
-from directory.related_fields import read_groups
 
 _AT_ONCE = 500
 OF_STAFF = "is a member of staff"

@@ -13,9 +13,14 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from directory.addresses import normalise_address, read_address
+from directory.imports.related_fields import (
+    flattened,
+    read_contact_points,
+    read_devices,
+    read_groups,
+)
 from directory.models.contact import ContactKind
 from directory.models.user import Role
-from directory.related_fields import flattened, read_contact_points, read_devices, read_groups
 from directory.texts import find_unstorable
 
 _MAX_ATTRIBUTES = 20_000
@@ -48,7 +53,7 @@ class Line:
     values: dict[str, Any]
     #: The keys that identify the person: (name, value).
     keys: tuple[tuple[str, object], ...]
-    #: The fields that are no column of the person (see directory/related_fields.py).
+    #: The fields that are no column of the person (see related_fields.py).
     related: dict[str, Any] = field(default_factory=dict)
     #: The username is the email's normal form, because the line has no other key.
     by_email: bool = False

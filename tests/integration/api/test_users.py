@@ -175,6 +175,18 @@ class TestBulk:
         assert (again.data["created"], again.data["unchanged"]) == (0, 20)
         assert Group.objects.get(name="R").memberships.count() == 20
 
+    def test_records_may_name_one_user_by_different_keys(self, sync: APIClient) -> None:
+        lines(sync, {"username": "k1", "external_id": "key-1"})
+
+        answer = lines(
+            sync,
+            {"external_id": "key-1", "first_name": "One"},
+            {"username": "k1", "first_name": "Two"},
+        )
+
+        assert (answer.status_code, answer.data["updated"]) == (200, 2)
+        assert User.objects.get(external_id="key-1").first_name == "Two"
+
     @pytest.mark.parametrize(
         ("body", "code"),
         [(b'{"users": 3}', "required"), (b'{"people": []}', "required"), (b"[1,", "invalid_json")],

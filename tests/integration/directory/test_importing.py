@@ -150,6 +150,19 @@ class TestNdjson:
         assert (report.created, report.updated) == (1, 1)
         assert User.objects.get().first_name == "Two"
 
+    def test_lines_of_one_batch_may_name_a_person_by_different_keys(self) -> None:
+        ndjson({"external_id": "1", "username": "a", "email": "a@example.org"})
+
+        report = ndjson(
+            {"external_id": "1", "username": "b", "first_name": "One"},
+            {"username": "b", "first_name": "Two"},
+            {"username": "a", "first_name": "Other"},
+        )
+
+        names = {(each.username, each.first_name) for each in User.objects.all()}
+        assert names == {("b", "Two"), ("a", "Other")}
+        assert (report.created, report.updated, report.errors) == (1, 2, [])
+
     def test_an_email_alone_identifies_a_person(self) -> None:
         ndjson({"email": "solo@example.com"})
 

@@ -11,10 +11,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
+from directory.imports.related_fields import read_device
 from directory.lookup import of_staff
 from directory.memberships import register_devices, tokens_of_staff
 from directory.models import Device
-from directory.related_fields import read_device
 from notifications.delivery.accounts import settings_of
 from notifications.delivery.vendors.webpush.crypto import derived_key, public_key
 from notifications.delivery.vendors.webpush.settings import Settings as WebPushSettings

@@ -143,14 +143,13 @@ class UserService:
 
 
 class _BulkUpsert:
-    """One bulk call, in batches of different users."""
+    """One bulk call, in batches."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
         self._created = self._updated = self._unchanged = 0
         self._rejected: list[RejectionResponse] = []
         self._batch: list[Line] = []
-        self._keys: set[tuple[str, object]] = set()
         self._changes_callers = False
 
     def add(self, index: int, record: dict[str, Any] | str) -> None:
@@ -163,10 +162,9 @@ class _BulkUpsert:
             self._reject(index, "invalid_record", str(fault))
             return
         self._changes_callers |= isinstance(record, dict) and not _SIGN_IN.isdisjoint(record)
-        if not self._keys.isdisjoint(line.keys) or len(self._batch) >= _AT_ONCE:
+        if len(self._batch) >= _AT_ONCE:
             self._write()
         self._batch.append(line)
-        self._keys.update(line.keys)
 
     def finish(self) -> UsersResponse:
         self._write()
@@ -179,7 +177,7 @@ class _BulkUpsert:
         )
 
     def _write(self) -> None:
-        lines, self._batch, self._keys = self._batch, [], set()
+        lines, self._batch = self._batch, []
         try:
             self._count(upsert_people(lines, **_upsert_options(self._caller)))
         except IntegrityError:
