@@ -11,7 +11,6 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from directory import importing
-from directory.import_batches import BatchWriter
 from directory.importing import ImportReport, import_users
 from directory.models import User
 from directory.people import UpsertReport
