@@ -39,6 +39,13 @@ def plan_of(sql: str, params: object) -> str:
         return "\n".join(str(row[-1]) for row in cursor.fetchall())
 
 
+def settle(table: str) -> None:
+    """Has the planner see the rows of this test alone: earlier tests left dead ones in indexes."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"REINDEX {'TABLE' if connection.vendor == 'postgresql' else ''} {table}")
+        cursor.execute(f"ANALYZE {table}")
+
+
 def test_only_rows_that_are_not_counted_are_read(frozen):
     quarter = quarter_of(frozen.now)
     NotificationAnalytics.objects.bulk_create(
@@ -48,14 +55,13 @@ def test_only_rows_that_are_not_counted_are_read(frozen):
         for key in range(1, MANY)
     )
     NotificationAnalytics.objects.filter(pk__lte=3).update(flags=9)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE notifications_notificationanalytics")
+    settle("notifications_notificationanalytics")
     span = Span(quarter, quarter + 15 * MINUTE)
 
     found, plan = watched(lambda: read_counts(Selection(buckets=[span])), "UNION ALL")
 
     assert found == {0: {("email",): {"clicked_human": 3}}}
-    assert "analytics_uncounted" in plan
+    assert "analytics_uncounted" in plan, plan
     assert "analytics_quarter" not in plan
     assert "Seq Scan on notifications_notificationanalytics" not in plan
 
@@ -71,8 +77,7 @@ def test_the_dead_letters_of_a_range_are_read_by_their_time(frozen):
         )
         for key in range(MANY)
     )
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE notifications_deadletter")
+    settle("notifications_deadletter")
     span = Span(frozen.now - 15 * MINUTE, frozen.now)
 
     _, plan = watched(lambda: read_failure_codes(span, {}), "notifications_deadletter")
