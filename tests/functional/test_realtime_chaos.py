@@ -46,3 +46,10 @@ def test_a_thousand_clients_miss_nothing(database: str):
     figures = realtime.run(database=database, clients=1_000, events=1_000)
 
     assert not realtime.is_wrong(figures), figures
+
+
+@pytest.mark.proof
+def test_ten_thousand_clients_miss_nothing():
+    figures = realtime.run(database="postgres", clients=10_000, events=100)
+
+    assert not realtime.is_wrong(figures), figures

@@ -28,6 +28,8 @@ from carillon.servers import PostgresServer, RedisServer
 
 RATE_OF_PERSON = 4.0
 """Arrivals a second of one person: an absence of some seconds stays within what is resumed."""
+MOST_DELIVERIES = 6_000.0
+"""Deliveries a second to all clients: servers, clients and database share two cores."""
 _DROP_S = 2.0
 _SETTLE_S = 90.0
 _END_S = 40.0
@@ -84,9 +86,10 @@ def run(
             tokens.write_text("\n".join(_twice(tokens.read_text().split())))
             first, second = servers.ports
             followers.ask("open", port=first, more=second, tokens=str(tokens))
-            sender = env.start("steady", people, events, people * RATE_OF_PERSON)
+            rate = min(RATE_OF_PERSON, MOST_DELIVERIES / (2 * people))
+            sender = env.start("steady", people, events, people * rate)
             steps = _steps(followers, servers, disturbances)
-            _disturb(steps, sender, events / RATE_OF_PERSON)
+            _disturb(steps, sender, events / rate)
             sent = env.result(sender)
             got = followers.ask("settle", count=2 * people * events, seconds=_SETTLE_S)
             report, truth = env.folder / "report", env.folder / "truth"
