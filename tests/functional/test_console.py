@@ -27,6 +27,17 @@ for message in NotificationMessage.objects.order_by("pk")[:3]:
     )
 print(NotificationMessage.objects.filter(channel="email").first().notification.uuid)
 """
+_FAILED = """
+from notifications.infra import clock
+from notifications.models import DeadLetter, NotificationMessage
+message = NotificationMessage.objects.filter(channel="email").first()
+NotificationMessage.objects.filter(pk=message.pk).update(status="failed")
+DeadLetter.objects.filter(message_id=message.pk).delete()
+DeadLetter.objects.create(
+    message_id=message.pk, notification_id=message.notification_id, channel="email",
+    category="payment", code="timeout", failed_at=clock.now(),
+)
+"""
 PAGES = (
     "overview:/console/",
     "notifications:/console/notifications/",
@@ -195,6 +206,49 @@ def test_a_form_without_scripts_is_reached_by_keyboard(console: Console) -> None
     page.get_by_role("button", name="Resume").press("Enter")
     expect(page.get_by_text("Nothing is stopped.")).to_be_visible()
     context.close()
+
+
+def test_dead_letters_are_sent_again_from_the_first_page(console: Console) -> None:
+    console.place.python(_FAILED)
+    context = console.open()
+    page = context.new_page()
+    page.goto(console.url("/console/"))
+    page.get_by_role("link", name="dead letters").first.click()
+    page.get_by_label("Channel").select_option(label="Email")
+    page.get_by_role("button", name="Filter").click()
+    page.locator("button[value='replay-matching']").click()
+    expect(page.get_by_role("status")).to_contain_text("1")
+    wait_until(lambda: console.place.statuses().get("failed") is None)
+    page.goto(console.url("/console/notifications/{uuid}/"))
+    expect(page.get_by_text("Queued again").first).to_be_visible()
+    context.close()
+
+
+def test_a_person_is_erased_from_the_first_page(console: Console) -> None:
+    context = console.open()
+    page = context.new_page()
+    page.goto(console.url("/console/"))
+    page.get_by_role("link", name="People").click()
+    page.get_by_role("searchbox").fill("student9")
+    page.get_by_role("searchbox").press("Enter")
+    page.locator("tbody a").first.click()
+    page.get_by_text("Erase", exact=True).click()
+    section = page.locator("details[open]")
+    section.get_by_label("Reason").fill("asked by letter")
+    section.get_by_label("Type the word erase").fill("erase")
+    section.get_by_role("button", name="Erase this person").click()
+    expect(page.get_by_role("status")).to_contain_text("The erasure has begun")
+    wait_until(lambda: _usernames(console, "student9") == 0)
+    page.goto(console.url("/console/people/?find=student9"))
+    expect(page.get_by_text("No one matches.")).to_be_visible()
+    page.goto(console.url("/console/retention/erasures/"))
+    expect(page.get_by_role("row").nth(1)).to_contain_text("asked by letter")
+    context.close()
+
+
+def _usernames(console: Console, name: str) -> int:
+    code = "from directory.models import User;"
+    return int(console.place.python(f"{code}print(User.objects.filter(username='{name}').count())"))
 
 
 def test_all_rows_are_marked_by_one_box(console: Console) -> None:

@@ -259,6 +259,23 @@ def test_why_one_student_did_not_get_it_in_at_most_three_pages(staff: Staff) -> 
     context.close()
 
 
+def test_an_ab_test_is_ended_from_the_first_page(staff: Staff) -> None:
+    context = staff.open()
+    page = context.new_page()
+    page.goto(f"{staff.home}/console/")
+    page.get_by_role("link", name="A/B tests").click()
+    page.get_by_role("link", name="Short").click()
+    page.get_by_text("Declare a winner").click()
+    section = page.locator("details[open]")
+    section.get_by_label("Winner").select_option("B")
+    section.get_by_label("Reason").fill("clearer words")
+    section.get_by_role("button", name="Declare").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    expect(page.get_by_text("clearer words").first).to_be_visible()
+    expect(page.get_by_role("button", name="Declare")).to_have_count(0)
+    context.close()
+
+
 def test_it_is_written_and_counted_without_scripts(staff: Staff) -> None:
     context = staff.open(java_script_enabled=False)
     page = context.new_page()
