@@ -23,7 +23,15 @@ from notifications.intake.validate import read_context
 from notifications.models import Goal, MailSeries
 
 _COLUMNS = frozenset(
-    {"name", "description", "holdout_percent", "reentry_days", "track_opens", "track_clicks"}
+    {
+        "name",
+        "description",
+        "holdout_percent",
+        "needs_approval",
+        "reentry_days",
+        "track_opens",
+        "track_clicks",
+    }
 )
 """Fields that the row stores as they are given."""
 CHANGEABLE = frozenset({"name", "description", "steps"})

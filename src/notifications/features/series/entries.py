@@ -8,6 +8,7 @@ from typing import Any
 
 from notifications.domain.callers import Caller
 from notifications.domain.series.steps import SeriesStep
+from notifications.features.series.versions import requested_steps_of
 from notifications.models import MailSeries
 from notifications.models.audit.actions import Values, record_action, values_of
 
@@ -16,9 +17,12 @@ NOT_RECORDED = ("updated_at", "scan_at", "scanned_day", "scanned_after", "cleare
 
 
 def recorded(series: MailSeries, steps: Sequence[SeriesStep]) -> dict[str, Any]:
-    """Returns the values of a series that an entry shows, with its steps."""
+    """Returns the values of a series that an entry shows, with its steps and requested ones."""
     found = dict(values_of(series, without=NOT_RECORDED) or {})
-    return {**found, "steps": [step.stored() for step in steps]}
+    requested = requested_steps_of([series]).get(series.pk, ())
+    for name, these in (("steps", steps), ("requested_steps", requested)):
+        found[name] = [step.stored() for step in these]
+    return found
 
 
 def write_audit_entry(

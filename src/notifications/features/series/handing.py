@@ -25,6 +25,7 @@ from notifications.domain.series.steps import (
 from notifications.domain.wall_clock import first_zone
 from notifications.features.experiments.placing import load_placings
 from notifications.features.scheduling.zones import people_by_zone
+from notifications.features.series.approval import check_approved
 from notifications.features.series.contents import (
     StepContent,
     build_step_intent,
@@ -55,6 +56,7 @@ def hand_over_due(series_id: int, *, now: datetime, until: float) -> int:
 
     Raises:
         InvalidRequest: a step names something that does not exist any more.
+        ApprovalOutdated: a template changed since the series was approved.
     """
     done = 0
     while True:
@@ -156,6 +158,7 @@ class _Part:
         for (version, position), people in sorted(by_place.items()):
             step = self._steps[version][position]
             content = content_of(self._series, step)
+            check_approved(self._series, content)
             intent = build_step_intent(self._series, step, content)
             yield _Group(step, content, intent, people)
 

@@ -66,7 +66,7 @@ def series_report(series: MailSeries) -> SeriesReportResponse:
     results: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)
     for count in SeriesStepCount.objects.filter(series=series):
         results[count.version, count.position][count.result] += count.number
-    versions = MailSeriesVersion.objects.filter(series=series).order_by("number")
+    versions = MailSeriesVersion.objects.filter(series=series, number__lte=series.version)
     return SeriesReportResponse(
         id=series.uuid,
         status=series.status,
@@ -87,7 +87,7 @@ def series_report(series: MailSeries) -> SeriesReportResponse:
                     if name != SeriesStepCount.SENT
                 },
             )
-            for version in versions
+            for version in versions.order_by("number")
             for position, step in enumerate(version.read_steps())
         ],
     )

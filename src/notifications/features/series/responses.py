@@ -16,6 +16,9 @@ _SAME = (
     "name",
     "description",
     "status",
+    "approval",
+    "needs_approval",
+    "review_note",
     "version",
     "category",
     "context",
@@ -32,8 +35,13 @@ _SAME = (
 """Columns that responses show under the same names."""
 
 
-def series_response(row: MailSeries, steps: Sequence[SeriesStep]) -> MailSeriesResponse:
-    """Returns a series as responses show it. steps: those that people enter now."""
+def series_response(
+    row: MailSeries, steps: Sequence[SeriesStep], requested: Sequence[SeriesStep] | None = None
+) -> MailSeriesResponse:
+    """Returns a series as responses show it.
+
+    steps: those that people enter now. requested: those that wait for approval, if there are any.
+    """
     return MailSeriesResponse(
         id=row.uuid,
         key=row.pk,
@@ -45,8 +53,10 @@ def series_response(row: MailSeries, steps: Sequence[SeriesStep]) -> MailSeriesR
             offset_days=row.offset_days,
         ),
         steps=[_step(step) for step in steps],
+        requested_steps=None if requested is None else [_step(step) for step in requested],
         goal=row.goal.name if row.goal else None,
         created_by=row.created_by_id,
+        approved_by=row.approved_by_id,
         **{name: getattr(row, name) for name in _SAME},
     )
 

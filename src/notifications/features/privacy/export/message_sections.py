@@ -285,7 +285,7 @@ def mail_series_written(person: ExportedPerson, after: str) -> ExportPage:
     rows = MailSeries.objects.filter(created_by=person.user)
     names = (
         "uuid name description trigger event attribute context category status created_at"
-        " launched_at ended_at"
+        " launched_at ended_at review_note"
     )
     return by_key(rows, after, lambda row: columns(row, names))
 

@@ -107,8 +107,13 @@ BROADCASTS: tuple[PersonalField, ...] = (
         reason="what was sent to others",
         columns={
             "created_by_id": Column("the number of its author", erasure=OnErasure.EMPTIED),
+            "approved_by_id": Column(
+                "the number of who approved it", left_out="a record", erasure=OnErasure.EMPTIED
+            ),
+            "involved_user_ids": Column("who worked on it", left_out="it names others", keys="[]"),
             "name": "a name that the person wrote",
             "description": "a text that the person wrote",
+            "review_note": "the note of a review",
             "context": Column("the values of the templates", keys="*"),
         },
     ),
