@@ -109,7 +109,7 @@ def _versions(row: MailSeries, counts: Sequence[SeriesStepCounts]) -> list[Versi
             here = [_no_counts(version.number, place, step) for place, step in enumerate(steps)]
         if is_current or is_requested or any(each.waiting for each in here):
             shown = [
-                StepShown(each, _wait_in_words(step.wait_days, step.wait_minutes, step.at))
+                StepShown(each, _step_in_words(step))
                 for each, step in zip(here, steps, strict=True)
             ]
             found.append(VersionShown(version.number, is_current, shown, is_requested))
@@ -126,6 +126,19 @@ def _no_counts(version: int, place: int, step: SeriesStep) -> SeriesStepCounts:
         waiting=0,
         exited={},
     )
+
+
+def _step_in_words(step: SeriesStep) -> str:
+    text = _wait_in_words(step.wait_days, step.wait_minutes, step.at)
+    if not step.learns:
+        return text
+    hours = step.window_hours
+    learned = ngettext(
+        "at the learned hour of each person within %(count)d hour",
+        "at the learned hour of each person within %(count)d hours",
+        hours,
+    )
+    return f"{text}, {learned % {'count': hours}}"
 
 
 def _wait_in_words(days: int, minutes: int, at: Any) -> str:

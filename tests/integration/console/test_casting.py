@@ -244,7 +244,9 @@ class TestSeries:
         assert "Not done:" in post(operator, f"{one}/launch")
         assert operator.post(f"{one}/nonsense").status_code == 404
 
-    def test_a_second_person_approves_it_and_changes_of_it(self, as_role: As) -> None:
+    def test_a_second_person_approves_it_and_changes_of_it(
+        self, as_role: As, override_environment: Any
+    ) -> None:
         author, other = as_role("operator"), as_role("admin")
         row = make_series(live=False, needs_approval=True)
         one = f"/console/series/{row.pk}"
@@ -260,9 +262,11 @@ class TestSeries:
         assert "Name the shop." in text_of(author, one)
         press(author, f"{one}/launch")
         assert "live" in press(other, f"{one}/approve")
-        series_change(row, steps=[{"template_path": "welcome.two", "wait_days": 9}])
+        override_environment(learning="on")
+        step = {"template_path": "welcome.two", "wait_days": 9, "send_time": "learned"}
+        series_change(row, steps=[step])
         text = text_of(other, one)
-        assert "after 9 days" in text
+        assert "after 9 days, at the learned hour of each person within 24 hours" in text
         assert 'version 2 <span class="quiet">waits for approval' in text
         press(other, f"{one}/approve")
         assert MailSeries.objects.get().version == 2

@@ -12,13 +12,13 @@ from msgspec import UNSET, Meta, UnsetType
 from notifications.domain.campaigns.lifecycle import CampaignStatus
 from notifications.domain.campaigns.timing import LateZones
 from notifications.features.broadcasts.schemas import DeliveryMode
-from notifications.features.campaigns.learned.schemas import (
+from notifications.features.campaigns.variants.schemas import CampaignABTestBody
+from notifications.features.learning.options import (
     LearningHoldoutPercent,
     SendAtNight,
     SendTimeName,
     SendWindowHours,
 )
-from notifications.features.campaigns.variants.schemas import CampaignABTestBody
 from notifications.infra.field_types import (
     ApprovalState,
     CategoryKey,

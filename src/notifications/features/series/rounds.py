@@ -129,7 +129,7 @@ def _clear_part(series_id: int, *, now: datetime) -> int:
             )[:AT_ONCE]
         }
         rows.filter(pk__in=list(places)).update(
-            state=EnrollmentState.EXITED.value, reason=reason, due_at=None, ended_at=now
+            state=EnrollmentState.EXITED.value, reason=reason, due_at=None, ended_at=now, choice=""
         )
         SeriesStepCount.objects.add(series_id, Counter(places.values()))
     return len(places)

@@ -13,7 +13,18 @@ from notifications.domain.series.lifecycle import (
     MailSeriesStatus,
     SeriesTrigger,
 )
-from notifications.domain.series.steps import MOST_DAYS, MOST_MINUTES, MOST_STEPS
+from notifications.domain.series.steps import (
+    MOST_DAYS,
+    MOST_MINUTES,
+    MOST_STEPS,
+    MOST_WINDOW_HOURS,
+)
+from notifications.features.learning.options import (
+    SCHEDULED,
+    LearningHoldoutPercent,
+    SendAtNight,
+    SendTimeName,
+)
 from notifications.infra.field_types import (
     ApprovalState,
     CategoryKey,
@@ -97,6 +108,17 @@ NeedsSeriesApproval = Annotated[bool, Meta(description="Whether a second person 
 LocalTime = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
 
+SeriesWindowHours = Annotated[
+    int,
+    Meta(
+        ge=2,
+        le=MOST_WINDOW_HOURS,
+        description="How many hours the window of `send_time` has, 2 to 24.",
+        examples=[12],
+    ),
+]
+
+
 class SeriesTriggerBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What makes a user enter a series."""
 
@@ -131,6 +153,11 @@ class SeriesStepBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     at: LocalTime | None = None
     """The user's local time at which the mail is sent, the next one after the wait; null for right
     after it. Example: `09:00`"""
+
+    send_time: SendTimeName = SCHEDULED
+    send_window_hours: SeriesWindowHours = MOST_WINDOW_HOURS
+    send_at_night: SendAtNight = False
+    learning_holdout_percent: LearningHoldoutPercent = 10.0
 
 
 SeriesSteps = Annotated[
@@ -258,6 +285,11 @@ class SeriesStepResponse(msgspec.Struct, kw_only=True):
     at: str | None
     """The user's local time at which the mail is sent; null for right after the wait.
     Example: `09:00`"""
+
+    send_time: SendTimeName
+    send_window_hours: SeriesWindowHours
+    send_at_night: SendAtNight
+    learning_holdout_percent: LearningHoldoutPercent
 
 
 class MailSeriesResponse(msgspec.Struct, kw_only=True):

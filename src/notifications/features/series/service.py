@@ -31,9 +31,13 @@ from notifications.features.series.drafts import (
     given_values,
     read_steps,
 )
-from notifications.features.series.entries import recorded, write_audit_entry
 from notifications.features.series.finding import first_scan
-from notifications.features.series.responses import series_response
+from notifications.features.series.learned import check_learned
+from notifications.features.series.responses import (
+    recorded,
+    series_response,
+    write_audit_entry,
+)
 from notifications.features.series.schemas import (
     MailSeriesBody,
     MailSeriesChangeBody,
@@ -192,6 +196,7 @@ class MailSeriesService:
         def do(row: MailSeries, steps: Steps) -> Steps:
             if row.status != _S.DRAFT or row.requested:
                 raise approval.wrong_status("launch", row)
+            check_learned(steps)
             contents = check_steps(row, steps)
             check_content_rights(contents, caller)
             if approval.must_ask(row, contents):

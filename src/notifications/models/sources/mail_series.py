@@ -267,6 +267,8 @@ class SeriesEnrollment(models.Model):
     reason = models.CharField(
         max_length=20, blank=True, choices=[(each.value, each.value) for each in ExitReason]
     )
+    #: Why the next step is due at a learned hour (`StoredChoice`); empty before that was chosen.
+    choice = models.CharField(max_length=400, blank=True, default="", db_default="")
 
     objects: ClassVar[models.Manager[SeriesEnrollment]] = models.Manager()
 
@@ -314,6 +316,8 @@ class SeriesHandover(models.Model):
     position = models.SmallIntegerField()
     notification_id = models.BigIntegerField()
     at = models.DateTimeField(db_index=True)
+    #: Why it was due at a learned hour (`StoredChoice`); empty where its step does not learn.
+    choice = models.CharField(max_length=400, blank=True, default="", db_default="")
 
     objects: ClassVar[models.Manager[SeriesHandover]] = models.Manager()
 

@@ -101,7 +101,6 @@ NOT_PERSONAL: Mapping[str, str] = {
     "notifications.MailSeriesVersion": _SETTINGS,
     "notifications.SeriesEnrollment.state": _CODE,
     "notifications.SeriesEnrollment.reason": _CODE,
-    "notifications.SeriesHandover": _KEYS,
     "notifications.SeriesStepCount": "counts",
     "notifications.Broadcast.part": _CODE,
     "notifications.DeadLetter.channel": _CODE,
