@@ -82,7 +82,7 @@ def _do_or_pause(do: Callable[..., int], series_id: int, now: datetime, until: f
         _halt(series_id, error.detail, code=error.code)
         return 0
     except ApprovalOutdated as error:
-        _halt(series_id, error.detail, code="approval_outdated", asks=True)
+        _halt(series_id, error.detail, code="concurrent_change", asks=True)
         return 0
     MailSeries.objects.live().filter(pk=series_id).exclude(error="").update(error="")
     return done
