@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from directory.models import User
 from notifications.domain.callers import SYSTEM
@@ -243,3 +245,18 @@ def test_the_report_holds_the_learned_against_the_holdout(learning: None, frozen
     assert first.learning is not None
     assert first.learning.verdict == "helps"
     assert first.learning.explanation.startswith("Learning helps")
+
+
+def test_the_statements_of_a_choice_do_not_grow_with_the_people(sure: None, frozen: Any) -> None:
+    counts = []
+    for number in (2, 12):
+        made = make_series(steps=[learns()], trigger={"on": "event", "event": f"of {number}"})
+        people = [make_user() for _ in range(number)]
+        for person in people:
+            known(person, "email", FOUR)
+        happens(*people, name=f"of {number}")
+        with CaptureQueriesContext(connection) as found:
+            go_on()
+        assert {due(made, person) for person in people} == {noon(hours=4)}
+        counts.append(len(found))
+    assert counts[0] == counts[1]
