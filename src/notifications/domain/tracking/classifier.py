@@ -234,8 +234,7 @@ def _machine_run(run: Sequence[TrackingEvidence]) -> str:
     if any(_is_forged(event) or is_cloud(event.network) for event in run):
         return "burst"
     is_long = len({event.link for event in run}) > 2
-    agents_of_run, networks = {each.agent for each in run}, {each.network for each in run}
-    return "many" if is_long and (len(agents_of_run) > 1 or len(networks) > 2) else ""
+    return "many" if is_long and len({each.agent for each in run}) > 1 else ""
 
 
 def _was_read(click: TrackingEvidence, events: Sequence[TrackingEvidence]) -> bool:
