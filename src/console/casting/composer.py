@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -155,18 +155,20 @@ def seen_and_faults(
     *,
     seen_of: Callable[[Any], str],
     form_of: Callable[[Visit, Any], Any],
+    beside: Callable[[Any, Any], list[tuple[str, str]]] | None = None,
 ) -> tuple[str, list[tuple[str, str]]]:
     """Returns the digest of what a form was made of, and its errors by field.
 
     A form that was changed meanwhile may be saved over what is shown now, beside what was typed.
-    row: the stored Broadcast or Campaign; None for a new one. typed: the form as it was sent.
+    row: the stored row; None for a new one. typed: the form as it was sent. beside: returns the
+    fields that are stored otherwise than typed; None for a form of an audience.
     """
     faults = faults_of(fault)
     if row is None or (visit.is_post and not is_changed(fault)):
         return visit.given("seen"), faults
     if visit.is_post:
         row.refresh_from_db()
-        faults += stored_beside(typed, form_of(visit, row))
+        faults += (beside or stored_beside)(typed, form_of(visit, row))
     return seen_of(row), faults
 
 
@@ -181,6 +183,11 @@ def stored_beside(typed: Any, stored: Any) -> list[tuple[str, str]]:
     if stored.audience.audience() != typed.audience.audience():
         words = audience_in_words(stored.audience) or [stored.audience.text]
         found.append(("audience", " ".join(words)))
+    return stored_now(found)
+
+
+def stored_now(found: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Returns fields that are stored otherwise than typed as sentences. found: name and value."""
     now = _("stored now: %(value)s")
     return [
         (name, now % {"value": Truncator(value or "-").chars(LONGEST_STORED)})
