@@ -30,6 +30,7 @@ def segments(visit: Visit) -> HttpResponse:
     found = SegmentService().list(caller=visit.caller, after=after_of(visit), limit=PAGE_ROWS + 1)
     context: dict[str, Any] = {
         **listed(visit, PATH, found, lambda row: row.key),
+        "may_write": may_open(visit, "console/segments/new"),
     }
     return page(visit, "plans/segments.html", context, section="segments")
 
@@ -59,6 +60,7 @@ def segment(visit: Visit, number: int) -> HttpResponse:
         "show": url_with(path, show=_PEOPLE),
         "show_count": url_with(path, show=_COUNT),
         **listed(visit, path, people, lambda person: person.id, filters),
+        "may_write": may_open(visit, "console/segments/<int:number>/edit"),
         "may_delete": may_open(visit, "console/segments/<int:number>/delete"),
     }
     status = 400 if fault else 200

@@ -11,6 +11,7 @@ from console.plans import (
     erasures,
     retention,
     schedules,
+    segment_editor,
     segments,
 )
 
@@ -45,7 +46,19 @@ URLS: list[URLPattern] = [
         f"{_CATEGORY}/delete", categories.delete, name="console-category-delete", methods=_POST
     ),
     console_path("console/segments", segments.segments, name="console-segments"),
+    console_path(
+        "console/segments/new",
+        segment_editor.new_segment,
+        name="console-segment-new",
+        methods=_BOTH,
+    ),
     console_path(_SEGMENT, segments.segment, name="console-segment"),
+    console_path(
+        f"{_SEGMENT}/edit",
+        segment_editor.edit_segment,
+        name="console-segment-edit",
+        methods=_BOTH,
+    ),
     console_path(
         f"{_SEGMENT}/delete", segments.delete, name="console-segment-delete", methods=_POST
     ),
