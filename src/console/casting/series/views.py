@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from console import words
 from console.casting.listing import newest_first
+from console.casting.series.stored import shown_of_series
 from console.guard import Visit
-from console.shell import act, page
+from console.shell import page
 from directory.models import SubscriberList, User
 from notifications.domain.series.lifecycle import EnrollmentState, MailSeriesStatus, SeriesTrigger
 from notifications.features.broadcasts.queries import display_name
@@ -20,13 +20,11 @@ from notifications.features.series.reading import series_report
 from notifications.features.series.report_schemas import SeriesStepCounts
 from notifications.features.series.schemas import SeriesTriggerResponse
 from notifications.features.series.service import MailSeriesService
-from notifications.infra import clock
 from notifications.models import MailSeries, MailSeriesVersion
 
 PATH = "/console/series"
 SECTION = "series"
 _S = MailSeriesStatus
-_ACTIONS = ("launch", "pause", "resume", "end")
 _MOST_VERSIONS = 20
 
 
@@ -70,7 +68,10 @@ def one_series(visit: Visit, number: int) -> HttpResponse:
             if hasattr(report, state.value)
         ],
         "versions": _versions(row, report.steps),
+        "seen": shown_of_series(row) if row.status == _S.DRAFT else "",
         "may": {
+            "edit": row.status != _S.ENDED,
+            "delete": row.status == _S.DRAFT,
             "launch": row.status == _S.DRAFT,
             "pause": row.status == _S.LIVE,
             "resume": row.status == _S.PAUSED,
@@ -135,16 +136,3 @@ def _trigger_in_words(trigger: SeriesTriggerResponse) -> str:
             -days,
         )
     return text % {"count": abs(days), "name": trigger.attribute}
-
-
-def series_action(visit: Visit, number: int, action: str) -> HttpResponse:
-    """Launches, pauses, resumes or ends a series."""
-    if action not in _ACTIONS:
-        raise Http404
-
-    def work() -> str:
-        do = getattr(MailSeriesService(), action)
-        found = do(identifier=number, caller=visit.caller, now=clock.now())
-        return _("The series is now: %(state)s") % {"state": words.state(found.status)}
-
-    return act(visit, work, back=f"{PATH}/{number}")
