@@ -17,6 +17,8 @@ from console.faults import is_changed
 from console.guard import Visit
 from notifications.api.permissions.console_pages import CONSOLE_ROLES
 from notifications.domain.errors import CarillonError
+from notifications.features.previews.pictures import previewed
+from notifications.infra import clock
 from notifications.infra.conf import environment
 
 _POLICY = (
@@ -52,12 +54,19 @@ _SECTIONS: Sequence[tuple[str, str, str | Promise]] = (
 )
 
 
-def framed(html: str, *, has_images: bool = True, status: int = 200) -> HttpResponse:
+def framed(
+    html: str, *, has_images: bool = True, viewer: int | None = None, status: int = 200
+) -> HttpResponse:
     """Returns a page for the frame that shows what an author wrote: no script and no cookies.
 
     Of this host it loads static files alone: a tracking pixel would count the look as an opening.
+    Where the setting allows it, a preview loads pictures of other hosts through this service.
+    viewer: the id of the user who looks at a preview; None for what was sent to a person.
     """
     images = f"data: {environment().public_url}/static/" if has_images else "'none'"
+    if has_images and viewer is not None:
+        html, sources = previewed(html, viewer=viewer, now=clock.now())
+        images = f"{images} {sources}".rstrip()
     response = HttpResponse(html, status=status)
     response["Content-Security-Policy"] = (
         "sandbox; default-src 'none'; style-src 'unsafe-inline';"

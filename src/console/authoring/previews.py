@@ -182,7 +182,8 @@ def frame(visit: Visit, number: int) -> HttpResponse:
         context: dict[str, Any] = {"item": item, "fault": fault, "scheme": scheme}
         context |= {"is_html": wants_html, "tag": language_tag(locale) or "en"}
         text = render_to_string("console/authoring/frame.html", context)
-    return framed(text, has_images=visit.given("images") != _OFF, status=status)
+    has_images = visit.given("images") != _OFF
+    return framed(text, has_images=has_images, viewer=visit.user.pk, status=status)
 
 
 def _item(visit: Visit, number: int, locale: str) -> PreviewItem:

@@ -206,7 +206,7 @@ def _shown(visit: Visit, path: str, values: dict[str, Any], channel: str) -> Htt
     if found.content is None:
         return _fault(words.reason(found.reason))
     if found.content.html:
-        return framed(found.content.html)
+        return framed(found.content.html, viewer=visit.user.pk)
     text = {"title": found.content.title, "message": found.content.body}
     return framed(render_to_string("console/casting/frame.html", text))
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from console.casting.seen import digest_of
 from notifications.domain.series.lifecycle import MailSeriesStatus
 from notifications.domain.series.steps import SeriesStep
+from notifications.features.campaigns.contents import published_versions
 from notifications.features.series.entries import recorded
-from notifications.models import MailSeries, MailSeriesVersion, NotificationTemplate
-from notifications.rendering.paths import candidates
+from notifications.models import MailSeries, MailSeriesVersion
 
 _OF_THE_SERVICE = ("status", "error", "launched_at", "ended_at", "created_at")
 """Columns that no author writes: a series may pause while its steps are being changed.
@@ -32,11 +30,5 @@ def seen_of_series(row: MailSeries) -> str:
 
 def shown_of_series(row: MailSeries) -> str:
     """Returns a digest of a series and of the texts of its templates. Makes three queries."""
-    return digest_of([seen_of_series(row), _versions(steps_of(row))])
-
-
-def _versions(steps: Sequence[SeriesStep]) -> list[tuple[int, int | None]]:
-    """Returns the id and the published version of each template that a step may show."""
-    paths = sorted({each for step in steps for each in candidates(step.template_path)})
-    rows = NotificationTemplate.objects.filter(path__in=paths).order_by("pk")
-    return list(rows.values_list("pk", "current_version_id"))
+    paths = [step.template_path for step in steps_of(row)]
+    return digest_of([seen_of_series(row), published_versions(paths)])

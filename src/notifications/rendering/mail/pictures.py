@@ -1,0 +1,43 @@
+"""Finds the pictures of a rendered mail that a preview loads, and gives them other URLs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html import escape, unescape
+
+from notifications.infra.tracking.links import is_own, is_target
+
+MOST_PICTURES = 100
+"""Pictures of a mail that get another URL; later ones stay as they are."""
+# A tag without its end matches, too, and ends the search in it: else it is read once for each tag.
+_TAG = re.compile(
+    r"<(?:img|source)(?=[\s/])(?:[^>\"']++|\"[^\"]*+\"|'[^']*+')*+(>?)", re.IGNORECASE
+)
+_ATTRIBUTE = re.compile(
+    r"([\s\"'/])(src|srcset)(\s*+=\s*+)(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'>]++))", re.IGNORECASE
+)
+
+
+def with_pictures(html: str, new_of: Callable[[str], str]) -> str:
+    """Returns the HTML with other URLs for its pictures of other hosts.
+
+    Of several sizes of one picture the first one is loaded: `srcset` is left out. new_of: returns
+    the URL of a picture.
+    """
+    left = MOST_PICTURES
+
+    def new_attribute(found: re.Match[str]) -> str:
+        nonlocal left
+        if found[2].lower() == "srcset":
+            return found[1]
+        value = unescape(found[4] or found[5] or found[6] or "").strip()
+        if not left or not is_target(value) or is_own(value):
+            return found[0]
+        left -= 1
+        return f'{found[1]}{found[2]}="{escape(new_of(value))}"'
+
+    def new_tag(tag: re.Match[str]) -> str:
+        return _ATTRIBUTE.sub(new_attribute, tag[0]) if tag[1] else tag[0]
+
+    return _TAG.sub(new_tag, html)
