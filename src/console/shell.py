@@ -13,7 +13,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from console.faults import is_changed
+from console.faults import is_changed, said
 from console.guard import Visit
 from notifications.api.permissions.console_pages import CONSOLE_ROLES
 from notifications.domain.errors import CarillonError
@@ -133,12 +133,12 @@ def act(
     if_changed: returns the page for a form of something that another person changed meanwhile.
     """
     try:
-        if said := work():
-            messages.success(visit.request, said)
+        if done := work():
+            messages.success(visit.request, done)
     except CarillonError as error:
         if if_changed is not None and is_changed(error):
             return if_changed()
-        messages.error(visit.request, _("Not done: %(detail)s") % {"detail": error.detail})
+        messages.error(visit.request, _("Not done: %(detail)s") % {"detail": said(error)})
         back = back_if_refused or back
     return HttpResponseRedirect(back)
 

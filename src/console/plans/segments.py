@@ -8,6 +8,7 @@ import msgspec
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
+from console.faults import said
 from console.guard import Visit
 from console.paging import PAGE_ROWS, after_of, listed
 from console.shell import act, may_open, page, url_with
@@ -49,7 +50,7 @@ def segment(visit: Visit, number: int) -> HttpResponse:
             if visit.given("show") == _COUNT:
                 count = _count(visit, number)
         except CarillonError as error:
-            fault = error.detail
+            fault = said(error)
     filters = {"show": _PEOPLE, "count": count or ""}
     context: dict[str, Any] = {
         "segment": found,

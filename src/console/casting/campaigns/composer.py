@@ -32,6 +32,7 @@ from console.casting.fields.values import read_values
 from console.casting.frames import LONGEST
 from console.casting.seen import check_seen, seen_of_campaign
 from console.casting.surveys import one_survey
+from console.faults import said
 from console.guard import Visit
 from console.once import new_token, run_once
 from console.shell import framed, page
@@ -177,7 +178,7 @@ def preview_campaign(visit: Visit) -> HttpResponse:
     try:
         given = read_values(visit.given("context", longest=LONGEST), "context")
     except CarillonError as error:
-        return _fault(error.detail)
+        return _fault(said(error))
     return _shown(visit, path, given, channel)
 
 
@@ -202,7 +203,7 @@ def _shown(visit: Visit, path: str, values: dict[str, Any], channel: str) -> Htt
     try:
         found = NotificationService().simulate(body=body, caller=visit.caller).messages[0]
     except CarillonError as error:
-        return _fault(error.detail)
+        return _fault(said(error))
     if found.content is None:
         return _fault(words.reason(found.reason))
     if found.content.html:
