@@ -17,7 +17,7 @@ from console.faults import is_changed, said
 from console.guard import Visit
 from notifications.api.permissions.console_pages import CONSOLE_ROLES
 from notifications.domain.errors import CarillonError
-from notifications.features.previews.pictures import previewed
+from notifications.features.previews.pictures import pictured
 from notifications.infra import clock
 from notifications.infra.conf import environment
 
@@ -65,7 +65,7 @@ def framed(
     """
     images = f"data: {environment().public_url}/static/" if has_images else "'none'"
     if has_images and viewer is not None:
-        html, sources = previewed(html, viewer=viewer, now=clock.now())
+        html, sources = pictured(html, viewer=viewer, now=clock.now())
         images = f"{images} {sources}".rstrip()
     response = HttpResponse(html, status=status)
     response["Content-Security-Policy"] = (

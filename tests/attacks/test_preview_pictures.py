@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.test import Client
 
-from notifications.features.previews.pictures import SHOWN_FOR, previewed
+from notifications.features.previews.pictures import SHOWN_FOR, pictured
 from notifications.infra import clock
 from notifications.infra.http import client as http
 from notifications.infra.http import pictures
@@ -70,7 +70,7 @@ class TestLinks:
         override_environment(console_images=False)
         assert (get(link()).status_code, found) == (404, [])
         html = f'<img src="{URL}">'
-        assert previewed(html, viewer=7, now=clock.now()) == (html, "")
+        assert pictured(html, viewer=7, now=clock.now()) == (html, "")
 
     def test_a_forged_link_fetches_nothing(self, found: list[str]) -> None:
         good = link()
@@ -99,7 +99,7 @@ class TestLinks:
 
     def test_a_link_ends_soon(self, found: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         now = clock.now()
-        shown = previewed(f'<p><img src="{URL}"></p>', viewer=7, now=now)
+        shown = pictured(f'<p><img src="{URL}"></p>', viewer=7, now=now)
         path = shown.html.partition('src="')[2].partition('"')[0].replace("&amp;", "&")
         path = path.partition("://")[2].partition("/")[2]
         assert get(path).status_code == 200

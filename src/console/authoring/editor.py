@@ -25,7 +25,7 @@ from console.authoring.texts import (
 )
 from console.faults import is_changed, said, status_of
 from console.guard import Visit
-from console.sentences.told import told
+from console.sentences.translating import translated
 from console.shell import EDITOR_POLICY, page, url_with
 from notifications.domain.errors import CarillonError, InvalidRequest
 from notifications.features.access.throttles import count_call
@@ -89,7 +89,7 @@ def lint(visit: Visit, number: int) -> HttpResponse:
     faults = [
         {
             "field": _field_of(each.path, row, locale),
-            "detail": told(each.detail),
+            "detail": translated(each.detail),
             "line": each.line,
             "column": each.column,
         }
@@ -160,9 +160,9 @@ def _faults(
     for each in error.errors:
         field = _field_of(each.path, row, locale)
         if field:
-            by_field[field].append(told(each.detail))
+            by_field[field].append(translated(each.detail))
         else:
-            others.append(f"{each.path}: {told(each.detail)}")
+            others.append(f"{each.path}: {translated(each.detail)}")
     return by_field, others
 
 

@@ -21,7 +21,7 @@ from console.authoring.texts import (
 from console.faults import said, status_of
 from console.guard import Visit
 from console.notices.listing import FilterGroup, FilterLink
-from console.sentences.told import told
+from console.sentences.translating import translated
 from console.shell import framed, page, url_with
 from notifications.domain.errors import CarillonError
 from notifications.features.access.throttles import count_call
@@ -173,7 +173,7 @@ def frame(visit: Visit, number: int) -> HttpResponse:
     locale = visit.given("locale", longest=20)
     try:
         item = _item(visit, number, locale)
-        fault = told(item.error or "")
+        fault = translated(item.error or "")
     except CarillonError as error:
         status, fault = (200 if error.code == NO_TEXT else status_of(error)), said(error)
     wants_html = visit.given("part") == "html" and visit.given("channel") == _MAIL

@@ -17,7 +17,7 @@ from console.authoring.texts import may_write, seen_at
 from console.categories import category_keys
 from console.faults import is_changed, said, status_of
 from console.guard import Visit
-from console.sentences.told import told
+from console.sentences.translating import translated
 from console.shell import page
 from notifications.domain.channels import Channel, Priority
 from notifications.domain.errors import CarillonError, FieldError, InvalidRequest
@@ -87,7 +87,7 @@ def _page(
     is_conflict = is_changed(error)
     faults = [] if error is None or is_conflict else [said(error)]
     if isinstance(error, InvalidRequest):
-        faults = [f"{each.path}: {told(each.detail)}" for each in error.errors]
+        faults = [f"{each.path}: {translated(each.detail)}" for each in error.errors]
     seen = "" if is_conflict else visit.given("seen", longest=40)
     context = {
         "row": row,

@@ -18,7 +18,7 @@ from console.faults import said
 from console.guard import Visit
 from console.paging import PAGE_ROWS, after_of, cut
 from console.people.search import person_named
-from console.sentences.told import told
+from console.sentences.translating import translated
 from console.shell import page, url_with
 from directory.models import User
 from notifications.domain.broadcast_lifecycle import RecipientState
@@ -107,7 +107,7 @@ def find_people_named(visit: Visit, text: str) -> PeopleFound:
             caller=visit.caller, filters={"search": text}, after=0, limit=FOUND + 1
         )
     except InvalidRequest as error:
-        return PeopleFound([], told(error.errors[0].detail))
+        return PeopleFound([], translated(error.errors[0].detail))
     except CarillonError as error:
         return PeopleFound([], said(error))
     if not rows:

@@ -16,7 +16,7 @@ from django.http import HttpResponse, HttpResponseRedirect
 from console.faults import said
 from console.guard import Visit
 from console.paging import after_of, page_links
-from console.sentences.told import told
+from console.sentences.translating import translated
 from console.shell import may_open, page
 from directory.lookup import find_people
 from directory.references import ExternalId
@@ -132,7 +132,7 @@ def _people(visit: Visit, text: str) -> SearchResult:
             limit=ROWS + 1,
         )
     except InvalidRequest as error:
-        return SearchResult([], None, told(error.errors[0].detail))
+        return SearchResult([], None, translated(error.errors[0].detail))
     except CarillonError as error:
         return SearchResult([], None, said(error))
     shown = rows[:ROWS]

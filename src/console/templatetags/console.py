@@ -8,7 +8,7 @@ from django import template
 from django.utils.translation import gettext as _
 
 from console import words
-from console.sentences.told import told
+from console.sentences.translating import translated
 
 register = template.Library()
 
@@ -31,10 +31,10 @@ def channel_name(value: Any) -> str:
     return words.channel(str(value))
 
 
-@register.filter(name="told")
-def told_words(value: Any) -> str:
+@register.filter(name="translated")
+def translated_words(value: Any) -> str:
     """Returns an error of a service in the language of the page."""
-    return told(str(value))
+    return translated(str(value))
 
 
 @register.filter

@@ -14,7 +14,7 @@ from django.utils import translation
 from msgspec import Meta
 
 from console.sentences.texts import SENTENCES
-from console.sentences.told import LONGEST, told
+from console.sentences.translating import LONGEST, translated
 from notifications.api.bodies import check_body
 from notifications.domain.errors import FieldError, InvalidRequest
 
@@ -84,7 +84,7 @@ def test_what_is_wrong_with_a_body_is_in_russian(given: dict[str, Any]) -> None:
         check_body(given, Body)
     (error,) = refused.value.errors
     with translation.override("ru"):
-        assert told(error.detail).startswith("нуж"), error.detail
+        assert translated(error.detail).startswith("нуж"), error.detail
 
 
 @pytest.mark.parametrize(
@@ -116,13 +116,13 @@ def test_what_is_wrong_with_a_body_is_in_russian(given: dict[str, Any]) -> None:
 )
 def test_values_stand_in_the_translation(text: str, russian: str) -> None:
     with translation.override("ru"):
-        assert told(text) == russian
+        assert translated(text) == russian
     for language in ("en", "en-gb"):
         with translation.override(language):
-            assert told(text) == text
+            assert translated(text) == text
 
 
-def test_all_errors_of_a_request_are_told_with_their_places() -> None:
+def test_all_errors_of_a_request_are_translated_with_their_places() -> None:
     error = InvalidRequest(
         [
             FieldError("name", "required", "is required"),
@@ -131,7 +131,7 @@ def test_all_errors_of_a_request_are_told_with_their_places() -> None:
         ]
     )
     with translation.override("ru"):
-        assert told(error.detail) == (
+        assert translated(error.detail) == (
             "name: обязательно; steps[0].at: нужно целое число; : no service says it"
         )
 
@@ -139,7 +139,7 @@ def test_all_errors_of_a_request_are_told_with_their_places() -> None:
 def test_a_text_of_a_caller_is_no_translation() -> None:
     """A value with percent signs, names or a sentence in it stays what it is."""
     with translation.override("ru"):
-        assert told("there is no list %(name)s %s {}") == "нет списка %(name)s %s {}"
-        assert told("there is no list is required") == "нет списка is required"
+        assert translated("there is no list %(name)s %s {}") == "нет списка %(name)s %s {}"
+        assert translated("there is no list is required") == "нет списка is required"
         long = "there is no list " + "x" * LONGEST
-        assert told(long) == long
+        assert translated(long) == long

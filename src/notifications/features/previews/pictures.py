@@ -13,7 +13,7 @@ SHOWN_FOR = timedelta(minutes=10)
 """A preview that was opened loads its pictures for so long."""
 
 
-class Previewed(NamedTuple):
+class PicturedMail(NamedTuple):
     """A mail as a preview shows it."""
 
     html: str
@@ -21,13 +21,13 @@ class Previewed(NamedTuple):
     sources: str
 
 
-def previewed(html: str, *, viewer: int, now: datetime) -> Previewed:
+def pictured(html: str, *, viewer: int, now: datetime) -> PicturedMail:
     """Returns a mail whose pictures of other hosts have signed links of this service.
 
     It is unchanged where the setting forbids that. viewer: the id of the user who looks.
     """
     if not environment().console_images:
-        return Previewed(html, "")
+        return PicturedMail(html, "")
     ends = now + SHOWN_FOR
     found = with_pictures(html, lambda url: picture_url(url, viewer, ends=ends))
-    return Previewed(found, f"{environment().public_url}{PICTURE_PATH}")
+    return PicturedMail(found, f"{environment().public_url}{PICTURE_PATH}")

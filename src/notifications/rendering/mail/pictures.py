@@ -11,9 +11,8 @@ from notifications.infra.tracking.links import is_own, is_target
 MOST_PICTURES = 100
 """Pictures of a mail that get another URL; later ones stay as they are."""
 # A tag without its end matches, too, and ends the search in it: else it is read once for each tag.
-_TAG = re.compile(
-    r"<(?:img|source)(?=[\s/])(?:[^>\"']++|\"[^\"]*+\"|'[^']*+')*+(>?)", re.IGNORECASE
-)
+# The last group matches in any case, so that nothing is tried a second time.
+_TAG = re.compile(r"<(?:img|source)(?=[\s/])(?:[^>\"']++|\"[^\"]*+\"|'[^']*+')*(>?)", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
     r"([\s\"'/])(src|srcset)(\s*+=\s*+)(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'>]++))", re.IGNORECASE
 )

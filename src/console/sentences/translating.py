@@ -92,25 +92,25 @@ def _length(sentence: _Sentence) -> int:
 _SENTENCES = tuple(sorted(map(_sentence, SENTENCES), key=_length, reverse=True))
 
 
-def told(text: str) -> str:
+def translated(text: str) -> str:
     """Returns an error of a service in the language of the page.
 
     text: a sentence, or several with `; ` between them, each with the place that it is about.
     """
     if len(text) > LONGEST or (get_language() or "en").startswith("en"):
         return text
-    return _told(text) or "; ".join(_part(each) for each in text.split("; "))
+    return _translated(text) or "; ".join(_part(each) for each in text.split("; "))
 
 
 def _part(text: str) -> str:
     """Returns one of several sentences, which may begin with a place: `steps[0].at: ...`."""
     place, colon, rest = text.partition(": ")
-    if colon and " " not in place and (found := _told(rest)):
+    if colon and " " not in place and (found := _translated(rest)):
         return f"{place}{colon}{found}"
-    return _told(text) or text
+    return _translated(text) or text
 
 
-def _told(text: str) -> str:
+def _translated(text: str) -> str:
     """Returns the translation of one sentence; empty where there is none."""
     said, mark, place = text.partition(_PLACE)
     for sentence in _SENTENCES:
