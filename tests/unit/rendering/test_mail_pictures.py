@@ -15,7 +15,7 @@ def shown(html: str) -> str:
     ("html", "expected"),
     [
         ('<img src="https://a.example/x.png">', '<img src="/p?u=https://a.example/x.png&amp;x">'),
-        ("<IMG alt='>' SRC = 'http://a.example/'/>", "<IMG alt='>' SRC=\"/p?u=http://a.example/&amp;x\"/>"),
+        ("<IMG alt='>' SRC = 'http://a.example/'/>", "<IMG alt='>' src=\"/p?u=http://a.example/&amp;x\"/>"),
         ("<img src=https://a.example/x>", '<img src="/p?u=https://a.example/x&amp;x">'),
         (
             '<img src="https://a.example/?a=1&amp;b=2">',
@@ -43,6 +43,7 @@ def test_pictures_of_other_hosts_get_another_url(html: str, expected: str) -> No
         "<img alt='src=https://a.example/'>".replace("src=", "source "),
         '<a href="https://a.example/">x</a>',
         '<imgs src="https://a.example/x">',
+        '<img alt="x src=https://a.example/x" data-src="https://a.example/x">',
         '<img src="https://a.example/x"',
         "<img",
     ],

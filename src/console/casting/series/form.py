@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf, isfinite
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
@@ -175,8 +176,7 @@ def read_series_form(visit: Visit, row: MailSeries | None) -> SeriesForm:
 def _place(row: StepRow) -> float:
     """Returns where a row stands; behind the others where it does not say."""
     place = decimal_or_text(row.place)
-    is_usable = isinstance(place, float) and place == place  # NaN is not sorted
-    return place if isinstance(place, float) and is_usable else float("inf")
+    return place if isinstance(place, float) and isfinite(place) else inf
 
 
 def form_of_series(_visit: Visit, row: MailSeries) -> SeriesForm:

@@ -13,9 +13,7 @@ MOST_PICTURES = 100
 # A tag without its end matches, too, and ends the search in it: else it is read once for each tag.
 # The last group matches in any case, so that nothing is tried a second time.
 _TAG = re.compile(r"<(?:img|source)(?=[\s/])(?:[^>\"']++|\"[^\"]*+\"|'[^']*+')*(>?)", re.IGNORECASE)
-_ATTRIBUTE = re.compile(
-    r"([\s\"'/])(src|srcset)(\s*+=\s*+)(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'>]++))", re.IGNORECASE
-)
+_ATTRIBUTE = re.compile(r"([^\s\"'>/=]++)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'>]++)))?")
 
 
 def with_pictures(html: str, new_of: Callable[[str], str]) -> str:
@@ -28,13 +26,14 @@ def with_pictures(html: str, new_of: Callable[[str], str]) -> str:
 
     def new_attribute(found: re.Match[str]) -> str:
         nonlocal left
-        if found[2].lower() == "srcset":
-            return found[1]
-        value = unescape(found[4] or found[5] or found[6] or "").strip()
-        if not left or not is_target(value) or is_own(value):
+        name = found[1].lower()
+        if name == "srcset":
+            return ""
+        value = unescape(found[2] or found[3] or found[4] or "").strip()
+        if name != "src" or not left or not is_target(value) or is_own(value):
             return found[0]
         left -= 1
-        return f'{found[1]}{found[2]}="{escape(new_of(value))}"'
+        return f'src="{escape(new_of(value))}"'
 
     def new_tag(tag: re.Match[str]) -> str:
         return _ATTRIBUTE.sub(new_attribute, tag[0]) if tag[1] else tag[0]
