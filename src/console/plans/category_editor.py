@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from django.contrib import messages
 from django.db import transaction
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from console.casting.composer import ROWS, seen_and_faults, status_of_form
 from console.casting.fields.choices import Choice
 from console.casting.seen import check_seen
+from console.forms import saved_or_shown, shown_form, status_of_form
 from console.guard import Visit
-from console.once import new_token, run_once
+from console.once import run_once
 from console.plans.categories import PATH
 from console.plans.category_form import (
     UNITS,
@@ -99,15 +98,10 @@ def _answer(
     *,
     row: Category | None = None,
 ) -> HttpResponse:
-    """Saves, or shows the form again: with one more row, or with what is wrong."""
-    if visit.given("do") == ROWS:
-        return _editor(visit, form, row=row)
-    try:
-        saved = save()
-    except CarillonError as error:
-        return _editor(visit, form, row=row, fault=error)
-    messages.success(visit.request, done)
-    return HttpResponseRedirect(f"{PATH}/{saved}")
+    def show(fault: CarillonError | None) -> HttpResponse:
+        return _editor(visit, form, row=row, fault=fault)
+
+    return saved_or_shown(visit, save, done, path=PATH, show=show)
 
 
 def _editor(
@@ -117,20 +111,17 @@ def _editor(
     row: Category | None = None,
     fault: CarillonError | None = None,
 ) -> HttpResponse:
-    seen, faults = seen_and_faults(
-        visit,
-        row,
-        form,
-        fault,
-        seen_of=seen_of_category,
-        form_of=form_of_category,
-        beside=category_beside,
-    )
     context: dict[str, Any] = {
-        "form": form,
-        "row": row,
-        "seen": seen,
-        "faults": faults,
+        **shown_form(
+            visit,
+            form,
+            row=row,
+            fault=fault,
+            path=PATH,
+            seen_of=seen_of_category,
+            form_of=form_of_category,
+            beside=category_beside,
+        ),
         "caps": form.with_blank_cap(),
         "bases": _choices(_BASES),
         "crashes": _choices(_CRASHES),
@@ -141,8 +132,6 @@ def _editor(
             Choice("yes", _("on")),
             Choice("no", _("off")),
         ],
-        "once": new_token(),
-        "cancel": f"{PATH}/{row.pk}" if row else PATH,
     }
     status = status_of_form(visit, fault)
     return page(visit, "plans/category_form.html", context, section="categories", status=status)

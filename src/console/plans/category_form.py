@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from console.casting.composer import stored_now
 from console.casting.draft import CHOICES, LONGEST, choice_text, number_or_text
 from console.casting.seen import digest_of
 from console.guard import Visit
@@ -166,4 +165,4 @@ def category_beside(typed: CategoryForm, stored: CategoryForm) -> list[tuple[str
     """Returns the fields that are stored otherwise than typed, with what is stored."""
     before = typed.shown()
     found = [(name, value) for name, value in stored.shown().items() if value != before[name]]
-    return stored_now([each for each in found if each[0] != "key"])
+    return [each for each in found if each[0] != "key"]

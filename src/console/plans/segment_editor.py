@@ -10,12 +10,13 @@ from django.db import transaction
 from django.http import HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 
-from console.casting.composer import COUNT, ROWS, seen_and_faults, status_of_form
+from console.casting.composer import COUNT
 from console.casting.fields.choices import Choice, condition_choices
 from console.casting.seen import check_seen
 from console.casting.surveys import one_survey
+from console.forms import ROWS, shown_form, status_of_form
 from console.guard import Visit
-from console.once import new_token, run_once
+from console.once import run_once
 from console.plans.segment_form import (
     ALL,
     ANY,
@@ -116,20 +117,17 @@ def _editor(
     count: int | None = None,
     fault: CarillonError | None = None,
 ) -> HttpResponse:
-    seen, faults = seen_and_faults(
-        visit,
-        row,
-        form,
-        fault,
-        seen_of=seen_of_segment,
-        form_of=form_of_segment,
-        beside=segment_beside,
-    )
     context: dict[str, Any] = {
-        "form": form,
-        "row": row,
-        "seen": seen,
-        "faults": faults,
+        **shown_form(
+            visit,
+            form,
+            row=row,
+            fault=fault,
+            path=PATH,
+            seen_of=seen_of_segment,
+            form_of=form_of_segment,
+            beside=segment_beside,
+        ),
         "count": count,
         "choices": condition_choices(),
         "where_rows": form.rows.with_blanks().where,
@@ -137,9 +135,6 @@ def _editor(
             Choice(ALL, _("all of them hold")),
             Choice(ANY, _("at least one of them holds")),
         ],
-        "is_part": visit.is_part,
-        "once": new_token(),
-        "cancel": f"{PATH}/{row.pk}" if row else PATH,
     }
     status = status_of_form(visit, fault)
     return page(visit, "plans/segment_form.html", context, section="segments", status=status)

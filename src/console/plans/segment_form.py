@@ -14,7 +14,6 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from console.casting.composer import stored_now
 from console.casting.draft import LONGEST
 from console.casting.fields.audience import (
     AudienceForm,
@@ -110,4 +109,4 @@ def segment_beside(typed: SegmentForm, stored: SegmentForm) -> list[tuple[str, s
     criteria = stored.criteria()
     if criteria != typed.criteria():
         found.append(("criteria", criteria_in_words(criteria)))
-    return stored_now(found)
+    return found

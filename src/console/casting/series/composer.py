@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from django.contrib import messages
 from django.db import transaction
 from django.http import HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from console.casting.composer import ROWS, common_fields, seen_and_faults, status_of_form
+from console.casting.composer import common_fields
 from console.casting.fields.choices import Choice
 from console.casting.seen import check_seen
 from console.casting.series.form import (
@@ -23,8 +22,9 @@ from console.casting.series.form import (
 )
 from console.casting.series.stored import seen_of_series
 from console.casting.series.views import PATH, SECTION
+from console.forms import saved_or_shown, shown_form, status_of_form
 from console.guard import Visit
-from console.once import new_token, run_once
+from console.once import run_once
 from console.shell import page
 from directory.models import SubscriberList
 from notifications.api.bodies import check_body
@@ -94,15 +94,10 @@ def _answer(
     *,
     row: MailSeries | None = None,
 ) -> HttpResponse:
-    """Saves, or shows the form again: with one more row, or with what is wrong."""
-    if visit.given("do") == ROWS:
-        return _composer(visit, form, row=row)
-    try:
-        saved = save()
-    except CarillonError as error:
-        return _composer(visit, form, row=row, fault=error)
-    messages.success(visit.request, done)
-    return HttpResponseRedirect(f"{PATH}/{saved}")
+    def show(fault: CarillonError | None) -> HttpResponse:
+        return _composer(visit, form, row=row, fault=fault)
+
+    return saved_or_shown(visit, save, done, path=PATH, show=show)
 
 
 def _composer(
@@ -112,28 +107,23 @@ def _composer(
     row: MailSeries | None = None,
     fault: CarillonError | None = None,
 ) -> HttpResponse:
-    seen, faults = seen_and_faults(
-        visit,
-        row,
-        form,
-        fault,
-        seen_of=seen_of_series,
-        form_of=form_of_series,
-        beside=series_beside,
-    )
     context: dict[str, Any] = {
-        "form": form,
-        "row": row,
-        "seen": seen,
-        "faults": faults,
+        **shown_form(
+            visit,
+            form,
+            row=row,
+            fault=fault,
+            path=PATH,
+            seen_of=seen_of_series,
+            form_of=form_of_series,
+            beside=series_beside,
+        ),
         "is_open": row is not None and row.status != MailSeriesStatus.DRAFT,
         **common_fields(form.texts["category"]),
         **_offered(form.texts["list_id"]),
         "triggers": [Choice(value, str(name)) for value, name in _TRIGGERS],
         "steps": form.with_blank_steps(),
         "most_steps": MOST_STEPS,
-        "once": new_token(),
-        "cancel": f"{PATH}/{row.pk}" if row else PATH,
     }
     status = status_of_form(visit, fault)
     return page(visit, "casting/series_composer.html", context, section=SECTION, status=status)

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 
-from console.casting.composer import stored_now
 from console.casting.draft import CHOICES, LONGEST, choice_text, number_or_text
 from console.casting.fields.values import decimal_or_text, read_values, values_text
 from console.casting.series.stored import steps_of
@@ -221,5 +220,4 @@ def _body_of(step: SeriesStep) -> dict[str, Any]:
 def series_beside(typed: SeriesForm, stored: SeriesForm) -> list[tuple[str, str]]:
     """Returns the fields that are stored otherwise than typed, with what is stored."""
     before = typed.shown()
-    found = [(name, value) for name, value in stored.shown().items() if value != before[name]]
-    return stored_now(found)
+    return [(name, value) for name, value in stored.shown().items() if value != before[name]]
