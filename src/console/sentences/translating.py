@@ -117,7 +117,8 @@ def _translated(text: str) -> str:
         values = sentence.values_in(said)
         if values is not None:
             shown = {name: _shown(name, value) for name, value in values.items()}
-            return gettext(sentence.text) % shown + mark + place
+            found = gettext(sentence.text) % shown
+            return f"{found} (`{place})" if mark else found
     return ""
 
 

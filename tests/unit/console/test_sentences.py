@@ -100,7 +100,7 @@ def test_what_is_wrong_with_a_body_is_in_russian(given: dict[str, Any]) -> None:
         ),
         (
             "the limit of 5 requests an hour is used up: repeat it in 60 s",
-            "исчерпан предел в 5 запросов в час: повторите через 60 \u0441",
+            "исчерпан предел запросов в час (5): повторите через 60 \u0441",
         ),
         ("must be a list, not a number", "нужен список, \u0430 не число"),
         ("must be one of a, b, or null", "нужно одно из: a, b, или ничего"),
