@@ -34,6 +34,9 @@ def page_headers(site: str, *, user: bool = True, referer: str | None = None) ->
 FROM_PROGRAM = page_headers("none")
 """A link opened by a mail program: the browser knows no page before it."""
 FROM_WEBMAIL = page_headers("cross-site")
+SAFARI_FROM_PROGRAM = page_headers("none", user=False)
+SAFARI_FROM_WEBMAIL = page_headers("cross-site", user=False)
+"""Safari never sends Sec-Fetch-User (mdn/browser-compat-data issue 27928)."""
 IMAGE_IN_PROGRAM: Headers = (("Accept", IMAGE_ACCEPT), ("Accept-Language", "en-US,en;q=0.9"))
 BARE: Headers = (("Accept", "*/*"),)
 BARE_PAGE: Headers = (("Accept", PAGE_ACCEPT), ("Accept-Encoding", "gzip, deflate"))
@@ -61,13 +64,18 @@ CHROME_WINDOWS = Client("Chrome on Windows", CHROME_WINDOWS_UA, FROM_PROGRAM, IM
 CHROME_MAC = Client("Chrome on macOS", CHROME_MAC_UA, FROM_PROGRAM, IMAGE_IN_PROGRAM)
 EDGE = Client("Edge on Windows", EDGE_UA, FROM_PROGRAM, IMAGE_IN_PROGRAM)
 FIREFOX = Client("Firefox on Windows", FIREFOX_UA, FROM_PROGRAM, IMAGE_IN_PROGRAM)
-IPHONE = Client("Safari on an iPhone", IPHONE_UA, FROM_PROGRAM, IMAGE_IN_PROGRAM)
+IPHONE = Client("Safari on an iPhone", IPHONE_UA, SAFARI_FROM_PROGRAM, IMAGE_IN_PROGRAM)
 ANDROID = Client("Chrome on Android", ANDROID_UA, FROM_PROGRAM, IMAGE_IN_PROGRAM)
 PHONES = (IPHONE, ANDROID)
 COMPUTERS = (CHROME_WINDOWS, CHROME_MAC, EDGE, FIREFOX)
 BROWSERS = COMPUTERS + PHONES
 WEBMAIL_BROWSERS = tuple(
-    Client(f"{each.name}, from webmail", each.user_agent, FROM_WEBMAIL, each.image)
+    Client(
+        f"{each.name}, from webmail",
+        each.user_agent,
+        SAFARI_FROM_WEBMAIL if each is IPHONE else FROM_WEBMAIL,
+        each.image,
+    )
     for each in BROWSERS
 )
 OLD_BROWSERS = (

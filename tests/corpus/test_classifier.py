@@ -26,20 +26,20 @@ def held_out() -> Tally:
 
 
 def test_machines_are_not_counted_as_people(held_out: Tally) -> None:
-    assert held_out.share("machine", "machine") >= 0.95
+    assert held_out.share("machine", "machine") >= 0.975
     assert held_out.share("machine", "human") <= 0.02
 
 
 def test_people_are_seldom_called_machines(held_out: Tally) -> None:
-    assert held_out.share("human", "machine") <= 0.015
-    assert held_out.share("human", "unknown") <= 0.18
+    assert held_out.share("human", "machine") <= 0.012
+    assert held_out.share("human", "unknown") <= 0.07
 
 
 def test_the_tuning_half_meets_its_figures() -> None:
     found = total_of(TUNING)
     assert found.share("machine", "human") <= 0.02
-    assert found.share("human", "machine") <= 0.006
-    assert found.share("human", "unknown") <= 0.06
+    assert found.share("human", "machine") <= 0.003
+    assert found.share("human", "unknown") <= 0.03
 
 
 def test_known_misses_are_missed() -> None:

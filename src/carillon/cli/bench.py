@@ -69,6 +69,7 @@ _MODULES = {
 @click.option("--tests", type=click.IntRange(10), help="For experiments: simulated tests a cell.")
 @click.option("--seed", type=int, help="For experiments.")
 @click.option("--parts", help="For experiments: of even,growing,late,power.")
+@click.option("--processes", type=click.IntRange(1, 64), help="For experiments: share the cells.")
 @click.option("--tracked", is_flag=True, default=None, help="For email: mails of ten links.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
 def command(name: str, as_json: bool, **options: Any) -> None:

@@ -26,7 +26,7 @@ from notifications.features.operations.metrics import (
 )
 from notifications.infra import clock
 from notifications.infra.conf import environment
-from notifications.models import Broadcast, Campaign, KillSwitch
+from notifications.models import Broadcast, Campaign, KillSwitch, MailSeries
 
 MOST_NAMED = 10
 BOUNCES_OF_CONCERN = 0.05
@@ -136,7 +136,7 @@ def _dead_letters(visit: Visit) -> Iterator[Concern]:
 
 def _approvals(visit: Visit) -> Iterator[Concern]:
     """Names what waits for a second person, to those who may approve it."""
-    page, campaigns = "console/broadcasts", "console/campaigns"
+    page, campaigns, series = "console/broadcasts", "console/campaigns", "console/series"
     if not may_open(visit, page):
         return
     detail = _("a second person must approve it")
@@ -157,6 +157,11 @@ def _approvals(visit: Visit) -> Iterator[Concern]:
             count,
         ) % {"count": count}
         yield Concern("warn", title, detail, url_with(f"/{campaigns}", status=status))
+    if count := MailSeries.objects.filter(approval=CampaignApproval.REQUESTED.value).count():
+        title = ngettext(
+            "%(count)d series waits for approval", "%(count)d series wait for approval", count
+        ) % {"count": count}
+        yield Concern("warn", title, detail, url_with(f"/{series}", status=status))
 
 
 def _loops(visit: Visit) -> Iterator[Concern]:

@@ -49,6 +49,7 @@ SENTENCES: Sequence[str] = (
     _("cannot %(verb)s a campaign with status %(state)s, which waits for approval"),
     _("cannot %(verb)s a campaign with status %(state)s"),
     _("A person who wrote, changed or sent the campaign cannot approve it"),
+    _("A person who wrote, changed or sent the series cannot approve it"),
     _("A key cannot review a campaign; sign in instead"),
     _("there is no campaign %(name)s"),
     _("the A/B test of the campaign was deleted: cancel the campaign"),

@@ -31,7 +31,7 @@ _CAMPAIGN_ROUTES = _named(
     create_campaign change_campaign delete_campaign count_campaign test_campaign
     schedule_campaign launch_campaign pause_campaign resume_campaign cancel_campaign
     approve_campaign reject_campaign duplicate_campaign create_series change_series delete_series
-    launch_series pause_series resume_series end_series
+    launch_series pause_series resume_series end_series approve_series reject_series
     """
 )
 SCOPE_REACH: dict[str, ScopeReach] = {

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from directory.models.contact import ContactKind, ContactState
 from directory.models.user import Role
+from notifications.domain.campaigns.lifecycle import CampaignApproval
 from notifications.domain.channels import PERSON_CHANNELS, PRIORITY_WORDS, Channel, Priority
 from notifications.domain.error_codes import ERROR_CODES
 from notifications.domain.lifecycle import MessageStatus
@@ -35,6 +36,14 @@ def choice(name: str, values: Iterable[str | int], about: str) -> Meta:
     )
 
 
+ApprovalState = Annotated[
+    str,
+    choice(
+        "CampaignApproval",
+        CampaignApproval,
+        "Whether a second person released it. `none`: no approval was requested.",
+    ),
+]
 ErrorCode = Annotated[
     str,
     choice(

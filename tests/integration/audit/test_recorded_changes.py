@@ -131,6 +131,8 @@ RECORDED = {
     "pause_series": "series.pause",
     "resume_series": "series.resume",
     "end_series": "series.end",
+    "approve_series": "series.approve",
+    "reject_series": "series.reject",
     "create_webhook": "webhook.create",
     "replace_webhook": "webhook.replace",
     "delete_webhook": "webhook.delete",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from console.casting.seen import shown_of_templates
+from console.casting.seen import shown_of_series, shown_of_templates
 from directory.models import ListMembership, SubscriberList
 from notifications.domain.callers import SYSTEM
 from notifications.features.campaigns.variants.schemas import CampaignABTestBody
@@ -33,6 +33,7 @@ from tests.integration.experiments.conftest import SHORT as OTHER
 from tests.integration.experiments.conftest import draft, make_plain
 from tests.integration.factories import make_user, make_willing_user
 from tests.integration.lists.factories import make_list, make_subscriber, status_of
+from tests.integration.series.factories import change as series_change
 from tests.integration.series.factories import go_on as series_go_on
 from tests.integration.series.factories import happens, make_series
 
@@ -238,10 +239,37 @@ class TestSeries:
         assert "Waiting for it: <strong>2</strong>" in text
         assert "after 2 days, at 09:00" in text
         for action, state in (("pause", "paused"), ("resume", "live"), ("end", "ended")):
-            assert state in post(operator, f"{one}/{action}")
+            assert state in press(operator, f"{one}/{action}")
             assert MailSeries.objects.get().status == state
         assert "Not done:" in post(operator, f"{one}/launch")
         assert operator.post(f"{one}/nonsense").status_code == 404
+
+    def test_a_second_person_approves_it_and_changes_of_it(
+        self, as_role: As, override_environment: Any
+    ) -> None:
+        author, other = as_role("operator"), as_role("admin")
+        row = make_series(live=False, needs_approval=True)
+        one = f"/console/series/{row.pk}"
+        assert "approval of a second person" in press(author, f"{one}/launch")
+        seen = shown_of_series(MailSeries.objects.get())
+        assert "cannot approve it" in post(author, f"{one}/approve", seen=seen)
+        assert "because you wrote, changed or sent it" in text_of(author, one)
+        first = text_of(other, "/console")
+        assert "1 series waits for approval" in first
+        assert 'href="/console/series?status=awaiting_approval"' in first
+        assert "Welcome" in text_of(other, "/console/series?status=awaiting_approval")
+        assert "sent back" in post(other, f"{one}/reject", note="Name the shop.")
+        assert "Name the shop." in text_of(author, one)
+        press(author, f"{one}/launch")
+        assert "live" in press(other, f"{one}/approve")
+        override_environment(learning="on")
+        step = {"template_path": "welcome.two", "wait_days": 9, "send_time": "learned"}
+        series_change(row, steps=[step])
+        text = text_of(other, one)
+        assert "after 9 days, at the learned hour of each person within 24 hours" in text
+        assert 'version 2 <span class="quiet">waits for approval' in text
+        press(other, f"{one}/approve")
+        assert MailSeries.objects.get().version == 2
 
     @pytest.mark.parametrize(
         ("offset", "words"), [(0, "on the day"), (1, "1 day after"), (-3, "3 days before")]

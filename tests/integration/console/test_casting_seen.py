@@ -9,7 +9,13 @@ import pytest
 from django.test import Client
 
 from notifications.infra import clock
-from notifications.models import Broadcast, Campaign, Notification, NotificationTemplate
+from notifications.models import (
+    Broadcast,
+    Campaign,
+    MailSeries,
+    Notification,
+    NotificationTemplate,
+)
 from tests.integration.broadcasts.factories import make_broadcast
 from tests.integration.campaigns.factories import make_campaign, make_news
 from tests.integration.console.conftest import As
@@ -17,6 +23,7 @@ from tests.integration.console.pressing import composer_fields, hidden_fields, p
 from tests.integration.console.test_actions import post
 from tests.integration.console.test_broadcasts import BERLIN, NEW, form, make_class, text_of
 from tests.integration.console.test_casting import form as campaign_form
+from tests.integration.series.factories import change, make_mail, make_series
 
 pytestmark = pytest.mark.django_db
 CHANGED = "it was changed since you opened the page"
@@ -54,6 +61,22 @@ def test_a_campaign_is_begun_only_with_the_texts_that_were_read(as_role: As) -> 
     row.refresh_from_db()
     assert row.status == "draft"
     assert "Not done" not in press(other, f"{one}/launch")
+
+
+def test_a_series_is_launched_only_with_the_steps_and_texts_that_were_read(as_role: As) -> None:
+    other, row = as_role("operator"), make_series(live=False)
+    one = f"/console/series/{row.pk}"
+    seen = hidden_fields(other, f"{one}/launch")
+    first = NotificationTemplate.objects.filter(path="welcome.one")
+    version = first.get().current_version_id
+    first.update(current_version_id=make_mail("other").current_version_id)
+    for action in ("launch", "resume", "approve"):
+        assert CHANGED in post(other, f"{one}/{action}", **seen)
+    first.update(current_version_id=version)
+    change(row, steps=[{"template_path": "welcome.one", "wait_days": 2}])
+    assert CHANGED in post(other, f"{one}/launch", **seen)
+    assert "Not done" not in press(other, f"{one}/launch")
+    assert MailSeries.objects.get().status == "live"
 
 
 def test_a_broadcast_that_another_person_changed_is_not_overwritten(as_role: As) -> None:

@@ -13,10 +13,18 @@ from notifications.features.series.handing import hand_over_due
 from notifications.features.series.service import locked_series
 from notifications.infra import clock
 from notifications.models import MailSeries, Notification, SeriesEnrollment, SeriesHandover
+from tests.integration.campaigns.factories import staff
 from tests.integration.factories import make_user
 from tests.integration.lists.factories import make_list, put_on
 from tests.integration.races import PATIENCE_S, Other, other, wait_until_blocked_or_done
-from tests.integration.series.factories import KEY, SERVICE, act, happens, make_series
+from tests.integration.series.factories import (
+    KEY,
+    SERVICE,
+    act,
+    change,
+    happens,
+    make_series,
+)
 
 __all__ = ["other"]
 pytestmark = [
@@ -151,3 +159,32 @@ def test_who_enters_while_a_series_ends_does_not_wait_for_ever(
     clear_ended(made.pk, now=clock.now(), until=clock.monotonic() + 5)
     row = SeriesEnrollment.objects.get(user=person)
     assert (row.state, row.due_at) == ("exited", None)
+
+
+def test_an_approval_that_comes_during_a_change_releases_nothing(other: Other) -> None:
+    author, reviewer = (make_user(is_staff=True, role="teacher") for _ in range(2))
+    draft = make_series(live=False, caller=staff(author), needs_approval=True)
+    act("launch", draft, caller=staff(author))
+    with transaction.atomic():
+        change(draft, caller=staff(author), name="Hello")
+        work = other.start(
+            lambda: SERVICE.approve(identifier=draft.pk, caller=staff(reviewer), now=clock.now())
+        )
+        wait_until_blocked_or_done(work)
+        assert not work.done()
+    assert isinstance(work.exception(PATIENCE_S), Conflict)
+    assert MailSeries.objects.get().status == "draft"
+
+
+def test_two_approvals_launch_it_once(other: Other) -> None:
+    author, *both = (make_user(is_staff=True, role="teacher") for _ in range(3))
+    draft = make_series(live=False, caller=staff(author), needs_approval=True)
+    act("launch", draft, caller=staff(author))
+    with transaction.atomic():
+        act("approve", draft, caller=staff(both[0]))
+        work = other.start(
+            lambda: SERVICE.approve(identifier=draft.pk, caller=staff(both[1]), now=clock.now())
+        )
+        wait_until_blocked_or_done(work)
+    assert isinstance(work.exception(PATIENCE_S), Conflict)
+    assert MailSeries.objects.get().approved_by_id == both[0].pk

@@ -9,10 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from notifications.domain.learning.choice import LearningRule, choose_time
+from notifications.domain.learning.counts import HourCounts
+from notifications.domain.learning.hours import hours_within
+from notifications.domain.learning.model import Model
 from notifications.domain.series.steps import (
     LATE,
     MOST_DAYS,
     MOST_MINUTES,
+    MOST_WINDOW_HOURS,
     SeriesStep,
     due_after,
     due_again,
@@ -83,6 +88,19 @@ steps = st.builds(
     wait_minutes=st.integers(0, MOST_MINUTES),
     at=st.none() | st.times().map(lambda found: found.replace(second=0, microsecond=0)),
 )
+learned_steps = st.builds(
+    SeriesStep,
+    template_path=st.just("t"),
+    learns=st.just(True),
+    window_hours=st.integers(2, MOST_WINDOW_HOURS),
+    at_night=st.booleans(),
+    learning_holdout_percent=st.floats(1, 50),
+)
+cells = st.dictionaries(
+    st.integers(0, 167),
+    st.integers(0, 50).map(lambda number: HourCounts(number, number // 2, number // 2)),
+    max_size=20,
+)
 
 
 @given(base=moments, waits=steps, name=st.sampled_from(ZONES))
@@ -108,7 +126,33 @@ def test_a_local_time_is_what_the_clock_shows_or_the_end_of_a_gap(
     assert shown.time().replace(tzinfo=None) == local or shown.utcoffset() != before.utcoffset()
 
 
-@given(found=steps)
+@given(
+    base=moments,
+    found=learned_steps,
+    own=cells,
+    everyone=cells,
+    person=st.integers(1, 10**9),
+    name=st.sampled_from(ZONES),
+)
+def test_a_learned_hour_is_within_its_window_and_by_day(
+    base: datetime,
+    found: SeriesStep,
+    own: dict[int, HourCounts],
+    everyone: dict[int, HourCounts],
+    person: int,
+    name: str,
+) -> None:
+    zone = ZoneInfo(name)
+    rule = LearningRule("s", found.learning_holdout_percent, 5, at_night=found.at_night)
+    instants = hours_within(base, zone, found.window_hours)
+    chosen = choose_time(rule, Model(own, everyone), person, instants, zone)
+    assert base <= chosen.due_at < base + timedelta(hours=24)
+    by_night = not 8 <= chosen.due_at.astimezone(zone).hour < 21
+    assert not by_night or found.at_night or chosen.due_at == base
+    assert choose_time(rule, Model(own, everyone), person, instants, zone) == chosen
+
+
+@given(found=steps | learned_steps)
 def test_a_stored_step_is_read_as_it_was(found: SeriesStep) -> None:
     assert SeriesStep.read(found.stored()) == found
 

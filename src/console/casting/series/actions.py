@@ -2,70 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from typing import Any
 
-from django.db import transaction
 from django.http import Http404, HttpResponse
 from django.utils.translation import gettext as _
 
 from console import words
-from console.casting.seen import check_seen
-from console.casting.series.stored import shown_of_series
+from console.casting.actions import read_note
+from console.casting.seen import check_seen, shown_of_series
 from console.casting.series.views import PATH
 from console.guard import Visit
 from console.shell import act
-from notifications.features.series.service import MailSeriesService, locked_series
+from notifications.domain.campaigns.lifecycle import CampaignApproval
+from notifications.features.series.service import MailSeriesService
 from notifications.infra import clock
 
-Act = Callable[[Visit, int, datetime], str]
+_ACTIONS = ("launch", "pause", "resume", "end", "approve", "reject", "delete")
+_AS_SEEN = frozenset({"launch", "resume", "approve"})
+"""Those that act on the steps and texts that the visitor read."""
 
 
 def series_action(visit: Visit, number: int, action: str) -> HttpResponse:
-    """Launches, pauses, resumes or ends a series, or deletes a draft."""
+    """Launches, pauses, resumes, ends, approves or returns a series, or deletes a draft."""
     if action not in _ACTIONS:
         raise Http404
-    one, work = f"{PATH}/{number}", _ACTIONS[action]
+    one = f"{PATH}/{number}"
     back = PATH if action == "delete" else one
-    return act(visit, lambda: work(visit, number, clock.now()), back=back, back_if_refused=one)
+    return act(visit, lambda: _done(visit, number, action), back=back, back_if_refused=one)
 
 
-def _launch(visit: Visit, number: int, now: datetime) -> str:
-    with transaction.atomic():
-        MailSeriesService().find(number, caller=visit.caller, to_change=True)
-        check_seen(visit, shown_of_series(locked_series(number)))
-        found = MailSeriesService().launch(identifier=number, caller=visit.caller, now=now)
-    return _said(found.status)
-
-
-def _pause(visit: Visit, number: int, now: datetime) -> str:
-    found = MailSeriesService().pause(identifier=number, caller=visit.caller, now=now)
-    return _said(found.status)
-
-
-def _resume(visit: Visit, number: int, now: datetime) -> str:
-    found = MailSeriesService().resume(identifier=number, caller=visit.caller, now=now)
-    return _said(found.status)
-
-
-def _end(visit: Visit, number: int, now: datetime) -> str:
-    found = MailSeriesService().end(identifier=number, caller=visit.caller, now=now)
-    return _said(found.status)
-
-
-def _delete(visit: Visit, number: int, now: datetime) -> str:
-    MailSeriesService().delete(identifier=number, caller=visit.caller, now=now)
-    return _("Deleted.")
-
-
-def _said(status: str) -> str:
-    return _("The series is now: %(state)s") % {"state": words.state(status)}
-
-
-_ACTIONS: Mapping[str, Act] = {
-    "launch": _launch,
-    "pause": _pause,
-    "resume": _resume,
-    "end": _end,
-    "delete": _delete,
-}
+def _done(visit: Visit, number: int, action: str) -> str:
+    do = getattr(MailSeriesService(), action)
+    more: dict[str, Any] = {}
+    if action in _AS_SEEN:
+        more["check"] = lambda row: check_seen(visit, shown_of_series(row))
+    if action == "reject":
+        more["note"] = read_note(visit)
+    found = do(identifier=number, caller=visit.caller, now=clock.now(), **more)
+    if action == "delete":
+        return _("Deleted.")
+    if action == "reject":
+        return _("The series was sent back.")
+    if found.approval == CampaignApproval.REQUESTED and action in _AS_SEEN:
+        return _("The series waits for the approval of a second person.")
+    return _("The series is now: %(state)s") % {"state": words.state(found.status)}

@@ -38,6 +38,7 @@ _TEXTS: Mapping[str, str] = {
     "reentry_days": "",
     "track_opens": "",
     "track_clicks": "",
+    "needs_approval": "",
 }
 """The fields with one text, and what a new form has."""
 
@@ -99,6 +100,7 @@ class SeriesForm:
             "reentry_days": number_or_text(days) if days else None,
             "track_opens": CHOICES.get(texts["track_opens"]),
             "track_clicks": CHOICES.get(texts["track_clicks"]),
+            "needs_approval": bool(texts["needs_approval"]),
         }
 
     def changes(self, row: MailSeries) -> dict[str, Any]:
@@ -193,6 +195,7 @@ def form_of_series(_visit: Visit, row: MailSeries) -> SeriesForm:
         "reentry_days": str(row.reentry_days or ""),
         "track_opens": choice_text(row.track_opens),
         "track_clicks": choice_text(row.track_clicks),
+        "needs_approval": "yes" if row.needs_approval else "",
     }
     steps = steps_of(row)
     return SeriesForm(

@@ -10,12 +10,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from console.casting.listing import newest_first
-from console.casting.series.stored import shown_of_series
+from console.casting.seen import shown_of_series
 from console.guard import Visit
 from console.shell import page
 from directory.models import SubscriberList, User
+from notifications.domain.campaigns.lifecycle import CampaignApproval
 from notifications.domain.series.lifecycle import EnrollmentState, MailSeriesStatus, SeriesTrigger
+from notifications.domain.series.steps import SeriesStep
 from notifications.features.broadcasts.queries import display_name
+from notifications.features.series.approval import RESUME
 from notifications.features.series.reading import series_report
 from notifications.features.series.report_schemas import SeriesStepCounts
 from notifications.features.series.schemas import SeriesTriggerResponse
@@ -25,6 +28,8 @@ from notifications.models import MailSeries, MailSeriesVersion
 PATH = "/console/series"
 SECTION = "series"
 _S = MailSeriesStatus
+AWAITING = "awaiting_approval"
+WAITS = {"approval": CampaignApproval.REQUESTED.value}
 _MOST_VERSIONS = 20
 
 
@@ -41,12 +46,15 @@ class VersionShown(NamedTuple):
     number: int
     is_current: bool
     steps: Sequence[StepShown]
+    #: Whether it waits for approval.
+    is_requested: bool = False
 
 
 def all_series(visit: Visit) -> HttpResponse:
     """Shows series, the newest first."""
     statuses = [each.value for each in _S]
-    context = newest_first(visit, MailSeries.objects.all(), statuses, PATH)
+    rows = MailSeries.objects.all()
+    context = newest_first(visit, rows, statuses, PATH, also={AWAITING: WAITS})
     return page(visit, "casting/all_series.html", context, section=SECTION)
 
 
@@ -55,12 +63,16 @@ def one_series(visit: Visit, number: int) -> HttpResponse:
     row = MailSeriesService().find(number, caller=visit.caller)
     shown = MailSeriesService().get(identifier=number, caller=visit.caller)
     report = series_report(row)
-    author = User.objects.filter(pk=row.created_by_id or 0).first()
+    people = User.objects.in_bulk([key for key in (row.created_by_id, row.approved_by_id) if key])
+    waits = row.approval == CampaignApproval.REQUESTED
     context: dict[str, Any] = {
         "row": row,
         "trigger": _trigger_in_words(shown.trigger),
         "goal": shown.goal,
-        "author": display_name(author),
+        "author": display_name(people.get(row.created_by_id or 0)),
+        "approver": display_name(people.get(row.approved_by_id or 0)),
+        "is_own": visit.user.pk in {row.created_by_id, *row.involved_user_ids},
+        "seen": shown_of_series(row) if row.status != _S.ENDED else "",
         "report": report,
         "totals": [
             (state.value, getattr(report, state.value))
@@ -68,13 +80,13 @@ def one_series(visit: Visit, number: int) -> HttpResponse:
             if hasattr(report, state.value)
         ],
         "versions": _versions(row, report.steps),
-        "seen": shown_of_series(row) if row.status == _S.DRAFT else "",
         "may": {
             "edit": row.status != _S.ENDED,
-            "delete": row.status == _S.DRAFT,
-            "launch": row.status == _S.DRAFT,
+            "delete": row.status == _S.DRAFT and not waits,
+            "launch": row.status == _S.DRAFT and not waits,
             "pause": row.status == _S.LIVE,
-            "resume": row.status == _S.PAUSED,
+            "resume": row.status == _S.PAUSED and row.requested != RESUME,
+            "review": waits,
             "end": row.status in (_S.LIVE, _S.PAUSED),
         },
     }
@@ -82,20 +94,47 @@ def one_series(visit: Visit, number: int) -> HttpResponse:
 
 
 def _versions(row: MailSeries, counts: Sequence[SeriesStepCounts]) -> list[VersionShown]:
-    """Returns the newest version, and the older ones in which people still wait."""
+    """Returns what waits for approval, the newest version, and older ones in which people wait."""
     rows = MailSeriesVersion.objects.filter(series=row).order_by("-number")[:_MOST_VERSIONS]
     found = []
     for version in rows:
         steps = version.read_steps()
         here = [each for each in counts if each.version == version.number]
-        is_current = version.number == row.version
-        if is_current or any(each.waiting for each in here):
+        is_current, is_requested = version.number == row.version, version.number > row.version
+        if is_requested:
+            here = [_no_counts(version.number, place, step) for place, step in enumerate(steps)]
+        if is_current or is_requested or any(each.waiting for each in here):
             shown = [
-                StepShown(each, _wait_in_words(step.wait_days, step.wait_minutes, step.at))
+                StepShown(each, _step_in_words(step))
                 for each, step in zip(here, steps, strict=True)
             ]
-            found.append(VersionShown(version.number, is_current, shown))
+            found.append(VersionShown(version.number, is_current, shown, is_requested))
     return found
+
+
+def _no_counts(version: int, place: int, step: SeriesStep) -> SeriesStepCounts:
+    """Returns the counts of a step that no one can have reached."""
+    return SeriesStepCounts(
+        version=version,
+        step=place + 1,
+        template_path=step.template_path,
+        sent=0,
+        waiting=0,
+        exited={},
+    )
+
+
+def _step_in_words(step: SeriesStep) -> str:
+    text = _wait_in_words(step.wait_days, step.wait_minutes, step.at)
+    if not step.learns:
+        return text
+    hours = step.window_hours
+    learned = ngettext(
+        "at the learned hour of each person within %(count)d hour",
+        "at the learned hour of each person within %(count)d hours",
+        hours,
+    )
+    return f"{text}, {learned % {'count': hours}}"
 
 
 def _wait_in_words(days: int, minutes: int, at: Any) -> str:

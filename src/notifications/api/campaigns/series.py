@@ -16,6 +16,7 @@ from notifications.features.series.schemas import (
     MailSeriesChangeBody,
     MailSeriesList,
     MailSeriesResponse,
+    SeriesRejectBody,
 )
 from notifications.features.series.service import SCOPE, MailSeriesService
 from notifications.models import MailSeries
@@ -81,6 +82,19 @@ def resume(request: ApiRequest) -> MailSeriesResponse:
 def end(request: ApiRequest) -> MailSeriesResponse:
     return MailSeriesService().end(
         identifier=request.params["id"], caller=request.caller, now=request.now
+    )
+
+
+def approve(request: ApiRequest) -> MailSeriesResponse:
+    return MailSeriesService().approve(
+        identifier=request.params["id"], caller=request.caller, now=request.now
+    )
+
+
+def reject(request: ApiRequest) -> MailSeriesResponse:
+    body = check_body(request.body, SeriesRejectBody)
+    return MailSeriesService().reject(
+        identifier=request.params["id"], note=body.note, caller=request.caller, now=request.now
     )
 
 
@@ -161,7 +175,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path=f"{ONE}/launch",
         handler=launch,
-        summary="Make a series live; users enter it from now on.",
+        summary="Make a series live, or request the approval that it needs.",
         scope=SCOPE,
         responses={200: MailSeriesResponse},
         errors=(404, 409),
@@ -183,7 +197,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path=f"{ONE}/resume",
         handler=resume,
-        summary="Resume a paused series.",
+        summary="Resume a paused series, or request the approval that it needs.",
         scope=SCOPE,
         responses={200: MailSeriesResponse},
         errors=(404, 409),
@@ -196,6 +210,29 @@ ROUTES: tuple[Route, ...] = (
         handler=end,
         summary="End a series for good; those who wait in it get nothing more.",
         scope=SCOPE,
+        responses={200: MailSeriesResponse},
+        errors=(404, 409),
+        idempotent=True,
+    ),
+    Route(
+        name="approve_series",
+        method="POST",
+        path=f"{ONE}/approve",
+        handler=approve,
+        summary="Release a series, or a change of one, that someone else wrote.",
+        scope=SCOPE,
+        responses={200: MailSeriesResponse},
+        errors=(404, 409),
+        idempotent=True,
+    ),
+    Route(
+        name="reject_series",
+        method="POST",
+        path=f"{ONE}/reject",
+        handler=reject,
+        summary="Return a series to its author, with the reason.",
+        scope=SCOPE,
+        body=SeriesRejectBody,
         responses={200: MailSeriesResponse},
         errors=(404, 409),
         idempotent=True,

@@ -17,6 +17,9 @@ from notifications.domain.wall_clock import counted, counted_wall, instant_of
 
 MOST_STEPS = 20
 MOST_DAYS, MOST_MINUTES = 365, 10_080
+MOST_WINDOW_HOURS = 24
+"""For how many hours a learned hour may delay a step."""
+_LEARNED = "learned"
 LATE = timedelta(hours=1)
 """A step that is so late waits for its local time again, and the next one counts from the send."""
 _DAY = timedelta(days=1)
@@ -40,6 +43,13 @@ class SeriesStep:
     wait_minutes: int = 0
     #: The local time at which it is due, the next one after the wait; None: right after the wait.
     at: time | None = None
+    #: Each person is due at the hour at which they engage most, within a window from then on.
+    learns: bool = False
+    window_hours: int = MOST_WINDOW_HOURS
+    #: Whether an hour of the night may be learned, too.
+    at_night: bool = False
+    #: The percent of the people for whom the model does not choose.
+    learning_holdout_percent: float = 10.0
     kind: StepKind = StepKind.SEND
 
     @classmethod
@@ -51,18 +61,39 @@ class SeriesStep:
             wait_days=stored.get("wait_days", 0),
             wait_minutes=stored.get("wait_minutes", 0),
             at=time.fromisoformat(at) if at else None,
+            **_read_learned(stored),
             kind=StepKind(stored.get("kind", StepKind.SEND)),
         )
 
     def stored(self) -> dict[str, Any]:
         """Returns the step as JSON."""
-        return {
+        found = {
             "kind": str(self.kind),
             "template_path": self.template_path,
             "wait_days": self.wait_days,
             "wait_minutes": self.wait_minutes,
             "at": self.at.isoformat("minutes") if self.at else None,
         }
+        if self.learns:
+            found |= {
+                "send_time": _LEARNED,
+                "send_window_hours": self.window_hours,
+                "send_at_night": self.at_night,
+                "learning_holdout_percent": self.learning_holdout_percent,
+            }
+        return found
+
+
+def _read_learned(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields of a step that learns; none for one that does not."""
+    if stored.get("send_time") != _LEARNED:
+        return {}
+    return {
+        "learns": True,
+        "window_hours": stored["send_window_hours"],
+        "at_night": stored["send_at_night"],
+        "learning_holdout_percent": stored["learning_holdout_percent"],
+    }
 
 
 def due_after(base: datetime, step: SeriesStep, zone: tzinfo) -> datetime:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 
 _PROGRAMS = re.compile(
-    r"bot\b|bot/|crawler|spider|scan|preview|fetch|monitor|check(?:er|link)|validator|headless"
+    r"(?<!cu)bot(?:\b|/)|crawler|spider|scan|preview|fetch|monitor|check(?:er|link)|validator|headless"
     r"|phantomjs|puppeteer|playwright|selenium|curl/|wget/|libwww|python|aiohttp|httpx|go-http"
     r"|okhttp|java/|apache-http|jakarta|node-fetch|axios|undici|ruby|perl|php/|guzzle|winhttp|dart/"
     r"|barracuda|proofpoint|mimecast|symantec|messagelabs|fireeye|trellix|trend ?micro|\btmes\b"
     r"|sophos|forti|cisco|ironport|avanan|check ?point|safelinks|cloudmark|zscaler|hornetsecurity"
-    r"|facebookexternalhit|whatsapp|slack|telegram|discord|skypeuri|linkedin|embedly|vkshare"
+    r"|facebookexternalhit|^whatsapp|slack-imgproxy|skypeuri|embedly|vkshare"
     r"|google-safety|google-read-aloud|urldefense|virustotal|antivirus|kaspersky|bitdefender",
     re.IGNORECASE,
 )
@@ -23,8 +23,11 @@ _PROXIES = ("GoogleImageProxy", "YahooMailProxy")
 _TEXT_BROWSERS = ("w3m/", "Lynx/", "Links (", "ELinks/")
 _VERSION = re.compile(r"\b(Chrome|Firefox|CriOS|FxiOS|Version)/(\d{1,4})")
 _BROWSER = re.compile(r"^Mozilla/5\.0 \(.{3,}\) .*(?:Gecko|AppleWebKit)")
-_SENDS_FETCH_METADATA = {"Chrome": 80, "Firefox": 90}
-"""From which version a browser sends Sec-Fetch-* on every request by https (caniuse.com)."""
+_SENDS_FETCH_METADATA = {"Chrome": 80, "Firefox": 90, "Version": 17}
+"""From which version a browser sends Sec-Fetch-* on every request by https (MDN); Safari since
+16.4, of which an agent says only 16."""
+_SENDS_USER = ("Chrome", "Firefox")
+"""Browsers that send Sec-Fetch-User. Safari never does (MDN, browser-compat-data issue 27928)."""
 
 
 def is_program(agent: str) -> bool:
@@ -50,6 +53,18 @@ def is_browser(agent: str) -> bool:
 def is_text_browser(agent: str) -> bool:
     """Returns whether it is a browser of terminals, which sends few headers."""
     return agent.startswith(_TEXT_BROWSERS)
+
+
+def sends_user(agent: str) -> bool:
+    """Returns whether this browser says by Sec-Fetch-User that a person went to a page."""
+    found = _VERSION.search(agent)
+    return found is not None and found[1] in _SENDS_USER
+
+
+def is_chromium(agent: str) -> bool:
+    """Returns whether it is a Chrome, or a relative, that cannot leave out Sec-Fetch-Mode."""
+    found = _VERSION.search(agent)
+    return found is not None and found[1] == "Chrome" and sends_fetch_metadata(agent)
 
 
 def sends_fetch_metadata(agent: str) -> bool:

@@ -17,25 +17,32 @@ from notifications.domain.tracking import agents
 from notifications.domain.tracking.evidence import TrackingEvidence
 from notifications.domain.tracking.networks import is_cloud, scanner_of
 
-VERSION = 2
+VERSION = 3
 """Raised with each change of the rules, so that old evidence can be judged again."""
 
 HONEYPOT_S = 10.0
-HONEYPOT_RUN_S = 60.0
-"""So long before and after a hit of the hidden link, requests of the same program are its."""
+"""So long before and after a hit of the hidden link, requests are its program's."""
 RUN_GAP_S = 5.0
 """Clicks on different links belong to one run while no more time is between them."""
-AT_ONCE_S = 0.3
+AT_ONCE_S = 0.2
 """No hand clicks two links within this time."""
 TOO_QUICK_S = 1.0
 QUICK_S = 5.0
+QUICK_CLICK_S = 2.0
+"""The same for clicks with all headers of a browser: a person may tap what just arrived."""
 SOON_S = 600.0
-UNREAD_S = 60.0
-"""A click so soon, with no pixel loaded before, may be a scan of the links alone."""
-SAME_ACTOR_S = 600.0
+HELD_S = 1_800.0
+"""Gateways hold mails for so long, and follow their links then (Suped, 10 to 30 minutes)."""
+SAME_ACTOR_S = 60.0
 CHECK_S = 8.0
+GLANCE_S = 0.5
+"""No person clicks so soon after the mail was shown."""
+PIXEL_LATE_S = 2.0
+"""So long after its click, a program that loads the pixel did not show the mail before."""
 READING_S = (1.5, 300.0)
 """So long after a person's mail program loaded the pixel, they click."""
+_OF_PERSONS_BROWSER = frozenset({"prefetch"})
+"""Reasons that say nothing of other requests: a person's own browser loads pages ahead."""
 _PREFETCH = ("purpose", "sec-purpose", "x-moz", "x-purpose")
 
 
@@ -56,14 +63,24 @@ def classify(
     has_trap: whether the mail has the hidden link.
     """
     avoids_trap = has_trap and all(event.kind is not EventKind.HONEYPOT for event in events)
-    found = [_machine_alone(event, sent_at) or _near_trap(event, events) for event in events]
+    found = [
+        _machine_alone(event, sent_at)
+        or _from_cloud(event, events, sent_at)
+        or _near_trap(event, events)
+        or _with_pixel(event, events)
+        for event in events
+    ]
     runs = _runs(events)
     for run in runs:
         reason = _machine_run([events[place] for place in run])
         for place in run:
             if reason == "at_once" or not _was_read(events[place], events):
                 found[place] = found[place] or reason
-    machines = [event for event, reason in zip(events, found, strict=True) if reason]
+    machines = [
+        event
+        for event, reason in zip(events, found, strict=True)
+        if reason and reason not in _OF_PERSONS_BROWSER
+    ]
     in_tabs: set[int] = set() if avoids_trap else _unread_runs(runs, events)
     judged = []
     for place, (event, reason) in enumerate(zip(events, found, strict=True)):
@@ -93,7 +110,7 @@ def _machine_alone(event: TrackingEvidence, sent_at: float | None) -> str:
         return ""
     if event.kind is EventKind.OPEN and agents.is_reading_proxy(event.agent):
         return ""
-    return _known_machine(event) or _too_quick(event, sent_at) or _odd_click(event, sent_at)
+    return _known_machine(event) or _too_quick(event, sent_at) or _odd_click(event)
 
 
 def _known_machine(event: TrackingEvidence) -> str:
@@ -111,16 +128,28 @@ def _too_quick(event: TrackingEvidence, sent_at: float | None) -> str:
     return ""
 
 
-def _odd_click(event: TrackingEvidence, sent_at: float | None) -> str:
-    """Returns why a click is no browser's, or one from a cloud soon after the mail was sent."""
+def _odd_click(event: TrackingEvidence) -> str:
+    """Returns why a click is no browser's."""
     if event.kind is EventKind.CLICK:
         if not agents.is_browser(event.agent) and "accept-language" not in event.headers:
             return "agent"
         if "text/html" not in event.headers.get("accept", "text/html"):
             return "accept"
-        if is_cloud(event.network) and (_lacks(event) or _is_soon(event, sent_at)):
-            return "cloud"
+        if agents.is_chromium(event.agent) and _lacks_all(event):
+            return "forged"
     return ""
+
+
+def _from_cloud(
+    event: TrackingEvidence, events: Sequence[TrackingEvidence], sent_at: float | None
+) -> str:
+    """Returns a reason for a click from a cloud soon after the hand-over, unless it was read."""
+    if event.kind is not EventKind.CLICK or not is_cloud(event.network):
+        return ""
+    if _was_read(event, events) or agents.is_text_browser(event.agent):
+        return ""
+    is_held = sent_at is not None and event.at - sent_at < HELD_S
+    return "cloud" if _lacks(event) or is_held else ""
 
 
 def _is_soon(event: TrackingEvidence, sent_at: float | None) -> bool:
@@ -135,19 +164,48 @@ def _lacks(event: TrackingEvidence) -> bool:
     if "accept-language" not in headers:
         return True
     expected = agents.sends_fetch_metadata(event.agent) or "sec-fetch-mode" in headers
-    return expected and (
-        headers.get("sec-fetch-mode") != "navigate" or headers.get("sec-fetch-user") != "?1"
-    )
+    by_user = headers.get("sec-fetch-user") == "?1" or not agents.sends_user(event.agent)
+    return expected and (headers.get("sec-fetch-mode") != "navigate" or not by_user)
+
+
+def _lacks_all(event: TrackingEvidence) -> bool:
+    """Whether a click has none of what every Chrome sends: it only bears the name of one."""
+    return not {"accept-language", "sec-fetch-mode"} & event.headers.keys()
+
+
+def _is_forged(event: TrackingEvidence) -> bool:
+    """Whether a click only bears the name of a browser whose headers no setting leaves out."""
+    return agents.is_chromium(event.agent) and _lacks(event)
 
 
 def _near_trap(event: TrackingEvidence, events: Sequence[TrackingEvidence]) -> str:
-    for other in events:
-        if other.kind is EventKind.HONEYPOT:
-            distance = abs(other.at - event.at)
-            if distance <= HONEYPOT_S:
-                return "honeypot_window"
-            if distance <= HONEYPOT_RUN_S and other.agent == event.agent:
-                return "honeypot_run"
+    near = [
+        other
+        for other in events
+        if other.kind is EventKind.HONEYPOT and abs(other.at - event.at) <= HONEYPOT_S
+    ]
+    if near and _was_read(event, events):  # a check at the click of a person, who is elsewhere
+        near = [other for other in near if other.network == event.network]
+    return "honeypot_window" if near else ""
+
+
+def _with_pixel(event: TrackingEvidence, events: Sequence[TrackingEvidence]) -> str:
+    """Returns a reason where one program loads the pixel and a link as no reader would.
+
+    A mail program loads the pixel when it shows the mail, and a person looks at it before a click.
+    """
+    others = [each for each in events if each.agent == event.agent and each.kind is not event.kind]
+    for other in others:
+        click, pixel = (event, other) if event.kind is EventKind.CLICK else (other, event)
+        if EventKind.HONEYPOT in (click.kind, pixel.kind):
+            continue
+        after = click.at - pixel.at
+        if 0 <= after < GLANCE_S and click.network == pixel.network:
+            return "unread_click"
+        if abs(after) < AT_ONCE_S:
+            return "unread_click"
+        if -PIXEL_LATE_S < after < 0 and click.network == pixel.network:
+            return "late_pixel"
     return ""
 
 
@@ -173,10 +231,10 @@ def _machine_run(run: Sequence[TrackingEvidence]) -> str:
         is_one = first.agent == second.agent and first.link != second.link
         if is_one and second.at - first.at < AT_ONCE_S:
             return "at_once"
-    if any(_lacks(event) or is_cloud(event.network) for event in run):
+    if any(_is_forged(event) or is_cloud(event.network) for event in run):
         return "burst"
     is_long = len({event.link for event in run}) > 2
-    return "many" if is_long and len({(each.network, each.agent) for each in run}) > 1 else ""
+    return "many" if is_long and len({each.agent for each in run}) > 1 else ""
 
 
 def _was_read(click: TrackingEvidence, events: Sequence[TrackingEvidence]) -> bool:
@@ -185,6 +243,16 @@ def _was_read(click: TrackingEvidence, events: Sequence[TrackingEvidence]) -> bo
         event.kind is EventKind.OPEN
         and event.network == click.network
         and READING_S[0] <= click.at - event.at <= READING_S[1]
+        for event in events
+    )
+
+
+def _is_readers(click: TrackingEvidence, events: Sequence[TrackingEvidence]) -> bool:
+    """Whether the pixel was loaded from the click's network, however long before it."""
+    return any(
+        event.kind is EventKind.OPEN
+        and event.network == click.network
+        and click.at - event.at >= READING_S[0]
         for event in events
     )
 
@@ -198,10 +266,13 @@ def _same_as(
     for other in machines:
         if other.agent != event.agent or other.method != "GET":
             continue
+        if _lacks(other) and event.kind is EventKind.CLICK and not _lacks(event):
+            continue  # it borrows the name of the person's browser
         distance = abs(other.at - event.at)
         if event.network == other.network and event.network and distance <= SAME_ACTOR_S:
             return "same_actor"
-        if distance <= RUN_GAP_S and other.link != event.link:
+        is_other = distance <= RUN_GAP_S and other.link != event.link
+        if is_other and not _was_read(event, events):
             return "same_program"
     is_check = _is_check(event, events, read=True) or _is_weak_copy(event, events)
     return "check" if is_check else ""
@@ -229,26 +300,23 @@ def _doubt(
 
     in_tabs: it is one of many clicks in a row, and nothing says that the mail was read.
     """
-    if sent_at is not None and event.at - sent_at < QUICK_S:
+    quick = QUICK_CLICK_S if event.kind is EventKind.CLICK else QUICK_S
+    if sent_at is not None and event.at - sent_at < quick:
         return "quick"
     if event.kind is EventKind.OPEN or agents.is_text_browser(event.agent):
         return ""
     if not agents.is_browser(event.agent):
         return "agent"
-    if _lacks(event):
+    is_soon = _is_soon(event, sent_at)
+    if _was_read(event, events):
+        return ""
+    if _lacks(event) and is_soon:
         return "headers"
     if is_cloud(event.network):
         return "cloud"
     if _is_check(event, events, read=False):
         return "checked"
-    if sent_at is not None and event.at - sent_at < UNREAD_S and not _has_open(event, events):
-        return "unread"
-    return "tabs" if in_tabs else ""
-
-
-def _has_open(event: TrackingEvidence, events: Sequence[TrackingEvidence]) -> bool:
-    """Whether the pixel was loaded before a click, by whomever."""
-    return any(each.kind is EventKind.OPEN and each.at <= event.at for each in events)
+    return "tabs" if in_tabs and is_soon else ""
 
 
 def _unread_runs(runs: Sequence[Sequence[int]], events: Sequence[TrackingEvidence]) -> set[int]:
@@ -267,7 +335,7 @@ def _is_check(event: TrackingEvidence, events: Sequence[TrackingEvidence], *, re
 
     read: whether the later click must be from where the mail was read.
     """
-    if event.kind is not EventKind.CLICK or _was_read(event, events):
+    if event.kind is not EventKind.CLICK or _is_readers(event, events):
         return False
     return any(
         other.kind is EventKind.CLICK
@@ -275,6 +343,7 @@ def _is_check(event: TrackingEvidence, events: Sequence[TrackingEvidence], *, re
         and other.link == event.link
         and 0 < other.at - event.at <= CHECK_S
         and other.network != event.network
+        and (other.agent != event.agent or _lacks(event))
         and (not read or _was_read(other, events))
         for other in events
     )

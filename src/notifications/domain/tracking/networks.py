@@ -26,6 +26,11 @@ _BARRACUDA = "Barracuda Campus, Email Gateway Defense IP ranges"
 _SYMANTEC = "Broadcom, Email Security.cloud IP ranges"
 _MICROSOFT = "Microsoft 365 URLs and IP ranges, Exchange Online Protection"
 _AWS = "Amazon, ip-ranges.json, the largest blocks of EC2"
+_TEAMS = "Microsoft 365 URLs and IP ranges, Teams"
+_GOOGLEBOT = "Google, googlebot.json; without 66.249.80.0/20, which carries Gmail's pictures, too"
+_BINGBOT = "Microsoft, bingbot.json"
+_TELEGRAM = "Telegram, core.telegram.org/resources/cidr.txt"
+_META = "Meta Web Crawlers (developers.facebook.com)"
 _TREND = "Trend Micro Email Security, data centre addresses"
 
 SCANNER_NETWORKS: tuple[KnownNetwork, ...] = (
@@ -37,6 +42,7 @@ SCANNER_NETWORKS: tuple[KnownNetwork, ...] = (
     KnownNetwork("62.209.50.0/24", "Proofpoint", _PROOFPOINT, "2026-11-30"),
     KnownNetwork("91.209.104.0/24", "Proofpoint", _PROOFPOINT, "2026-11-30"),
     KnownNetwork("208.84.64.0/22", "Proofpoint", _PROOFPOINT, "2026-11-30"),
+    KnownNetwork("208.86.200.0/22", "Proofpoint", _PROOFPOINT, "2026-11-30"),
     KnownNetwork("207.211.30.0/23", "Mimecast", _MIMECAST, "2026-11-30"),
     KnownNetwork("205.139.110.0/23", "Mimecast", _MIMECAST, "2026-11-30"),
     KnownNetwork("91.220.42.0/24", "Mimecast", _MIMECAST, "2026-11-30"),
@@ -53,7 +59,18 @@ SCANNER_NETWORKS: tuple[KnownNetwork, ...] = (
     KnownNetwork("40.107.0.0/16", "Microsoft", _MICROSOFT, "2026-11-30"),
     KnownNetwork("52.96.0.0/12", "Microsoft", _MICROSOFT, "2026-11-30"),
     KnownNetwork("104.47.0.0/17", "Microsoft", _MICROSOFT, "2026-11-30"),
+    KnownNetwork("52.112.0.0/14", "Microsoft", _TEAMS, "2026-11-30"),
+    KnownNetwork("52.122.0.0/15", "Microsoft", _TEAMS, "2026-11-30"),
     KnownNetwork("150.70.224.0/20", "Trend Micro", _TREND, "2026-11-30"),
+    KnownNetwork("66.249.64.0/20", "Google", _GOOGLEBOT, "2026-11-30"),
+    KnownNetwork("157.55.39.0/24", "Bing", _BINGBOT, "2026-11-30"),
+    KnownNetwork("207.46.13.0/24", "Bing", _BINGBOT, "2026-11-30"),
+    KnownNetwork("40.77.167.0/24", "Bing", _BINGBOT, "2026-11-30"),
+    KnownNetwork("13.66.139.0/24", "Bing", _BINGBOT, "2026-11-30"),
+    KnownNetwork("149.154.160.0/20", "Telegram", _TELEGRAM, "2026-11-30"),
+    KnownNetwork("91.108.4.0/22", "Telegram", _TELEGRAM, "2026-11-30"),
+    KnownNetwork("31.13.24.0/21", "Meta", _META, "2026-11-30"),
+    KnownNetwork("31.13.64.0/18", "Meta", _META, "2026-11-30"),
 )
 
 CLOUD_NETWORKS: tuple[KnownNetwork, ...] = tuple(

@@ -15,8 +15,8 @@ from notifications.domain.campaigns.timing import LateZones, first_instant, last
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.campaigns.contents import CampaignContent, content_of, resolve_audience
 from notifications.features.campaigns.learned.checking import check_learned
-from notifications.features.campaigns.learned.schemas import GIVEN, LEARNED, SCHEDULED
 from notifications.features.campaigns.variants.plan import check_plan
+from notifications.features.learning.options import GIVEN, LEARNED, SCHEDULED
 from notifications.intake.fields import Fields
 from notifications.intake.validate import read_context
 from notifications.models import Campaign

@@ -15,9 +15,10 @@ from notifications.features.analytics.schemas import EngagementResponse
 from notifications.features.broadcasts.dry_run_schemas import DryRun
 from notifications.features.broadcasts.schemas import BroadcastState
 from notifications.features.campaigns.learned.schemas import CampaignLearning
-from notifications.features.campaigns.schemas import ApprovalState, CampaignState, Number, Share
+from notifications.features.campaigns.schemas import CampaignState, Number, Share
 from notifications.features.campaigns.variants.schemas import CampaignABTestProgress
 from notifications.infra.field_types import (
+    ApprovalState,
     MessageState,
     NextPage,
     NotificationId,

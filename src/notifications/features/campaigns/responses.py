@@ -6,9 +6,9 @@ from uuid import UUID
 
 import msgspec
 
-from notifications.features.campaigns.learned.schemas import GIVEN, SCHEDULED
 from notifications.features.campaigns.schemas import CampaignResponse
 from notifications.features.campaigns.variants.schemas import CampaignABTestBody
+from notifications.features.learning.options import GIVEN, SCHEDULED
 from notifications.models import Campaign
 
 _SAME = (

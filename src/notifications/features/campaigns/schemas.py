@@ -9,17 +9,18 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from notifications.domain.campaigns.lifecycle import CampaignApproval, CampaignStatus
+from notifications.domain.campaigns.lifecycle import CampaignStatus
 from notifications.domain.campaigns.timing import LateZones
 from notifications.features.broadcasts.schemas import DeliveryMode
-from notifications.features.campaigns.learned.schemas import (
+from notifications.features.campaigns.variants.schemas import CampaignABTestBody
+from notifications.features.learning.options import (
     LearningHoldoutPercent,
     SendAtNight,
     SendTimeName,
     SendWindowHours,
 )
-from notifications.features.campaigns.variants.schemas import CampaignABTestBody
 from notifications.infra.field_types import (
+    ApprovalState,
     CategoryKey,
     ChannelChoiceName,
     NextPage,
@@ -38,14 +39,6 @@ CampaignState = Annotated[
         "CampaignStatus",
         CampaignStatus,
         "The state of a campaign. `completed`: every message was handed over.",
-    ),
-]
-ApprovalState = Annotated[
-    str,
-    choice(
-        "CampaignApproval",
-        CampaignApproval,
-        "Whether a second person released it. `none`: no approval was requested.",
     ),
 ]
 LateZonesName = Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from notifications.domain.identifiers import parse_key
 from notifications.domain.learning.choice import LearningPlace
 from notifications.domain.learning.hours import name_of_hour
 from notifications.domain.learning.labels import PREFIX
@@ -23,9 +24,15 @@ from notifications.features.learning.stored import (
     StoredPosterior,
     read_choice,
 )
-from notifications.models import Broadcast, BroadcastRecipient, Notification
+from notifications.models import (
+    Broadcast,
+    BroadcastRecipient,
+    Notification,
+    SeriesHandover,
+)
 from notifications.models.sources.broadcast_change import broadcast_of
 
+_SERIES = "series:"
 _CODES: dict[str, str] = {
     LearningPlace.LEARNED: "learned",
     LearningPlace.HOLDOUT: "holdout",
@@ -40,6 +47,8 @@ def explain_learning(found: Notification) -> LearningResponse | None:
     own = (found.options or {}).get(STORED)
     if own:
         return learning_response(read_choice(own), due_at=None)
+    if found.source.startswith(_SERIES):
+        return _of_series(found)
     broadcast_id = broadcast_of(found.source)
     rows = BroadcastRecipient.objects.filter(
         broadcast_id=broadcast_id or 0, recipient_id=found.user_id or 0
@@ -49,6 +58,18 @@ def explain_learning(found: Notification) -> LearningResponse | None:
         return None
     due = Broadcast.objects.filter(pk=broadcast_id or 0).values_list("scheduled_at", flat=True)
     return learning_response(read_choice(text), due_at=due.first())
+
+
+def _of_series(found: Notification) -> LearningResponse | None:
+    rows = SeriesHandover.objects.filter(
+        notification_id=found.pk,
+        enrollment__series_id=parse_key(found.source.removeprefix(_SERIES)) or 0,
+        enrollment__user_id=found.user_id or 0,
+    )
+    mail = rows.first()
+    if mail is None or not mail.choice:
+        return None
+    return learning_response(read_choice(mail.choice), due_at=mail.at)
 
 
 def learning_response(choice: StoredChoice, *, due_at: datetime | None) -> LearningResponse:

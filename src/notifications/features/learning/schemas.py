@@ -90,3 +90,60 @@ class LearningResponse(msgspec.Struct, kw_only=True):
 
     explanation: str
     """The same in words. Example: `Sent on Tuesday 09:00: 5 of 14 messages were engaged with.`"""
+
+
+LearningVerdict = Annotated[
+    str,
+    choice(
+        "LearningVerdict",
+        ("open", "cancelled", "helps", "harms", "unclear", "mismatch"),
+        "Whether learning helps. `open`: the campaign is still sent. `cancelled`: not all had their"
+        " time. `unclear`: the difference may be chance. `mismatch`: the groups do not have the"
+        " sizes that they should have.",
+    ),
+]
+
+
+class LearningArm(msgspec.Struct, kw_only=True):
+    """Users of one group, once their message was handed over."""
+
+    users: int
+    """The number of users. Example: `900`"""
+
+    engaged: int
+    """Those who engaged within three days. Example: `120`"""
+
+    rate: float
+    """`engaged` as a share of `users`. Example: `0.133`"""
+
+
+class LearningEffect(msgspec.Struct, kw_only=True):
+    """Learned users against the holdout. Users of whom too little is known are in neither."""
+
+    learned: LearningArm
+    """Users for whom the counts decided."""
+
+    holdout: LearningArm
+    """Users for whom they did not."""
+
+    start: LearningArm
+    """Users of whom too little is known."""
+
+    verdict: LearningVerdict
+
+    lift: float | None
+    """By what share the rate of the learned is higher; null where no one engaged. Example: `0.2`"""
+
+    lift_low: float | None
+    """The lower end of its interval, which is valid at any look; null where it has none.
+    Example: `0.05`"""
+
+    lift_high: float | None
+    """The upper end of that interval; null where it has none. Example: `0.4`"""
+
+    p_value: float
+    """The chance of such a difference where learning does nothing; valid at any look.
+    Example: `0.03`"""
+
+    explanation: str
+    """The same in words. Example: `The difference may be chance.`"""

@@ -15,15 +15,25 @@ from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.series.lifecycle import SeriesTrigger
 from notifications.domain.series.steps import SeriesStep
 from notifications.features.audiences.service import read_audience
+from notifications.features.learning.options import LEARNED, SCHEDULED
 from notifications.features.series.contents import StepContent, check_steps
 from notifications.features.series.finding import date_rule
+from notifications.features.series.learned import check_learned
 from notifications.features.series.schemas import SeriesStepBody, SeriesTriggerBody
 from notifications.intake.fields import Fields
 from notifications.intake.validate import read_context
 from notifications.models import Goal, MailSeries
 
 _COLUMNS = frozenset(
-    {"name", "description", "holdout_percent", "reentry_days", "track_opens", "track_clicks"}
+    {
+        "name",
+        "description",
+        "holdout_percent",
+        "needs_approval",
+        "reentry_days",
+        "track_opens",
+        "track_clicks",
+    }
 )
 """Fields that the row stores as they are given."""
 CHANGEABLE = frozenset({"name", "description", "steps"})
@@ -67,8 +77,24 @@ def apply_values(
 
 
 def read_steps(bodies: Sequence[SeriesStepBody]) -> list[SeriesStep]:
-    """Returns the steps of a body."""
-    return [SeriesStep.read(msgspec.to_builtins(body)) for body in bodies]
+    """Returns the steps of a body.
+
+    Raises:
+        InvalidRequest: invalid_choice; invalid, where an hour cannot be learned here.
+    """
+    words = (SCHEDULED, LEARNED)
+    errors = [
+        FieldError(
+            f"steps[{place}].send_time", "invalid_choice", f"must be one of {', '.join(words)}"
+        )
+        for place, body in enumerate(bodies)
+        if body.send_time not in words
+    ]
+    if errors:
+        raise InvalidRequest(errors)
+    steps = [SeriesStep.read(msgspec.to_builtins(body)) for body in bodies]
+    check_learned(steps)
+    return steps
 
 
 def _context(value: dict[str, Any], errors: list[FieldError]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from django.db import transaction
 
 from notifications.domain.series.lifecycle import EnrollmentState, ExitReason
 from notifications.domain.series.steps import (
+    LATE,
     SeriesStep,
     due_after,
     due_again,
@@ -23,8 +24,9 @@ from notifications.domain.series.steps import (
     next_base,
 )
 from notifications.domain.wall_clock import first_zone
-from notifications.features.experiments.placing import load_placings
+from notifications.features.experiments.placing import NO_TESTS, load_placings
 from notifications.features.scheduling.zones import people_by_zone
+from notifications.features.series.approval import check_approved
 from notifications.features.series.contents import (
     StepContent,
     build_step_intent,
@@ -32,6 +34,7 @@ from notifications.features.series.contents import (
     content_of,
 )
 from notifications.features.series.decisions import exits_by_choice, exits_by_goal
+from notifications.features.series.learned import assigned_hour, learned_hours
 from notifications.infra import clock, telemetry
 from notifications.intake.accept import Intent, SendTarget, accept
 from notifications.models import (
@@ -41,9 +44,10 @@ from notifications.models import (
     SeriesHandover,
     SeriesStepCount,
 )
+from notifications.models.learning.hand_over import is_learning
 
 AT_ONCE = 500
-_CHANGED = ("state", "position", "due_at", "planned", "ended_at", "reason")
+_CHANGED = ("state", "position", "due_at", "planned", "ended_at", "reason", "choice")
 _Place = tuple[int, int]
 """A version of the steps, and a position in it."""
 
@@ -55,6 +59,7 @@ def hand_over_due(series_id: int, *, now: datetime, until: float) -> int:
 
     Raises:
         InvalidRequest: a step names something that does not exist any more.
+        ApprovalOutdated: a template changed since the series was approved.
     """
     done = 0
     while True:
@@ -78,6 +83,7 @@ def _hand_over_part(series_id: int, *, now: datetime) -> int:
         check_list(series)
         part = _Part(series, people, now=now)
         part.plan()
+        part.choose_hours()
         part.exit(exits_by_goal(series, part.due))
         part.hand_over()
         SeriesEnrollment.objects.bulk_update(people, _CHANGED)
@@ -115,6 +121,8 @@ class _Part:
         for row in self.due:
             step, zone = self._steps[row.version][row.position], self._zones[row.user_id]
             at = row.due_at or self._now
+            if self._now - at > LATE:
+                row.choice = ""
             if not row.planned:
                 row.planned = True
                 at = due_after(entry_base(row.entered_at, row.day, zone), step, zone)
@@ -126,6 +134,23 @@ class _Part:
             else:
                 row.due_at = at
         self.due = due
+
+    def choose_hours(self) -> None:
+        """Moves those of whose step an hour is learned to that hour, once each."""
+        by_place: dict[_Place, list[SeriesEnrollment]] = defaultdict(list)
+        for row in self.due if is_learning() else ():
+            if self._steps[row.version][row.position].learns and not row.choice:
+                by_place[row.version, row.position].append(row)
+        for place, people in by_place.items():
+            starts = {
+                row.user_id: next_base(row.due_at or self._now, now=self._now) for row in people
+            }
+            step = self._steps[place[0]][place[1]]
+            hours = learned_hours(self._series, place, step, starts, self._zones)
+            for row in people:
+                at, row.choice = hours[row.user_id]
+                row.due_at = at if at > self._now else row.due_at
+        self.due = [row for row in self.due if row.due_at is None or row.due_at <= self._now]
 
     def exit(self, reasons: Mapping[int, ExitReason]) -> None:
         """Ends the rows that are named, and leaves the others due."""
@@ -156,6 +181,7 @@ class _Part:
         for (version, position), people in sorted(by_place.items()):
             step = self._steps[version][position]
             content = content_of(self._series, step)
+            check_approved(self._series, content)
             intent = build_step_intent(self._series, step, content)
             yield _Group(step, content, intent, people)
 
@@ -163,28 +189,37 @@ class _Part:
         if not people:
             return
         intent, template = group.intent, group.content.template
-        placings = load_placings([template], [row.user_id for row in people])
+        place = people[0].version, people[0].position
+        users = [row.user_id for row in people]
+        placings = NO_TESTS if group.step.learns else load_placings([template], users)
         context = intent.terms.context
         channels = intent.terms.channels
         targets = [
             SendTarget(
                 row.user_id,
                 channels,
-                assigned=placings.assigned(intent, template.pk, row.user_id, channels, context),
+                assigned=assigned_hour(self._series, place, row.choice)
+                or placings.assigned(intent, template.pk, row.user_id, channels, context),
             )
             for row in people
         ]
         made = accept(intent, targets, now=self._now)
         SeriesHandover.objects.bulk_create(
-            SeriesHandover(enrollment=row, position=row.position, notification_id=key, at=self._now)
+            SeriesHandover(
+                enrollment=row,
+                position=row.position,
+                notification_id=key,
+                at=self._now,
+                choice=row.choice,
+            )
             for row, key in zip(people, made.notification_keys, strict=True)
         )
-        place = people[0].version, people[0].position
         self._counts[*place, SeriesStepCount.SENT] += len(people)
 
     def _advance(self, row: SeriesEnrollment) -> None:
         steps, zone = self._steps[row.version], self._zones[row.user_id]
         row.position += 1
+        row.choice = ""
         if row.position >= len(steps):
             self._end(row, EnrollmentState.COMPLETED)
             return
@@ -194,7 +229,7 @@ class _Part:
     def _end(
         self, row: SeriesEnrollment, state: EnrollmentState, reason: ExitReason | None = None
     ) -> None:
-        row.state, row.due_at, row.ended_at = state.value, None, self._now
+        row.state, row.due_at, row.ended_at, row.choice = state.value, None, self._now, ""
         row.reason = reason.value if reason else ""
 
     def count(self) -> None:

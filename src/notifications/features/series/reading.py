@@ -9,11 +9,13 @@ from itertools import islice
 from django.db.models import Count
 
 from notifications.domain.series.lifecycle import EnrollmentState
+from notifications.features.series.learned import effects_of_steps
 from notifications.features.series.report_schemas import (
     SeriesEnrollmentResponse,
     SeriesReportResponse,
     SeriesStepCounts,
 )
+from notifications.infra import clock
 from notifications.models import (
     MailSeries,
     MailSeriesVersion,
@@ -66,7 +68,9 @@ def series_report(series: MailSeries) -> SeriesReportResponse:
     results: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)
     for count in SeriesStepCount.objects.filter(series=series):
         results[count.version, count.position][count.result] += count.number
-    versions = MailSeriesVersion.objects.filter(series=series).order_by("number")
+    rows_of_steps = MailSeriesVersion.objects.filter(series=series, number__lte=series.version)
+    versions = list(rows_of_steps.order_by("number"))
+    effects = effects_of_steps(series, versions, waiting, now=clock.now())
     return SeriesReportResponse(
         id=series.uuid,
         status=series.status,
@@ -86,6 +90,7 @@ def series_report(series: MailSeries) -> SeriesReportResponse:
                     for name, number in sorted(results[version.number, position].items())
                     if name != SeriesStepCount.SENT
                 },
+                learning=effects.get((version.number, position)),
             )
             for version in versions
             for position, step in enumerate(version.read_steps())

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from notifications.domain.series.lifecycle import EnrollmentState, ExitReason
+from notifications.features.learning.schemas import LearningEffect
 from notifications.features.series.schemas import MailSeriesState
 from notifications.infra.field_types import NextPage, PreviousPage, TemplatePath, choice
 
@@ -90,6 +91,9 @@ class SeriesStepCounts(msgspec.Struct, kw_only=True):
 
     exited: dict[str, int]
     """How many users left before this mail, by reason. Example: `{"goal_reached": 3}`"""
+
+    learning: LearningEffect | None = None
+    """What its learned hours did; null where none are learned. `open`: users may still get it."""
 
 
 class SeriesReportResponse(msgspec.Struct, kw_only=True):

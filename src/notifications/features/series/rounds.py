@@ -21,6 +21,7 @@ from notifications.domain.series.lifecycle import (
     MailSeriesStatus,
 )
 from notifications.features.background.items import Items, Rotation
+from notifications.features.series.approval import RESUME, ApprovalOutdated, request_approval
 from notifications.features.series.finding import find_people
 from notifications.features.series.handing import AT_ONCE, hand_over_due
 from notifications.infra import clock
@@ -78,7 +79,10 @@ def _do_or_pause(do: Callable[..., int], series_id: int, now: datetime, until: f
     try:
         done = do(series_id, now=now, until=until)
     except InvalidRequest as error:
-        _halt(series_id, error)
+        _halt(series_id, error.detail, code=error.code)
+        return 0
+    except ApprovalOutdated as error:
+        _halt(series_id, error.detail, code="concurrent_change", asks=True)
         return 0
     MailSeries.objects.live().filter(pk=series_id).exclude(error="").update(error="")
     return done
@@ -91,11 +95,14 @@ def _failed(series_id: int, fault: ItemFault) -> None:
     MailSeries.objects.live().filter(pk=series_id).update(error=error[:500])
 
 
-def _halt(series_id: int, error: InvalidRequest) -> None:
+def _halt(series_id: int, reason: str, *, code: str, asks: bool = False) -> None:
+    """Pauses a series. asks: whether it goes on once a second person approves it."""
     with transaction.atomic():
         row = MailSeries.objects.select_for_update(of=("self",), no_key=True).get(pk=series_id)
-        if row.become(MailSeriesStatus.PAUSED, error=error.detail[:500]):
-            log.error("series.held", series=series_id, code=error.code)
+        if row.become(MailSeriesStatus.PAUSED, error=reason[:500]):
+            log.error("series.held", series=series_id, code=code)
+            if asks:
+                request_approval(row, RESUME)
 
 
 def clear_ended(series_id: int, *, now: datetime, until: float) -> int:
@@ -122,7 +129,7 @@ def _clear_part(series_id: int, *, now: datetime) -> int:
             )[:AT_ONCE]
         }
         rows.filter(pk__in=list(places)).update(
-            state=EnrollmentState.EXITED.value, reason=reason, due_at=None, ended_at=now
+            state=EnrollmentState.EXITED.value, reason=reason, due_at=None, ended_at=now, choice=""
         )
         SeriesStepCount.objects.add(series_id, Counter(places.values()))
     return len(places)

@@ -13,8 +13,20 @@ from notifications.domain.series.lifecycle import (
     MailSeriesStatus,
     SeriesTrigger,
 )
-from notifications.domain.series.steps import MOST_DAYS, MOST_MINUTES, MOST_STEPS
+from notifications.domain.series.steps import (
+    MOST_DAYS,
+    MOST_MINUTES,
+    MOST_STEPS,
+    MOST_WINDOW_HOURS,
+)
+from notifications.features.learning.options import (
+    SCHEDULED,
+    LearningHoldoutPercent,
+    SendAtNight,
+    SendTimeName,
+)
 from notifications.infra.field_types import (
+    ApprovalState,
     CategoryKey,
     NextPage,
     PreviousPage,
@@ -92,7 +104,19 @@ TracksSeriesOpens = Annotated[
 TracksSeriesClicks = Annotated[
     bool, Meta(description="Whether clicks are tracked; left out, the service's setting decides.")
 ]
+NeedsSeriesApproval = Annotated[bool, Meta(description="Whether a second person must approve it.")]
 LocalTime = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+SeriesWindowHours = Annotated[
+    int,
+    Meta(
+        ge=2,
+        le=MOST_WINDOW_HOURS,
+        description="How many hours the window of `send_time` has, 2 to 24.",
+        examples=[12],
+    ),
+]
 
 
 class SeriesTriggerBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -129,6 +153,11 @@ class SeriesStepBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     at: LocalTime | None = None
     """The user's local time at which the mail is sent, the next one after the wait; null for right
     after it. Example: `09:00`"""
+
+    send_time: SendTimeName = SCHEDULED
+    send_window_hours: SeriesWindowHours = MOST_WINDOW_HOURS
+    send_at_night: SendAtNight = False
+    learning_holdout_percent: LearningHoldoutPercent = 10.0
 
 
 SeriesSteps = Annotated[
@@ -172,6 +201,8 @@ class MailSeriesBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     track_clicks: TracksSeriesClicks | None = None
     """Whether clicks are tracked. Example: `true`"""
 
+    needs_approval: NeedsSeriesApproval = False
+
 
 class MailSeriesChangeBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Changes of a series. After the launch, only the name, the description and the steps change.
@@ -211,6 +242,16 @@ class MailSeriesChangeBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     track_clicks: TracksSeriesClicks | UnsetType | None = UNSET
     """Whether clicks are tracked. Example: `true`"""
 
+    needs_approval: NeedsSeriesApproval | UnsetType = UNSET
+    """Whether a second person must approve it. Example: `true`"""
+
+
+class SeriesRejectBody(msgspec.Struct, kw_only=True):
+    """Why a series is returned to its author."""
+
+    note: Annotated[str, Meta(min_length=1, max_length=1000)]
+    """What the author should change. Example: `Please wait a day longer.`"""
+
 
 class SeriesTriggerResponse(msgspec.Struct, kw_only=True):
     """What makes a user enter a series."""
@@ -245,6 +286,11 @@ class SeriesStepResponse(msgspec.Struct, kw_only=True):
     """The user's local time at which the mail is sent; null for right after the wait.
     Example: `09:00`"""
 
+    send_time: SendTimeName
+    send_window_hours: SeriesWindowHours
+    send_at_night: SendAtNight
+    learning_holdout_percent: LearningHoldoutPercent
+
 
 class MailSeriesResponse(msgspec.Struct, kw_only=True):
     """A series."""
@@ -258,6 +304,8 @@ class MailSeriesResponse(msgspec.Struct, kw_only=True):
     name: SeriesName
     description: SeriesAbout
     status: MailSeriesState
+    approval: ApprovalState
+    needs_approval: NeedsSeriesApproval
 
     trigger: SeriesTriggerResponse
     """What makes a user enter."""
@@ -267,6 +315,9 @@ class MailSeriesResponse(msgspec.Struct, kw_only=True):
 
     version: int
     """The number of that version. Example: `1`"""
+
+    requested_steps: list[SeriesStepResponse] | None
+    """The mails of a change of an open series that waits for approval, or null."""
 
     category: str
     """The key of its category; empty for that of each template. Example: `marketing`"""
@@ -288,6 +339,10 @@ class MailSeriesResponse(msgspec.Struct, kw_only=True):
     """Whether clicks are tracked; null: the service's setting decides."""
 
     created_by: UserIdOrNone
+    approved_by: UserIdOrNone
+
+    review_note: str
+    """What the author should change; empty for nothing. Example: `Please wait a day longer.`"""
 
     error: str
     """Why it paused, or failed; empty for no error. Example: `no template serves welcome.first`"""

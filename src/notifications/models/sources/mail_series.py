@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, OuterRef, Q, Subquery
 
-from notifications.domain.campaigns.lifecycle import is_held_out
+from notifications.domain.campaigns.lifecycle import CampaignApproval, is_held_out
 from notifications.domain.series.lifecycle import (
     OPEN,
     EnrollmentState,
@@ -26,6 +26,7 @@ from notifications.domain.series.lifecycle import (
 from notifications.domain.series.steps import SeriesStep
 from notifications.infra import clock
 from notifications.models.analytics.goal import Goal
+from notifications.models.fields import EMPTY_LIST
 
 _OPEN = sorted(status.value for status in OPEN)
 
@@ -67,6 +68,14 @@ class MailSeries(models.Model):
         choices=[(each.value, each.value) for each in MailSeriesStatus],
         default=MailSeriesStatus.DRAFT.value,
     )
+    approval = models.CharField(
+        max_length=10,
+        choices=[(each.value, each.value) for each in CampaignApproval],
+        default=CampaignApproval.NONE.value,
+        db_default=CampaignApproval.NONE.value,
+    )
+    #: A second person must release it.
+    needs_approval = models.BooleanField(default=False, db_default=False)
     trigger = models.CharField(
         max_length=10, choices=[(each.value, each.value) for each in SeriesTrigger]
     )
@@ -102,6 +111,21 @@ class MailSeries(models.Model):
         db_index=False,
         related_name="+",
     )
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="+",
+    )
+    #: The contents that it may send, as `approval.py` names them; None: it was never approved.
+    approved_contents = models.JSONField(null=True, blank=True)
+    #: What its approval releases: `launch`, `resume` or `change`; empty for nothing.
+    requested = models.CharField(max_length=8, blank=True, default="", db_default="")
+    #: The ids of all users who wrote, changed or sent it: none of them may approve it.
+    involved_user_ids = models.JSONField(default=list, blank=True, db_default=EMPTY_LIST)
+    review_note = models.TextField(blank=True, default="", db_default="")
     is_test = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=clock.now)
     updated_at = models.DateTimeField(auto_now=True)
@@ -145,6 +169,9 @@ class MailSeries(models.Model):
                 name="mail_series_to_clear",
             ),
             models.Index(fields=["status", "id"], name="mail_series_by_status"),
+            models.Index(
+                fields=["id"], condition=Q(approval="requested"), name="mail_series_requested"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -240,6 +267,8 @@ class SeriesEnrollment(models.Model):
     reason = models.CharField(
         max_length=20, blank=True, choices=[(each.value, each.value) for each in ExitReason]
     )
+    #: Why the next step is due at a learned hour (`StoredChoice`); empty before that was chosen.
+    choice = models.CharField(max_length=400, blank=True, default="", db_default="")
 
     objects: ClassVar[models.Manager[SeriesEnrollment]] = models.Manager()
 
@@ -287,6 +316,8 @@ class SeriesHandover(models.Model):
     position = models.SmallIntegerField()
     notification_id = models.BigIntegerField()
     at = models.DateTimeField(db_index=True)
+    #: Why it was due at a learned hour (`StoredChoice`); empty where its step does not learn.
+    choice = models.CharField(max_length=400, blank=True, default="", db_default="")
 
     objects: ClassVar[models.Manager[SeriesHandover]] = models.Manager()
 

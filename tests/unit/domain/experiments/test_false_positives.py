@@ -87,6 +87,13 @@ def test_the_command_names_every_cell():
     assert found["1:1 2 %"]["late"].keys() == {"unplanned", "planned", "guarded", "mismatch"}
 
 
+def test_the_cells_are_the_same_in_any_number_of_processes():
+    one, two = (run(tests=10, parts="even", processes=count) for count in (1, 2))
+    assert one == two
+    with pytest.raises(ValueError, match="even, growing, late and power"):
+        run(tests=10, parts="even,never")
+
+
 @pytest.mark.proof
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize(("weight", "rate"), CELLS)

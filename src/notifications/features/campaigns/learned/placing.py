@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import datetime
 
 from notifications.domain.learning.choice import LearningRule, choose_channels, choose_time
 from notifications.domain.learning.hours import hours_within
-from notifications.domain.quiet_hours import is_quiet
 from notifications.domain.wall_clock import first_zone
+from notifications.features.learning.awake import Awake
 from notifications.features.learning.loading import LearnedModels
 from notifications.features.learning.stored import stored_choice
 from notifications.infra.conf import environment
-from notifications.models import Campaign, UserNotificationPreference
+from notifications.models import Campaign
 from notifications.models.people.zones import zones_of
 
 
@@ -38,7 +38,7 @@ def learned_dues(row: Campaign, starts: Mapping[int, datetime]) -> LearnedDues:
     )
     named = zones_of(people)
     zones = {name: first_zone(name)[0] for name in set(named.values())}
-    awake = _Awake(people) if row.send_time else None
+    awake = Awake(people) if row.send_time else None
     found = LearnedDues()
     for person, start in starts.items():
         order = time = None
@@ -53,24 +53,3 @@ def learned_dues(row: Campaign, starts: Mapping[int, datetime]) -> LearnedDues:
         found.due[person] = time.due_at if time else start
         found.choices[person] = stored_choice(time, order)
     return found
-
-
-class _Awake:
-    """Leaves out the instants within the quiet hours of people: the message would wait anyway."""
-
-    def __init__(self, people: Sequence[int]) -> None:
-        rows = UserNotificationPreference.objects.filter(
-            user_id__in=people, quiet_hours_enabled=True
-        )
-        names = ("user_id", "quiet_hours_start", "quiet_hours_end")
-        self._quiet = {user: (start, end) for user, start, end in rows.values_list(*names)}
-
-    def of(self, person: int, instants: Sequence[datetime], zone: tzinfo) -> Sequence[datetime]:
-        """Returns the instants outside of quiet hours; the first one if there is none."""
-        if person not in self._quiet:
-            return instants
-        start, end = self._quiet[person]
-        left = [
-            at for at in instants if not is_quiet(at.astimezone(zone).time(), start=start, end=end)
-        ]
-        return left or instants[:1]

@@ -275,9 +275,16 @@ def holdouts(person: ExportedPerson, after: str) -> ExportPage:
 def mail_series(person: ExportedPerson, after: str) -> ExportPage:
     """The series of mails in which the person is or was."""
     rows = SeriesEnrollment.objects.filter(user=person.user).select_related("series")
-    names = "entry state position due_at day entered_at ended_at reason"
+    rows = rows.prefetch_related("handovers")
+    names = "entry state position due_at day entered_at ended_at reason choice"
     return by_key(
-        rows, after, lambda row: {**columns(row.series, "uuid name"), **columns(row, names)}
+        rows,
+        after,
+        lambda row: {
+            **columns(row.series, "uuid name"),
+            **columns(row, names),
+            "mails": [columns(mail, "position at choice") for mail in row.handovers.all()],
+        },
     )
 
 
@@ -285,7 +292,7 @@ def mail_series_written(person: ExportedPerson, after: str) -> ExportPage:
     rows = MailSeries.objects.filter(created_by=person.user)
     names = (
         "uuid name description trigger event attribute context category status created_at"
-        " launched_at ended_at"
+        " launched_at ended_at review_note"
     )
     return by_key(rows, after, lambda row: columns(row, names))
 

@@ -12,6 +12,7 @@ from notifications.features.privacy.registry.fields import (
 
 _READ, _DELETED = Protection.READABLE, OnErasure.DELETED
 _NUMBER = "the number of the person"
+_CHOICE = "what was known of the person when an hour or a channel was chosen"
 _SHARED = "it is about many people, so it is exported to none of them"
 _VENDORS = "the vendor's text, which may quote an address"
 
@@ -34,7 +35,7 @@ BROADCASTS: tuple[PersonalField, ...] = (
             "error": _VENDORS,
             "telegram_error": _VENDORS,
             "telegram_message_id": "the vendor's id",
-            "choice": "what was known of the person when an hour or a channel was chosen",
+            "choice": _CHOICE,
         },
     ),
     *table(
@@ -97,7 +98,14 @@ BROADCASTS: tuple[PersonalField, ...] = (
         protection=_READ,
         erasure=_DELETED,
         section="mail_series",
-        columns={"user_id": _NUMBER},
+        columns={"user_id": _NUMBER, "choice": _CHOICE},
+    ),
+    *table(
+        "notifications.SeriesHandover",
+        protection=_READ,
+        erasure=_DELETED,
+        section="mail_series",
+        columns={"choice": _CHOICE},
     ),
     *table(
         "notifications.MailSeries",
@@ -107,8 +115,13 @@ BROADCASTS: tuple[PersonalField, ...] = (
         reason="what was sent to others",
         columns={
             "created_by_id": Column("the number of its author", erasure=OnErasure.EMPTIED),
+            "approved_by_id": Column(
+                "the number of who approved it", left_out="a record", erasure=OnErasure.EMPTIED
+            ),
+            "involved_user_ids": Column("who worked on it", left_out="it names others", keys="[]"),
             "name": "a name that the person wrote",
             "description": "a text that the person wrote",
+            "review_note": "the note of a review",
             "context": Column("the values of the templates", keys="*"),
         },
     ),
