@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
+from console.sentences.translating import translated
 from notifications.domain.errors import CarillonError, FieldError, InvalidRequest, RenderingBusy
 from notifications.features.access.throttles import Throttled
 
@@ -30,8 +31,13 @@ def faults_of(fault: CarillonError | None) -> list[tuple[str, str]]:
     if fault is None:
         return []
     if isinstance(fault, InvalidRequest):
-        return [(each.path, each.detail) for each in fault.errors]
-    return [("", fault.detail)]
+        return [(each.path, translated(each.detail)) for each in fault.errors]
+    return [("", said(fault))]
+
+
+def said(fault: CarillonError) -> str:
+    """Returns what is wrong, in the language of the page."""
+    return translated(fault.detail)
 
 
 def unknown_action() -> InvalidRequest:

@@ -13,10 +13,12 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from console.faults import is_changed
+from console.faults import is_changed, said
 from console.guard import Visit
 from notifications.api.permissions.console_pages import CONSOLE_ROLES
 from notifications.domain.errors import CarillonError
+from notifications.features.previews.pictures import pictured
+from notifications.infra import clock
 from notifications.infra.conf import environment
 
 _POLICY = (
@@ -52,12 +54,19 @@ _SECTIONS: Sequence[tuple[str, str, str | Promise]] = (
 )
 
 
-def framed(html: str, *, has_images: bool = True, status: int = 200) -> HttpResponse:
+def framed(
+    html: str, *, has_images: bool = True, viewer: int | None = None, status: int = 200
+) -> HttpResponse:
     """Returns a page for the frame that shows what an author wrote: no script and no cookies.
 
     Of this host it loads static files alone: a tracking pixel would count the look as an opening.
+    Where the setting allows it, a preview loads pictures of other hosts through this service.
+    viewer: the id of the user who looks at a preview; None for what was sent to a person.
     """
     images = f"data: {environment().public_url}/static/" if has_images else "'none'"
+    if has_images and viewer is not None:
+        html, sources = pictured(html, viewer=viewer, now=clock.now())
+        images = f"{images} {sources}".rstrip()
     response = HttpResponse(html, status=status)
     response["Content-Security-Policy"] = (
         "sandbox; default-src 'none'; style-src 'unsafe-inline';"
@@ -124,12 +133,12 @@ def act(
     if_changed: returns the page for a form of something that another person changed meanwhile.
     """
     try:
-        if said := work():
-            messages.success(visit.request, said)
+        if done := work():
+            messages.success(visit.request, done)
     except CarillonError as error:
         if if_changed is not None and is_changed(error):
             return if_changed()
-        messages.error(visit.request, _("Not done: %(detail)s") % {"detail": error.detail})
+        messages.error(visit.request, _("Not done: %(detail)s") % {"detail": said(error)})
         back = back_if_refused or back
     return HttpResponseRedirect(back)
 

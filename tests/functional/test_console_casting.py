@@ -132,12 +132,13 @@ PAGES = (
     "estimate:/console/campaigns/{draft}/estimate/",
     "all_series:/console/series/",
     "series:/console/series/{series}/",
+    "series_composer:/console/series/new/",
     "experiments:/console/experiments/",
     "experiment:/console/experiments/{test}/",
     "lists:/console/lists/",
     "list:/console/lists/{list}/",
 )
-NARROW = ("broadcast", "composer", "campaign", "series", "experiment", "list")
+NARROW = ("broadcast", "composer", "campaign", "series", "series_composer", "experiment", "list")
 """The pages that are opened on a narrow screen as well."""
 SIZES = {"narrow": (390, 844), "wide": (1280, 900)}
 
@@ -287,6 +288,67 @@ def test_it_is_written_and_counted_without_scripts(staff: Staff) -> None:
     assert page.get_by_label("Title").input_value() == "Without scripts"
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("group «Class 7» where role is student")).to_be_visible()
+    context.close()
+
+
+def test_a_series_of_three_mails_is_written_and_launched(staff: Staff) -> None:
+    """Without scripts: write, correct an error, add a mail between two others, launch, pause."""
+    context = staff.open(java_script_enabled=False, viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.goto(f"{staff.home}/console/series/")
+    page.get_by_role("link", name="Write a series").click()
+    page.get_by_label("Name", exact=True).fill("First steps")
+    page.get_by_label("For an event: its name").fill("course.begun")
+    page.get_by_label("Variables").fill("amount=29.99")
+    paths, days = page.get_by_label("Template path"), page.get_by_label("Wait, in days")
+    paths.nth(0).fill("user.payment.success")
+    paths.nth(1).fill("no.such.template")
+    days.nth(1).fill("3")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("steps[1].template_path")
+    shot(page, "casting-series-fault-narrow")
+    paths.nth(1).fill("user.payment.success")
+    paths.nth(2).fill("user.payment.success")
+    page.get_by_label("Place").nth(2).fill("1.5")
+    days.nth(2).fill("1")
+    page.get_by_label("Then until this time").nth(2).fill("09:00")
+    page.get_by_role("button", name="More rows").click()
+    expect(page.get_by_role("group", name="Mail 2").get_by_label("Wait, in days")).to_have_value(
+        "1"
+    )
+    expect(paths).to_have_count(4)
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status")).to_contain_text("was written")
+    steps = page.locator("ol.steps > li")
+    expect(steps).to_have_count(3)
+    expect(steps.nth(1)).to_contain_text("after 1 day, at 09:00")
+    page.get_by_role("button", name="Launch").click()
+    expect(page.get_by_role("status")).to_contain_text("The series is now: live")
+    page.get_by_role("link", name="Change").click()
+    expect(page.get_by_label("People enter")).to_have_count(0)
+    shot(page, "casting-series-change-narrow")
+    context.close()
+
+
+def test_a_segment_is_written_and_counted_in_its_place(staff: Staff) -> None:
+    context = staff.open(color_scheme="dark")
+    page = context.new_page()
+    page.goto(f"{staff.home}/console/segments/")
+    page.get_by_role("link", name="Write a segment").click()
+    page.evaluate("window.same = true")
+    page.get_by_label("Name", exact=True).fill("Pupils of class 7")
+    page.get_by_role("button", name="Count", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("at least one condition")
+    page.get_by_role("combobox", name="Field").select_option(label="groups, by id")
+    page.get_by_role("textbox", name="Value").fill(str(_group(staff.place)))
+    page.get_by_role("button", name="Count", exact=True).click()
+    expect(page.get_by_text("300 people in the segment.")).to_be_visible()
+    assert page.evaluate("window.same") is True
+    shot(page, "segment-form-counted-dark")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status")).to_contain_text("was saved")
+    page.get_by_role("link", name="Count and list them").click()
+    expect(page.get_by_role("heading", name="People: 300")).to_be_visible()
     context.close()
 
 

@@ -50,11 +50,13 @@ PART_THREADS = 2
 STATIC_THREADS = 2
 HEALTH_THREADS = 2
 TRACKING_THREADS = 2
+PICTURE_THREADS = 2
 LIVE_PATH = "/health/live"
 HEALTH_PATHS = ("/health", "/health/ready")
 METRICS_PATH = "/metrics"
 STATIC_PREFIX = "/static/"
 TRACKING_PREFIX = "/api/v1/track/"
+PICTURE_PATH = "/preview-images"  # a call to another host, which may be slow
 NO_SUCH_SOCKET = 4404
 _BARE_HEADERS = ("CONTENT_TYPE", "CONTENT_LENGTH")
 _BODILESS = (204, 304)
@@ -151,6 +153,7 @@ class Bridge:
         self._static = _pool("static", STATIC_THREADS, limits)
         self._health = _pool("health", HEALTH_THREADS, limits, limits.health_limit)
         self._tracking = _pool("tracking", TRACKING_THREADS, limits)
+        self._pictures = _pool("pictures", PICTURE_THREADS, limits)
         self._metrics = _pool("metrics", 1, limits, limits.metrics_limit)
 
     def close(self) -> None:
@@ -248,6 +251,8 @@ class Bridge:
             return self._static
         if path.startswith(TRACKING_PREFIX):
             return self._tracking
+        if place == PICTURE_PATH:
+            return self._pictures
         return self._metrics if place == METRICS_PATH else self._requests
 
     def _call(self, environ: dict[str, Any]) -> Response | Streamed:

@@ -23,6 +23,7 @@ from console.analytics.filters import (
 )
 from console.analytics.names import COUNT_NAMES, INTERVAL_NAMES, REPORT_NAMES
 from console.analytics.tables import NotificationLinks, ShownRow, columns_of, shown_rows
+from console.faults import said
 from console.guard import Visit
 from console.paging import PAGE_ROWS, PageLinks, after_of, page_links
 from console.shell import may_open, page, url_with
@@ -77,7 +78,7 @@ def analytics(visit: Visit) -> HttpResponse:
     try:
         found = _figures(visit, asked)
     except CarillonError as error:
-        fault = error.detail
+        fault = said(error)
     groups, counts = columns_of(REPORTS[asked.report])
     context: dict[str, Any] = {
         "asked": asked,

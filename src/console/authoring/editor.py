@@ -23,8 +23,9 @@ from console.authoring.texts import (
     text_groups,
     texts_in,
 )
-from console.faults import is_changed, status_of
+from console.faults import is_changed, said, status_of
 from console.guard import Visit
+from console.sentences.translating import translated
 from console.shell import EDITOR_POLICY, page, url_with
 from notifications.domain.errors import CarillonError, InvalidRequest
 from notifications.features.access.throttles import count_call
@@ -84,11 +85,11 @@ def lint(visit: Visit, number: int) -> HttpResponse:
             caller=visit.caller,
         )
     except CarillonError as error:
-        return _json({"fault": error.detail}, status=status_of(error))
+        return _json({"fault": said(error)}, status=status_of(error))
     faults = [
         {
             "field": _field_of(each.path, row, locale),
-            "detail": each.detail,
+            "detail": translated(each.detail),
             "line": each.line,
             "column": each.column,
         }
@@ -155,13 +156,13 @@ def _faults(
     if error is None:
         return by_field, others
     if not isinstance(error, InvalidRequest):
-        return by_field, [error.detail]
+        return by_field, [said(error)]
     for each in error.errors:
         field = _field_of(each.path, row, locale)
         if field:
-            by_field[field].append(each.detail)
+            by_field[field].append(translated(each.detail))
         else:
-            others.append(f"{each.path}: {each.detail}")
+            others.append(f"{each.path}: {translated(each.detail)}")
     return by_field, others
 
 

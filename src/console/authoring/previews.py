@@ -18,9 +18,10 @@ from console.authoring.texts import (
     locales_of,
     may_write,
 )
-from console.faults import status_of
+from console.faults import said, status_of
 from console.guard import Visit
 from console.notices.listing import FilterGroup, FilterLink
+from console.sentences.translating import translated
 from console.shell import framed, page, url_with
 from notifications.domain.errors import CarillonError
 from notifications.features.access.throttles import count_call
@@ -172,9 +173,9 @@ def frame(visit: Visit, number: int) -> HttpResponse:
     locale = visit.given("locale", longest=20)
     try:
         item = _item(visit, number, locale)
-        fault = item.error or ""
+        fault = translated(item.error or "")
     except CarillonError as error:
-        status, fault = (200 if error.code == NO_TEXT else status_of(error)), error.detail
+        status, fault = (200 if error.code == NO_TEXT else status_of(error)), said(error)
     wants_html = visit.given("part") == "html" and visit.given("channel") == _MAIL
     if item is not None and item.html and wants_html:
         text = in_scheme(item.html, scheme)
@@ -182,7 +183,8 @@ def frame(visit: Visit, number: int) -> HttpResponse:
         context: dict[str, Any] = {"item": item, "fault": fault, "scheme": scheme}
         context |= {"is_html": wants_html, "tag": language_tag(locale) or "en"}
         text = render_to_string("console/authoring/frame.html", context)
-    return framed(text, has_images=visit.given("images") != _OFF, status=status)
+    has_images = visit.given("images") != _OFF
+    return framed(text, has_images=has_images, viewer=visit.user.pk, status=status)
 
 
 def _item(visit: Visit, number: int, locale: str) -> PreviewItem:

@@ -15,8 +15,9 @@ from django.utils.translation import gettext as _
 from console import words
 from console.authoring.texts import may_write, seen_at
 from console.categories import category_keys
-from console.faults import is_changed, status_of
+from console.faults import is_changed, said, status_of
 from console.guard import Visit
+from console.sentences.translating import translated
 from console.shell import page
 from notifications.domain.channels import Channel, Priority
 from notifications.domain.errors import CarillonError, FieldError, InvalidRequest
@@ -84,9 +85,9 @@ def _page(
         each for each in category_keys(own) if allowed is None or each in allowed or each == own
     ]
     is_conflict = is_changed(error)
-    faults = [] if error is None or is_conflict else [error.detail]
+    faults = [] if error is None or is_conflict else [said(error)]
     if isinstance(error, InvalidRequest):
-        faults = [f"{each.path}: {each.detail}" for each in error.errors]
+        faults = [f"{each.path}: {translated(each.detail)}" for each in error.errors]
     seen = "" if is_conflict else visit.given("seen", longest=40)
     context = {
         "row": row,

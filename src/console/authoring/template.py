@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from console import words
 from console.authoring.listing import state_of, state_words
 from console.authoring.texts import locales_of, may_write
+from console.faults import said
 from console.guard import Visit
 from console.once import new_token
 from console.paging import after_of, page_links
@@ -85,7 +86,7 @@ def diff(visit: Visit, number: int) -> HttpResponse:
     try:
         found = service.diff(identifier=number, caller=visit.caller, from_number=old, to_number=new)
     except NotFound as error:
-        fault = error.detail
+        fault = said(error)
     else:
         texts = [shown_diff(each) for each in found.texts]
         names = (_version_name(found.from_version, _("nothing")), _draft_name(found.to_version))

@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 from console.authoring.editor import count_check
 from console.authoring.template import ShownDiff, shown_diff, template
 from console.authoring.texts import may_write, seen_at
-from console.faults import status_of
+from console.faults import said, status_of
 from console.guard import Visit
 from console.once import run_once
 from console.shell import act, page
@@ -59,7 +59,7 @@ def _review(visit: Visit, number: int, *, is_conflict: bool = False) -> HttpResp
             diff = service.diff(identifier=number, caller=visit.caller)
             texts = [shown_diff(each) for each in diff.texts]
     except CarillonError as error:
-        status, fault = status_of(error), error.detail
+        status, fault = status_of(error), said(error)
     context: Mapping[str, Any] = {
         "row": row,
         "fault": fault,

@@ -15,6 +15,7 @@ from console.casting.figures import COUNTED, Gauge, figures_event, gauge_words
 from console.casting.listing import newest_first
 from console.casting.seen import seen_of_broadcast
 from console.casting.surveys import SECONDS, one_survey
+from console.faults import said
 from console.guard import Visit
 from console.once import new_token
 from console.shell import may_open, page
@@ -121,7 +122,7 @@ def words_of_audience(row: Broadcast) -> tuple[Sequence[str], str]:
         lines = audience_in_words(shown_audience(audience_of(row)))
         return lines or [resolve_audience(row, now=clock.now()).description], ""
     except InvalidRequest as error:
-        return [], error.detail
+        return [], said(error)
 
 
 def _suppressed_reasons(number: int) -> list[tuple[str, int]]:
@@ -172,6 +173,6 @@ def dry_run(visit: Visit, number: int) -> HttpResponse:
             )
         survey = found.data
     except CarillonError as error:
-        fault, status = error.detail, 429 if isinstance(error, Throttled) else 400
+        fault, status = said(error), 429 if isinstance(error, Throttled) else 400
     context = {**shown_of(visit, row), "lines": lines, "survey": survey, "fault": fault}
     return page(visit, "casting/dry_run.html", context, section=SECTION, status=status)

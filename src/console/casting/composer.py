@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpResponse, HttpResponseRedirect
-from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -23,9 +21,9 @@ from console.casting.fields.choices import Choice, audience_choices, audience_in
 from console.casting.seen import check_seen, seen_of_broadcast
 from console.casting.surveys import SECONDS, one_survey
 from console.categories import category_keys
-from console.faults import faults_of, is_changed, status_of
+from console.forms import ROWS, shown_form, status_of_form
 from console.guard import Visit
-from console.once import new_token, run_once
+from console.once import run_once
 from console.shell import page
 from notifications.domain.broadcast_lifecycle import EDITABLE, BroadcastStatus
 from notifications.domain.channels import PERSON_CHANNELS
@@ -35,9 +33,7 @@ from notifications.features.broadcasts.service import BroadcastWorkflow
 from notifications.infra import clock
 from notifications.models import Broadcast
 
-LONGEST_STORED = 300
-"""Characters of a stored value that are shown beside what was typed."""
-COUNT, ROWS, SCHEDULE = "count", "rows", "schedule"
+COUNT, SCHEDULE = "count", "schedule"
 PRIORITIES = (
     ("4", gettext_lazy("low")),
     ("3", gettext_lazy("normal")),
@@ -122,52 +118,24 @@ def _composer(
     survey: DryRun | None = None,
     fault: CarillonError | None = None,
 ) -> HttpResponse:
-    seen, faults = seen_and_faults(
-        visit, row, form, fault, seen_of=seen_of_broadcast, form_of=form_of_broadcast
-    )
     context: dict[str, Any] = {
-        "form": form,
-        "row": row,
-        "seen": seen,
+        **shown_form(
+            visit,
+            form,
+            row=row,
+            fault=fault,
+            path=PATH,
+            seen_of=seen_of_broadcast,
+            form_of=form_of_broadcast,
+            beside=stored_beside,
+        ),
         **audience_fields(form.audience),
         **common_fields(form.texts["category"]),
         "survey": survey,
-        "faults": faults,
         "may_schedule": row is not None and row.status == BroadcastStatus.DRAFT,
-        "is_part": visit.is_part,
-        "once": new_token(),
-        "cancel": f"{PATH}/{row.pk}" if row else PATH,
     }
     status = status_of_form(visit, fault)
     return page(visit, "casting/composer.html", context, section=SECTION, status=status)
-
-
-def status_of_form(visit: Visit, fault: CarillonError | None) -> int:
-    """Returns the status of a form that is shown again. A script shows a part at 200 alone."""
-    return 200 if fault is None or visit.is_part else status_of(fault)
-
-
-def seen_and_faults(
-    visit: Visit,
-    row: Any,
-    typed: Any,
-    fault: CarillonError | None,
-    *,
-    seen_of: Callable[[Any], str],
-    form_of: Callable[[Visit, Any], Any],
-) -> tuple[str, list[tuple[str, str]]]:
-    """Returns the digest of what a form was made of, and its errors by field.
-
-    A form that was changed meanwhile may be saved over what is shown now, beside what was typed.
-    row: the stored Broadcast or Campaign; None for a new one. typed: the form as it was sent.
-    """
-    faults = faults_of(fault)
-    if row is None or (visit.is_post and not is_changed(fault)):
-        return visit.given("seen"), faults
-    if visit.is_post:
-        row.refresh_from_db()
-        faults += stored_beside(typed, form_of(visit, row))
-    return seen_of(row), faults
 
 
 def stored_beside(typed: Any, stored: Any) -> list[tuple[str, str]]:
@@ -181,11 +149,7 @@ def stored_beside(typed: Any, stored: Any) -> list[tuple[str, str]]:
     if stored.audience.audience() != typed.audience.audience():
         words = audience_in_words(stored.audience) or [stored.audience.text]
         found.append(("audience", " ".join(words)))
-    now = _("stored now: %(value)s")
-    return [
-        (name, now % {"value": Truncator(value or "-").chars(LONGEST_STORED)})
-        for name, value in found
-    ]
+    return found
 
 
 def audience_fields(form: Any) -> dict[str, Any]:

@@ -14,9 +14,11 @@ from django.utils.translation import gettext as _
 from console.casting.broadcasts import PATH, SECTION, shown_of
 from console.casting.figures import COUNTED
 from console.casting.listing import Searched, chosen_status, recipients_shown
+from console.faults import said
 from console.guard import Visit
 from console.paging import PAGE_ROWS, after_of, cut
 from console.people.search import person_named
+from console.sentences.translating import translated
 from console.shell import page, url_with
 from directory.models import User
 from notifications.domain.broadcast_lifecycle import RecipientState
@@ -105,9 +107,9 @@ def find_people_named(visit: Visit, text: str) -> PeopleFound:
             caller=visit.caller, filters={"search": text}, after=0, limit=FOUND + 1
         )
     except InvalidRequest as error:
-        return PeopleFound([], error.errors[0].detail)
+        return PeopleFound([], translated(error.errors[0].detail))
     except CarillonError as error:
-        return PeopleFound([], error.detail)
+        return PeopleFound([], said(error))
     if not rows:
         return PeopleFound([], _("No one matches."))
     note = _("More than %(count)d people match. Only the first %(count)d are looked up.")

@@ -58,25 +58,26 @@ _OF_SERIES = (
 
 def seen_of_broadcast(row: Broadcast) -> str:
     """Returns a digest of what a broadcast says to whom, and when."""
-    return _digest([getattr(row, name) for name in _OF_BROADCAST])
+    return digest_of([getattr(row, name) for name in _OF_BROADCAST])
 
 
 def seen_of_campaign(row: Campaign) -> str:
     """Returns a digest of what an author writes of a campaign."""
-    return _digest([getattr(row, name) for name in _OF_CAMPAIGN])
+    return digest_of([getattr(row, name) for name in _OF_CAMPAIGN])
 
 
 def shown_of_templates(row: Campaign) -> str:
     """Returns a digest of a campaign and of the texts of its templates. Makes one query."""
-    return _digest([seen_of_campaign(row), template_versions(row)])
+    return digest_of([seen_of_campaign(row), template_versions(row)])
 
 
 def shown_of_series(row: MailSeries) -> str:
     """Returns a digest of a series, of its steps and of the texts of its templates."""
-    return _digest([[getattr(row, name) for name in _OF_SERIES], texts_of(row)])
+    return digest_of([[getattr(row, name) for name in _OF_SERIES], texts_of(row)])
 
 
-def _digest(values: Sequence[Any]) -> str:
+def digest_of(values: Sequence[Any]) -> str:
+    """Returns a digest of what is stored: another one where any value is another."""
     return sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from django.urls import URLPattern
 
-from console.casting import actions, broadcasts, composer, experiments, frames, recipients, series
+from console.casting import actions, broadcasts, composer, experiments, frames, recipients
 from console.casting.campaigns import actions as campaign_actions
 from console.casting.campaigns import composer as campaign_composer
 from console.casting.campaigns import views as campaigns
+from console.casting.series import actions as series_actions
+from console.casting.series import composer as series_composer
+from console.casting.series import views as series
 from console.guard import console_path
 
 _BOTH = ("GET", "HEAD", "POST")
 _POST = ("POST",)
 _BROADCAST = "console/broadcasts/<int:number>"
 _CAMPAIGN = "console/campaigns/<int:number>"
+_SERIES = "console/series/<int:number>"
 urlpatterns: list[URLPattern] = [
     console_path("console/broadcasts", broadcasts.broadcasts, name="console-broadcasts"),
     console_path(
@@ -87,10 +91,22 @@ urlpatterns: list[URLPattern] = [
         methods=_POST,
     ),
     console_path("console/series", series.all_series, name="console-series-list"),
-    console_path("console/series/<int:number>", series.one_series, name="console-series"),
     console_path(
-        "console/series/<int:number>/<str:action>",
-        series.series_action,
+        "console/series/new",
+        series_composer.new_series,
+        name="console-series-new",
+        methods=_BOTH,
+    ),
+    console_path(_SERIES, series.one_series, name="console-series"),
+    console_path(
+        f"{_SERIES}/edit",
+        series_composer.edit_series,
+        name="console-series-edit",
+        methods=_BOTH,
+    ),
+    console_path(
+        f"{_SERIES}/<str:action>",
+        series_actions.series_action,
         name="console-series-action",
         methods=_POST,
     ),

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from console import words
 from console.categories import category_keys
+from console.faults import said
 from console.guard import Visit
 from console.paging import PAGE_ROWS, after_of, page_links
 from console.shell import may_open, page, url_with
@@ -50,7 +51,7 @@ def listing(visit: Visit) -> HttpResponse:
             caller=visit.caller, filters=filters, after=after_of(visit), limit=PAGE_ROWS
         )
     except CarillonError as error:
-        fault = error.detail
+        fault = said(error)
     context = {
         "rows": found.rows,
         "fault": fault,

@@ -9,6 +9,7 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from console.faults import said
 from console.guard import Visit
 from console.paging import PAGE_ROWS, after_of, page_links
 from console.shell import act, page, url_with
@@ -38,7 +39,7 @@ def dead_letters(visit: Visit) -> HttpResponse:
     try:
         found = _read(visit, filters)
     except CarillonError as error:
-        fault = error.detail
+        fault = said(error)
     rows = found[:PAGE_ROWS]
     following = rows[-1].id if len(found) > PAGE_ROWS else None
     context: dict[str, Any] = {

@@ -11,6 +11,7 @@ from django.utils.translation import ngettext
 from console.guard import Visit
 from console.overview.recent import RecentValue
 from console.overview.traffic import Traffic
+from console.sentences.translating import translated
 from console.shell import may_open, url_with
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.campaigns.lifecycle import CampaignApproval, CampaignStatus
@@ -175,7 +176,8 @@ def _checks(visit: Visit) -> Iterator[Concern]:
     failing = {name: each.reason for name, each in checks.get().items() if not each.is_well}
     if failing:
         title = _("Health checks fail: %(names)s") % {"names": ", ".join(failing)}
-        detail = "; ".join(why for name, why in failing.items() if why and name not in _NAMED_ABOVE)
+        found = (why for name, why in failing.items() if why and name not in _NAMED_ABOVE)
+        detail = "; ".join(translated(why) for why in found)
         yield Concern("bad", title, detail[:_LONGEST_DETAIL], _link(visit, "console/queues"))
 
 

@@ -13,8 +13,10 @@ from uuid import UUID
 
 from django.http import HttpResponse, HttpResponseRedirect
 
+from console.faults import said
 from console.guard import Visit
 from console.paging import after_of, page_links
+from console.sentences.translating import translated
 from console.shell import may_open, page
 from directory.lookup import find_people
 from directory.references import ExternalId
@@ -130,8 +132,8 @@ def _people(visit: Visit, text: str) -> SearchResult:
             limit=ROWS + 1,
         )
     except InvalidRequest as error:
-        return SearchResult([], None, error.errors[0].detail)
+        return SearchResult([], None, translated(error.errors[0].detail))
     except CarillonError as error:
-        return SearchResult([], None, error.detail)
+        return SearchResult([], None, said(error))
     shown = rows[:ROWS]
     return SearchResult(shown, shown[-1].id if len(rows) > ROWS else None, "")

@@ -21,6 +21,7 @@ def categories(visit: Visit) -> HttpResponse:
     found = CategoryService().list(after=after_of(visit), limit=PAGE_ROWS + 1)
     context: dict[str, Any] = {
         **listed(visit, PATH, found, lambda row: row.id),
+        "may_write": may_open(visit, "console/categories/new"),
     }
     return page(visit, "plans/categories.html", context, section="categories")
 
@@ -32,6 +33,7 @@ def category(visit: Visit, number: int) -> HttpResponse:
     context: dict[str, Any] = {
         "category": found,
         "is_built_in": found.key in SEEDED,
+        "may_write": may_open(visit, "console/categories/<int:number>/edit"),
         "may_delete": may_delete and found.key not in SEEDED,
         "switches": sorted(found.default_preferences.items()),
     }

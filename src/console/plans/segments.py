@@ -8,6 +8,7 @@ import msgspec
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
+from console.faults import said
 from console.guard import Visit
 from console.paging import PAGE_ROWS, after_of, listed
 from console.shell import act, may_open, page, url_with
@@ -30,6 +31,7 @@ def segments(visit: Visit) -> HttpResponse:
     found = SegmentService().list(caller=visit.caller, after=after_of(visit), limit=PAGE_ROWS + 1)
     context: dict[str, Any] = {
         **listed(visit, PATH, found, lambda row: row.key),
+        "may_write": may_open(visit, "console/segments/new"),
     }
     return page(visit, "plans/segments.html", context, section="segments")
 
@@ -48,7 +50,7 @@ def segment(visit: Visit, number: int) -> HttpResponse:
             if visit.given("show") == _COUNT:
                 count = _count(visit, number)
         except CarillonError as error:
-            fault = error.detail
+            fault = said(error)
     filters = {"show": _PEOPLE, "count": count or ""}
     context: dict[str, Any] = {
         "segment": found,
@@ -59,6 +61,7 @@ def segment(visit: Visit, number: int) -> HttpResponse:
         "show": url_with(path, show=_PEOPLE),
         "show_count": url_with(path, show=_COUNT),
         **listed(visit, path, people, lambda person: person.id, filters),
+        "may_write": may_open(visit, "console/segments/<int:number>/edit"),
         "may_delete": may_open(visit, "console/segments/<int:number>/delete"),
     }
     status = 400 if fault else 200

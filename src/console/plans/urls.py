@@ -5,7 +5,15 @@ from __future__ import annotations
 from django.urls import URLPattern
 
 from console.guard import console_path
-from console.plans import categories, erasures, retention, schedules, segments
+from console.plans import (
+    categories,
+    category_editor,
+    erasures,
+    retention,
+    schedules,
+    segment_editor,
+    segments,
+)
 
 _BOTH = ("GET", "HEAD", "POST")
 _POST = ("POST",)
@@ -21,12 +29,36 @@ URLS: list[URLPattern] = [
         methods=_BOTH,
     ),
     console_path("console/categories", categories.categories, name="console-categories"),
+    console_path(
+        "console/categories/new",
+        category_editor.new_category,
+        name="console-category-new",
+        methods=_BOTH,
+    ),
     console_path(_CATEGORY, categories.category, name="console-category"),
+    console_path(
+        f"{_CATEGORY}/edit",
+        category_editor.edit_category,
+        name="console-category-edit",
+        methods=_BOTH,
+    ),
     console_path(
         f"{_CATEGORY}/delete", categories.delete, name="console-category-delete", methods=_POST
     ),
     console_path("console/segments", segments.segments, name="console-segments"),
+    console_path(
+        "console/segments/new",
+        segment_editor.new_segment,
+        name="console-segment-new",
+        methods=_BOTH,
+    ),
     console_path(_SEGMENT, segments.segment, name="console-segment"),
+    console_path(
+        f"{_SEGMENT}/edit",
+        segment_editor.edit_segment,
+        name="console-segment-edit",
+        methods=_BOTH,
+    ),
     console_path(
         f"{_SEGMENT}/delete", segments.delete, name="console-segment-delete", methods=_POST
     ),

@@ -11,6 +11,7 @@ import msgspec
 from django.http import Http404, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.utils.translation import gettext as _
 
+from console.faults import said
 from console.guard import Visit
 from console.paging import PAGE_ROWS, after_of, cut, page_links
 from console.shell import page, url_with
@@ -47,7 +48,7 @@ def audit(visit: Visit) -> HttpResponse:
             limit=PAGE_ROWS + 1,
         )
     except CarillonError as error:
-        fault = error.detail
+        fault = said(error)
     rows, following = cut(found, lambda entry: entry.id + 1)
     context: dict[str, Any] = {
         "rows": [(entry, _links(filters, entry)) for entry in rows],
@@ -91,7 +92,7 @@ def entry(visit: Visit, number: int) -> HttpResponse:
     try:
         proof = AuditService().proof(identifier=str(number), caller=visit.caller)
     except CarillonError as error:
-        fault = error.detail
+        fault = said(error)
     context: dict[str, Any] = {
         "entry": found,
         "entry_links": _links({}, found),

@@ -8,6 +8,7 @@ from django import template
 from django.utils.translation import gettext as _
 
 from console import words
+from console.sentences.translating import translated
 
 register = template.Library()
 
@@ -28,6 +29,12 @@ def state_tone(value: Any) -> str:
 def channel_name(value: Any) -> str:
     """Returns the name of a channel."""
     return words.channel(str(value))
+
+
+@register.filter(name="translated")
+def translated_words(value: Any) -> str:
+    """Returns an error of a service in the language of the page."""
+    return translated(str(value))
 
 
 @register.filter

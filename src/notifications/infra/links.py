@@ -13,6 +13,7 @@ import hashlib
 import hmac
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from urllib.parse import urlencode
 
 from django.conf import settings
 
@@ -36,6 +37,7 @@ class LinkKind(StrEnum):
     INVITATION = "i"
     LIST_CONFIRM = "l"
     LIST_LEAVE = "e"
+    PICTURE = "g"
 
 
 @functools.cache
@@ -121,3 +123,31 @@ def address_mark(address: str) -> str:
 def _mark(address: str, _pepper: str) -> str:
     """Cached: a mail has up to three links with the mark of one address."""
     return blind_index(address)[:ADDRESS_MARK]
+
+
+PICTURE_PATH = "/preview-images"
+
+
+def picture_url(url: str, user_id: int, *, ends: datetime) -> str:
+    """Returns the link by which a preview of a member of staff loads a picture of another host.
+
+    A sandboxed frame sends no cookie, so the link names who looks. ends: until when it is good.
+    """
+    until = str(int(ends.timestamp()))
+    token = sign_link(LinkKind.PICTURE, str(user_id), until, _digest(url))
+    return f"{environment().public_url}{PICTURE_PATH}?{urlencode({'token': token, 'url': url})}"
+
+
+def read_picture_link(token: str, url: str, *, now: datetime) -> int | None:
+    """Returns the id of the user whose preview shows a picture; None for a link that is not good.
+
+    A link is good for its URL alone.
+    """
+    fields = read_link(LinkKind.PICTURE, token, 3)
+    if fields is None or not hmac.compare_digest(fields[2], _digest(url)):
+        return None
+    return int(fields[0]) if now.timestamp() < int(fields[1]) else None
+
+
+def _digest(url: str) -> str:
+    return hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()

@@ -17,6 +17,7 @@ from notifications.web import (
     unsubscribing,
 )
 from notifications.web.lists import archive
+from notifications.web.previews import pictures
 from notifications.web.tracking import views as tracking
 
 urlpatterns = [
@@ -31,6 +32,7 @@ urlpatterns = [
     path("metrics", metrics.metrics, name="metrics"),
     path("outbox", outbox.outbox, name="outbox"),
     path("outbox/<int:number>/html", outbox.mail_html, name="outbox-html"),
+    path("preview-images", pictures.picture, name="preview-images"),
     path("preferences", preference_centre.by_session, name="preferences"),
     path("preferences/<str:token>", preference_centre.by_link, name="preferences-by-link"),
     path("your-data/<str:token>", own_data.by_link, name="own-data"),

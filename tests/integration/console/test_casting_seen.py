@@ -169,3 +169,23 @@ def test_a_campaign_keeps_the_seconds_of_its_time(as_role: As) -> None:
         given = campaign_form(group=group, scheduled_at=text) | composer_fields(author, edit)
         assert "was changed" in post(author, edit, **given)
         assert Campaign.objects.get().scheduled_at == stored
+
+
+def test_what_services_refuse_is_said_in_russian(as_role: As) -> None:
+    author, russian = as_role("operator"), {"Accept-Language": "ru"}
+    make_news()
+    row = make_campaign(needs_approval=True)
+    one = f"/console/campaigns/{row.pk}"
+    press(author, f"{one}/launch")
+    for action, words in (
+        ("pause", "нельзя приостановить кампанию в состоянии «черновик»"),
+        ("approve", "после того, как вы открыли страницу"),
+    ):
+        given = {"seen": "old"}
+        answer = author.post(f"{one}/{action}", given, headers=russian, follow=True)
+        assert words in answer.content.decode(), action
+    given = campaign_form(template_path="no.such", holdout_percent="95")
+    text = author.post("/console/campaigns/new", given, headers=russian).content.decode()
+    assert "нужно число не больше 90" in text
+    english = author.post("/console/campaigns/new", given).content.decode()
+    assert "Expected `float` &lt;= 90" in english

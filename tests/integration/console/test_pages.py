@@ -6,6 +6,7 @@ import gzip
 import html
 import json
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,10 @@ PAGES = (
     "/console/staff",
     "/console/schedules",
     "/console/categories",
+    "/console/categories/new",
     "/console/segments",
+    "/console/segments/new",
+    "/console/series/new",
     "/console/retention",
     "/console/retention/holds",
     "/console/retention/erasures",
@@ -311,7 +315,9 @@ class TestNotification:
         for hidden in ("ada@example.com", "A secret", "Ada", "/console/people", "<button"):
             assert hidden not in text
 
-    def test_what_was_written_is_in_a_frame_without_rights(self, as_role: As) -> None:
+    def test_what_was_written_is_in_a_frame_without_rights(
+        self, as_role: As, override_environment: Callable[..., None]
+    ) -> None:
         (message,) = make_messages(1)
         SandboxMessage.objects.create(
             message_id=message.pk,
@@ -328,6 +334,8 @@ class TestNotification:
         policy = answer["Content-Security-Policy"]
         assert policy.startswith("sandbox; default-src 'none'")
         assert "script-src" not in policy
+        override_environment(console_images=True)  # it is for previews alone
+        assert admin.get(frame)["Content-Security-Policy"] == policy
         base = environment().public_url
         assert f"; img-src data: {base}/static/; " in policy  # no pixels
         other = make_messages(1)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.test import Client
 
 from notifications.domain.errors import RenderingBusy
 from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.models import Notification, NotificationTemplate, TemplateStatus
 from tests.integration.console.conftest import As
 from tests.integration.console.test_statements import statements
@@ -216,6 +218,25 @@ class TestFrames:
         assert policy.startswith("sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src")
         assert answer["X-Frame-Options"] == "SAMEORIGIN"
         assert "<p>7</p>" in answer.content.decode()
+        off = self.frame(author, row, part="html", images="off")
+        assert "img-src 'none'" in off["Content-Security-Policy"]
+
+    def test_pictures_of_other_hosts_come_through_this_service_where_allowed(
+        self, author: Client, override_environment: Callable[..., None]
+    ) -> None:
+        url = "https://pictures.example/logo.png"
+        html = f'<html><img src="{url}"></html>'
+        row = make_template(email_html_template=html, example_context={"amount": 7})
+        base = environment().public_url
+        images = f"img-src data: {base}/static/"
+        before = self.frame(author, row, part="html")
+        assert f"{images};" in before["Content-Security-Policy"]
+        assert f'src="{url}"' in before.content.decode()
+        override_environment(console_images=True)
+        answer = self.frame(author, row, part="html")
+        assert f"{images} {base}/preview-images;" in answer["Content-Security-Policy"]
+        assert f'src="{base}/preview-images?token=g.' in answer.content.decode()
+        assert f'src="{url}"' not in answer.content.decode()
         off = self.frame(author, row, part="html", images="off")
         assert "img-src 'none'" in off["Content-Security-Policy"]
 

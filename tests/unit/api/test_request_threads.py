@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from carillon.serving.bridge import Bridge, BridgeLimits
+from carillon.serving.bridge import PICTURE_PATH, PICTURE_THREADS, Bridge, BridgeLimits
 from carillon.serving.pools import NoThreadFree
 from carillon.serving.refusals import refuse
 from tests.unit.api.test_bridge import scope
 
 THREADS = 2
+SLOW_PICTURE = f"{PICTURE_PATH}//"
 
 
 class Client:
@@ -63,7 +64,7 @@ class Hanging:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         self.begun.append(path)
-        if path.startswith("/hang") or path.rstrip("/") in ("/health", "/metrics"):
+        if path.startswith(("/hang", SLOW_PICTURE)) or path.rstrip("/") in ("/health", "/metrics"):
             if len(self.begun) >= THREADS:
                 self.all_threads_hang.set()
             self.resume.wait(10)
@@ -96,7 +97,14 @@ async def settle() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/health/live", "/health/live/", "/health/ready", "/static/carillon/carillon.css"]
+    "path",
+    [
+        "/health/live",
+        "/health/live/",
+        "/health/ready",
+        "/static/carillon/carillon.css",
+        "/preview-images",
+    ],
 )
 async def test_requests_without_a_database_are_served_while_every_thread_hangs(
     hanging: Hanging, path: str
@@ -105,6 +113,15 @@ async def test_requests_without_a_database_are_served_while_every_thread_hangs(
     await fill(bridge, hanging)
 
     assert await Client(bridge, path).status() == 200
+
+
+async def test_pictures_of_slow_hosts_hold_no_thread_of_other_requests(hanging: Hanging) -> None:
+    bridge = bridge_of(hanging)
+    clients = [Client(bridge, SLOW_PICTURE) for _ in range(PICTURE_THREADS)]
+    assert await asyncio.to_thread(hanging.all_threads_hang.wait, 5)
+
+    assert clients
+    assert await Client(bridge, "/still/").status() == 200
 
 
 async def test_more_than_may_wait_are_refused_at_once(hanging: Hanging) -> None:

@@ -18,22 +18,17 @@ from console.casting.campaigns.form import (
     read_campaign_form,
 )
 from console.casting.campaigns.views import PATH, SECTION
-from console.casting.composer import (
-    COUNT,
-    ROWS,
-    audience_fields,
-    common_fields,
-    seen_and_faults,
-    status_of_form,
-)
+from console.casting.composer import COUNT, audience_fields, common_fields, stored_beside
 from console.casting.fields.audience import AudienceForm, AudienceRow
 from console.casting.fields.choices import Choice, audience_in_words
 from console.casting.fields.values import read_values
 from console.casting.frames import LONGEST
 from console.casting.seen import check_seen, seen_of_campaign
 from console.casting.surveys import one_survey
+from console.faults import said
+from console.forms import ROWS, shown_form, status_of_form
 from console.guard import Visit
-from console.once import new_token, run_once
+from console.once import run_once
 from console.shell import framed, page
 from notifications.api.bodies import check_body
 from notifications.domain.campaigns.lifecycle import EDITABLE
@@ -132,13 +127,17 @@ def _composer(
     fault: CarillonError | None = None,
 ) -> HttpResponse:
     templates = NotificationTemplate.objects.filter(current_version_id__isnull=False)
-    seen, faults = seen_and_faults(
-        visit, row, form, fault, seen_of=seen_of_campaign, form_of=form_of_campaign
-    )
     context: dict[str, Any] = {
-        "form": form,
-        "row": row,
-        "seen": seen,
+        **shown_form(
+            visit,
+            form,
+            row=row,
+            fault=fault,
+            path=PATH,
+            seen_of=seen_of_campaign,
+            form_of=form_of_campaign,
+            beside=stored_beside,
+        ),
         **audience_fields(form.audience),
         **common_fields(form.texts["category"]),
         "blank_category": True,
@@ -161,10 +160,6 @@ def _composer(
             Choice("conversion_rate", _("conversions on the goal")),
         ],
         "count": count,
-        "faults": faults,
-        "is_part": visit.is_part,
-        "once": new_token(),
-        "cancel": f"{PATH}/{row.pk}" if row else PATH,
     }
     status = status_of_form(visit, fault)
     return page(visit, "casting/campaign_composer.html", context, section=SECTION, status=status)
@@ -177,7 +172,7 @@ def preview_campaign(visit: Visit) -> HttpResponse:
     try:
         given = read_values(visit.given("context", longest=LONGEST), "context")
     except CarillonError as error:
-        return _fault(error.detail)
+        return _fault(said(error))
     return _shown(visit, path, given, channel)
 
 
@@ -202,11 +197,11 @@ def _shown(visit: Visit, path: str, values: dict[str, Any], channel: str) -> Htt
     try:
         found = NotificationService().simulate(body=body, caller=visit.caller).messages[0]
     except CarillonError as error:
-        return _fault(error.detail)
+        return _fault(said(error))
     if found.content is None:
         return _fault(words.reason(found.reason))
     if found.content.html:
-        return framed(found.content.html)
+        return framed(found.content.html, viewer=visit.user.pk)
     text = {"title": found.content.title, "message": found.content.body}
     return framed(render_to_string("console/casting/frame.html", text))
 

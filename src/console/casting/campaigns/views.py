@@ -30,6 +30,7 @@ from console.casting.recipients import (
 from console.casting.results import results_in_words
 from console.casting.seen import shown_of_templates
 from console.casting.surveys import SECONDS, one_survey
+from console.faults import said
 from console.guard import Visit
 from console.once import new_token
 from console.paging import PAGE_ROWS, after_of, cut
@@ -184,7 +185,7 @@ def campaign_estimate(visit: Visit, number: int) -> HttpResponse:
         with one_survey(visit):
             found = estimate(row, now=clock.now(), seconds=SECONDS)
     except CarillonError as error:
-        fault, status = error.detail, 429 if isinstance(error, Throttled) else 400
+        fault, status = said(error), 429 if isinstance(error, Throttled) else 400
     context = {
         **shown_of_campaign(visit, row),
         "lines": words_of_campaign(row),

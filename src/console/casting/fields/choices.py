@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -134,13 +134,18 @@ def audience_choices() -> AudienceChoices:
         )
     typed = [Choice(kind, str(name)) for kind, name in KINDS.items() if kind not in ROLE_KINDS]
     groups.append(ChoiceGroup(_("By id, which you type beside it"), typed))
+    return replace(condition_choices(), groups=[each for each in groups if each.choices])
+
+
+def condition_choices() -> AudienceChoices:
+    """Returns what rows of conditions offer, without people. Makes no query."""
     fields = [
         Choice(name, str(FIELD_NAMES[name]))
         for name, field in FIELDS.items()
         if field.kind is not Kind.ENGAGEMENT
     ]
     operators = [Choice(name, str(OPERATOR_NAMES[name])) for name in (*OPERATORS, MISSING)]
-    return AudienceChoices([each for each in groups if each.choices], fields, operators)
+    return AudienceChoices((), fields, operators)
 
 
 def audience_in_words(form: AudienceForm) -> list[str]:

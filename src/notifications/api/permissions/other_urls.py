@@ -17,6 +17,7 @@ OTHER_URLS: dict[str, str] = {
     "metrics": "anyone who reaches the port: counts, and no names",
     "outbox": "operators and admins; without production mode, callers of the same machine",
     "outbox/<int:number>/html": "the same",
+    "preview-images": "anyone with the signed link, which only a preview of staff has",
     "preferences": "a signed-in user, for themselves",
     "preferences/<str:token>": "anyone with the signed link",
     "your-data/<str:token>": "anyone with the signed link, which only the verified address gets",

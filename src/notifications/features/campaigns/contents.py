@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -98,7 +99,12 @@ def _template_at(path: str) -> NotificationTemplate:
 def template_versions(campaign: Campaign) -> list[tuple[int, int | None]]:
     """Returns the id and the published version of each template that a campaign may show."""
     named = (campaign.template_path, *variant_paths(campaign))
-    paths = [each for path in named for each in candidates(path)]
+    return published_versions(named)
+
+
+def published_versions(named: Iterable[str]) -> list[tuple[int, int | None]]:
+    """Returns the id and the published version of each template that paths may show."""
+    paths = sorted({each for path in named for each in candidates(path)})
     rows = NotificationTemplate.objects.filter(path__in=paths).order_by("pk")
     return list(rows.values_list("pk", "current_version_id"))
 

@@ -208,7 +208,8 @@ class HttpClient:
     """An HTTP client for one event loop. `request` opens connections; `close` ends them.
 
     timeout_s limits a whole call; the connection may use a third of it. guarded turns the SSRF
-    guard on; allow_private (development only) turns off its checks of ranges and ports.
+    guard on; allow_private (development only) turns off its checks of ranges and ports. read_limit:
+    the most bytes of a body that are read.
     """
 
     def __init__(
@@ -219,18 +220,19 @@ class HttpClient:
         guarded: bool = False,
         allow_private: bool = False,
         resolver: Resolver | None = None,
+        read_limit: int = READ_LIMIT,
     ) -> None:
         self.timeout_s = timeout_s
         self.guarded = guarded
         self.allow_private = allow_private
         checking = guarded and not allow_private
         self._resolver = resolver or (GuardedResolver() if checking else SystemResolver())
-        self._pool = ConnectionPool(self._dial, limit=connections)
+        self._pool = ConnectionPool(self._dial, limit=connections, read_limit=read_limit)
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes
     ) -> Response:
-        """Sends a request and reads the response, at most READ_LIMIT bytes of it.
+        """Sends a request and reads the response, at most `read_limit` bytes of it.
 
         Raises:
             HttpFault: when no status came back; `written` says whether the server may have it.

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from notifications.infra import clock
-from notifications.infra.http.wire import Wire
+from notifications.infra.http.wire import READ_LIMIT, Wire
 
 IDLE_S = 15.0
 """Most servers close idle connections later than this."""
@@ -27,10 +27,18 @@ class ConnectionPool:
 
     Args:
         dial: connects a wire to an origin.
+        read_limit: the most bytes of a body that are read.
     """
 
-    def __init__(self, dial: Callable[[HttpOrigin, Wire], Awaitable[None]], *, limit: int) -> None:
+    def __init__(
+        self,
+        dial: Callable[[HttpOrigin, Wire], Awaitable[None]],
+        *,
+        limit: int,
+        read_limit: int = READ_LIMIT,
+    ) -> None:
         self._dial = dial
+        self._read_limit = read_limit
         self._limit = limit
         self._open: set[Wire] = set()
         self._idle: dict[HttpOrigin, deque[Wire]] = {}
@@ -87,7 +95,7 @@ class ConnectionPool:
         return False
 
     async def _opened(self, origin: HttpOrigin) -> Wire:
-        wire = Wire(self._gone)
+        wire = Wire(self._gone, read_limit=self._read_limit)
         self._open.add(wire)
         try:
             await self._dial(origin, wire)

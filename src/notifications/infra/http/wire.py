@@ -64,10 +64,11 @@ class Response:
 class Wire(asyncio.Protocol):
     """A connection that carries one exchange at a time.
 
-    on_gone is called once, when the connection has ended.
+    on_gone is called once, when the connection has ended. read_limit: the most bytes of a body.
     """
 
-    def __init__(self, on_gone: Callable[[Wire], None]) -> None:
+    def __init__(self, on_gone: Callable[[Wire], None], *, read_limit: int = READ_LIMIT) -> None:
+        self._read_limit = read_limit
         self.idle_since = 0.0
         self._on_gone = on_gone
         self._transport: asyncio.Transport | None = None
@@ -89,7 +90,7 @@ class Wire(asyncio.Protocol):
         )
 
     async def exchange(self, request: bytes, timeout_s: float) -> Response:
-        """Writes a request and reads its response, at most READ_LIMIT bytes of the body.
+        """Writes a request and reads its response, at most `read_limit` bytes of the body.
 
         An error after the status only makes the response incomplete.
 
@@ -143,7 +144,9 @@ class Wire(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._end(NotHTTP())
             return
-        if len(self._body) > READ_LIMIT or (not self._status and self._head_bytes > _HEAD_LIMIT):
+        if len(self._body) > self._read_limit or (
+            not self._status and self._head_bytes > _HEAD_LIMIT
+        ):
             self._end(NotHTTP())
 
     # -- llhttp's callbacks ----------------------------------------------------------------------
@@ -160,7 +163,7 @@ class Wire(asyncio.Protocol):
         self._status = self._parser.get_status_code()
 
     def on_body(self, body: bytes) -> None:
-        if len(self._body) <= READ_LIMIT:
+        if len(self._body) <= self._read_limit:
             self._body += body
 
     def on_message_complete(self) -> None:
@@ -169,7 +172,7 @@ class Wire(asyncio.Protocol):
         if self._status < 200:  # 100 Continue, 103 Early Hints: the response follows
             self._lines, self._status = [], 0
             return
-        complete = len(self._body) <= READ_LIMIT
+        complete = len(self._body) <= self._read_limit
         self._reusable = complete and self._parser.should_keep_alive()
         self._finish(complete=complete)
 
@@ -191,5 +194,5 @@ class Wire(asyncio.Protocol):
 
     def _finish(self, *, complete: bool) -> None:
         if self._waiter is not None and self._is_waiting():
-            body = bytes(self._body[:READ_LIMIT])
+            body = bytes(self._body[: self._read_limit])
             self._waiter.set_result(Response(self._status, Headers(self._lines), body, complete))

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from console import words
-from console.casting.actions import read_note
 from console.casting.listing import newest_first
-from console.casting.seen import check_seen, shown_of_series
+from console.casting.seen import shown_of_series
 from console.guard import Visit
-from console.shell import act, page
+from console.shell import page
 from directory.models import SubscriberList, User
 from notifications.domain.campaigns.lifecycle import CampaignApproval
 from notifications.domain.series.lifecycle import EnrollmentState, MailSeriesStatus, SeriesTrigger
@@ -25,15 +23,11 @@ from notifications.features.series.reading import series_report
 from notifications.features.series.report_schemas import SeriesStepCounts
 from notifications.features.series.schemas import SeriesTriggerResponse
 from notifications.features.series.service import MailSeriesService
-from notifications.infra import clock
 from notifications.models import MailSeries, MailSeriesVersion
 
 PATH = "/console/series"
 SECTION = "series"
 _S = MailSeriesStatus
-_ACTIONS = ("launch", "pause", "resume", "end", "approve", "reject")
-_AS_SEEN = frozenset({"launch", "resume", "approve"})
-"""Those that act on the steps and texts that the visitor read."""
 AWAITING = "awaiting_approval"
 WAITS = {"approval": CampaignApproval.REQUESTED.value}
 _MOST_VERSIONS = 20
@@ -87,6 +81,8 @@ def one_series(visit: Visit, number: int) -> HttpResponse:
         ],
         "versions": _versions(row, report.steps),
         "may": {
+            "edit": row.status != _S.ENDED,
+            "delete": row.status == _S.DRAFT and not waits,
             "launch": row.status == _S.DRAFT and not waits,
             "pause": row.status == _S.LIVE,
             "resume": row.status == _S.PAUSED and row.requested != RESUME,
@@ -179,25 +175,3 @@ def _trigger_in_words(trigger: SeriesTriggerResponse) -> str:
             -days,
         )
     return text % {"count": abs(days), "name": trigger.attribute}
-
-
-def series_action(visit: Visit, number: int, action: str) -> HttpResponse:
-    """Launches, pauses, resumes, ends, approves or returns a series."""
-    if action not in _ACTIONS:
-        raise Http404
-
-    def work() -> str:
-        do = getattr(MailSeriesService(), action)
-        more: dict[str, Any] = {}
-        if action in _AS_SEEN:
-            more["check"] = lambda row: check_seen(visit, shown_of_series(row))
-        if action == "reject":
-            more["note"] = read_note(visit)
-        found = do(identifier=number, caller=visit.caller, now=clock.now(), **more)
-        if action == "reject":
-            return _("The series was sent back.")
-        if found.approval == CampaignApproval.REQUESTED and action in _AS_SEEN:
-            return _("The series waits for the approval of a second person.")
-        return _("The series is now: %(state)s") % {"state": words.state(found.status)}
-
-    return act(visit, work, back=f"{PATH}/{number}")

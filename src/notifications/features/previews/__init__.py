@@ -1,0 +1,1 @@
+"""Previews of staff: what they load from other hosts."""

@@ -1,0 +1,1 @@
+"""What previews of staff load without a session."""
