@@ -11,6 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
 from console.guard import Visit
+from console.operating import first_run
 from console.overview.attention import LaneFigures, concerns
 from console.overview.recent import RecentValue
 from console.overview.traffic import HourFigures, Traffic, traffic
@@ -47,6 +48,7 @@ def overview(visit: Visit) -> HttpResponse:
         "funnel": _funnel(found) if found else [],
         "series": json.dumps(_series(found.hours)) if found else "",
         "may_list": may_open(visit, "console/notifications"),
+        "may_set_up": may_open(visit, "console/first-run") and first_run.may_hint(),
         "may_see_letters": may_open(visit, "console/dead-letters"),
     }
     return page(visit, "overview.html", context, section="overview")
