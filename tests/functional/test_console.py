@@ -165,6 +165,29 @@ def test_an_open_menu_has_no_fault_that_axe_finds(console: Console) -> None:
     context.close()
 
 
+@pytest.mark.parametrize(("size", "scheme"), [("narrow", "dark"), ("wide", "light")])
+def test_the_admin_pages_have_the_colours_of_the_console(
+    console: Console, size: str, scheme: Any
+) -> None:
+    width, height = SIZES[size]
+    context = console.open(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page = context.new_page()
+    away: list[str] = []
+    page.on("request", lambda one: away.append(one.url) if console.home not in one.url else None)
+    surface = "getComputedStyle(document.body).backgroundColor"
+    page.goto(console.url("/console/"))
+    expected = page.evaluate(surface)
+    for name, path in (("index", "/admin/"), ("list", "/admin/notifications/category/")):
+        page.goto(console.url(path), wait_until="load")
+        shot(page, f"admin-{name}-{size}-{scheme}")
+        assert page.evaluate(surface) == expected
+        assert violations(page) == [], path
+    page.get_by_role("link", name="Console", exact=True).click()
+    page.wait_for_url("**/console")
+    assert away == []
+    context.close()
+
+
 def test_figures_are_live_and_the_chart_is_drawn(console: Console) -> None:
     context = console.open()
     page = context.new_page()

@@ -57,6 +57,7 @@ TELEGRAM_WEBHOOK_SECRET = _given(TelegramSettings).telegram_webhook_secret or de
 DEBUG = False
 ALLOWED_HOSTS = list(CARILLON.allowed_hosts)
 INSTALLED_APPS = [
+    "console",  # before the admin, whose frame it replaces
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -72,7 +73,6 @@ INSTALLED_APPS = [
     "vault",
     "directory",
     "notifications",
-    "console",
     *APPS,
 ]
 MIDDLEWARE = [
