@@ -15,8 +15,8 @@ from carillon.cli.processes import SUPERVISED, stored_address
 from carillon.serving.server.listening import INHERITED
 from carillon.settings.environment import SERVED_AT, Environment
 from carillon.settings.renamed import RENAMED
-from carillon.settings.sources import mail_variables, variables_given
-from notifications.infra.mail_file import path_in
+from carillon.settings.topics.sources import mail_variables, variables_given
+from notifications.delivery.mail.settings_file import path_in
 
 PREFIX = "CARILLON_"
 _OURS = {SUPERVISED, INHERITED, SERVED_AT, "CARILLON_PROOF"}

@@ -14,7 +14,7 @@ from carillon.settings.environment import Environment, read_environment
 from carillon.settings.headers import SHARED, SettableHeaders, add_missing
 from carillon.settings.keys import key_store_settings, master_key_texts
 from carillon.settings.logs import logging_config
-from carillon.settings.sources import mail_variables, variables_given
+from carillon.settings.topics.sources import mail_variables, variables_given
 from notifications.delivery.vendors.telegram.settings import Settings as TelegramSettings
 from notifications.delivery.vendors.webhook.settings import Settings as WebhookSettings
 

@@ -33,9 +33,10 @@ from carillon.settings.readings import (
 from carillon.settings.realtime import RealtimeSettings, realtime_faults
 from carillon.settings.renamed import name_given, with_new_names
 from carillon.settings.sign_in import SignInSettings, sign_in_faults
-from carillon.settings.sources import variables_given, with_mail_file
 from carillon.settings.topics.learning import LearningSettings
+from carillon.settings.topics.sources import variables_given, with_mail_file
 from carillon.settings.topics.tracking import TrackingSettings
+from notifications.delivery.mail.settings_file import MailFileFault
 from notifications.delivery.registry import carriers_of, settings_classes
 from notifications.domain.settings import (
     integer,
@@ -46,7 +47,6 @@ from notifications.domain.settings import (
     web_url,
     words,
 )
-from notifications.infra.mail_file import MailFileFault
 
 SERVED_AT = "CARILLON_SERVED_AT"
 """The address of this group's web process; the commands that start it set this variable."""

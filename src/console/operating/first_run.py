@@ -83,8 +83,3 @@ def _guide(
     }
     status = status_of(fault) if fault else 200
     return page(visit, "first_run.html", context, section="providers", status=status)
-
-
-def may_hint() -> bool:
-    """Returns whether the first page leads to the guide: no provider of mails is real yet."""
-    return environment().email_provider == "sandbox"

@@ -15,10 +15,10 @@ import pytest
 from django.test import Client
 
 from console.operating.first_run_words import shown
+from notifications.delivery.mail.settings_file import path_in
 from notifications.features.providers import mail_dns
 from notifications.features.providers.mail_dns import Mark, finding
 from notifications.infra import clock
-from notifications.infra.mail_file import path_in
 from notifications.models import OperatorAction, ProviderConfig
 from notifications.testing.servers import SMTPSink
 from tests.integration.console.conftest import As
@@ -178,7 +178,7 @@ def test_what_wins_over_the_file_is_named(
         ({"server": "mail example"}, "write a name or an address"),
         ({"server": "mail.example:99999"}, "write a name or an address"),
         ({"server": ""}, "write a name or an address"),
-        ({"sender": "nobody"}, "write an address, such as"),
+        ({"sender": "ann"}, "write an address, such as"),
         ({"sender": "a@b.example\r\nBcc: c@d.example"}, "in one line"),
         ({"user": ""}, "name both"),
         ({"password": ""}, "name both"),

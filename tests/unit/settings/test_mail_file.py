@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from carillon.settings.sources import mail_variables, with_mail_file
-from notifications.infra.mail_file import VARIABLES, MailFileFault, path_in, write_mail_file
+from carillon.settings.topics.sources import mail_variables, with_mail_file
+from notifications.delivery.mail.settings_file import (
+    VARIABLES,
+    MailFileFault,
+    path_in,
+    write_mail_file,
+)
 
 VALUES = dict(
     zip(VARIABLES, ("smtp", "b@example.com", "h", "25", "none", "ann", "p'w\""), strict=True)
@@ -58,7 +63,7 @@ def test_a_file_with_something_else_is_named(tmp_path: Path, text: str) -> None:
         with_mail_file(given(tmp_path))
 
 
-def test_texts_beyond_ascii_are_kept(tmp_path: Path) -> None:
+def test_texts_beyond_ascii_are_stored(tmp_path: Path) -> None:
     write_mail_file(tmp_path, {"CARILLON_EMAIL_FROM": "Колокол <b@example.com>"})
     assert json.loads(path_in(tmp_path).read_bytes())["CARILLON_EMAIL_FROM"].startswith("Колокол")
     assert "Колокол" in with_mail_file(given(tmp_path))["CARILLON_EMAIL_FROM"]

@@ -25,6 +25,7 @@ from django.utils.translation import gettext as _
 
 from notifications.delivery.accounts import environment_settings
 from notifications.delivery.mail.mime import Mail, build_mail, mailbox
+from notifications.delivery.mail.settings_file import VARIABLES, read_mail_file, write_mail_file
 from notifications.delivery.vendor_settings import UnusableSetting
 from notifications.delivery.vendors.smtp.dkim import DkimKey, read_keys
 from notifications.delivery.vendors.smtp.settings import Settings as SmtpSettings
@@ -37,7 +38,6 @@ from notifications.features.providers.service import SCOPE
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.crypto import seal_json, unseal_json
-from notifications.infra.mail_file import VARIABLES, read_mail_file, write_mail_file
 from notifications.models import ProviderConfig
 from notifications.models.audit.actions import record_action
 

@@ -24,7 +24,7 @@ from notifications.infra.http.client import is_public
 TRIAL_S = 9.5
 """The longest time of a trial as a whole."""
 RESOLVE_S, CONNECT_S, DELIVER_S = 2.0, 3.0, 2.0
-"""The longest time of a lookup and of a connection, and what is kept for the mail."""
+"""The longest time of a lookup and of a connection, and what is left for the mail."""
 MAIL_PORTS = frozenset({25, 465, 587})
 """The ports below 1024 that are of mail servers."""
 _FIRST_FREE_PORT = 1024

@@ -6,7 +6,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from notifications.infra.mail_file import VARIABLES, MailFileFault, path_in, read_mail_file
+from notifications.delivery.mail.settings_file import (
+    VARIABLES,
+    MailFileFault,
+    path_in,
+    read_mail_file,
+)
 
 
 def dotenv(path: Path) -> dict[str, str]:
