@@ -77,7 +77,7 @@ def _guide(
         "trial": trial,
         "findings": [shown(each) for each in trial.findings] if trial else [],
         "hindrance": HINDRANCES.get(hindrance, ""),
-        "waits": service.waits_for_restart(caller=visit.caller),
+        "stored": service.stored_state(caller=visit.caller),
         "faults": dict(faults_of(fault)),
         "is_sandbox": current.email_provider == "sandbox",
     }

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from email import policy
 from email.parser import BytesParser
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from django.test import Client
 
 from console.operating.first_run_words import shown
 from notifications.delivery.mail.settings_file import path_in
-from notifications.features.providers import mail_dns
+from notifications.features.providers import mail_dns, mail_setup
 from notifications.features.providers.mail_dns import Mark, finding
 from notifications.infra import clock
 from notifications.models import OperatorAction, ProviderConfig
@@ -214,6 +215,29 @@ def test_trials_of_a_member_are_limited(folder: Path, sink: SMTPSink) -> None:
     statuses = [tried(client, sink).status_code for _ in range(7)]
     assert statuses == [200] * 6 + [429]
     assert tried(signed_in(), sink).status_code == 200
+
+
+def test_trials_of_a_process_are_limited(
+    folder: Path, sink: SMTPSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del folder
+    monkeypatch.setattr(mail_setup, "_trials", BoundedSemaphore(0))
+    answer = tried(signed_in(), sink)
+    assert answer.status_code == 429
+    assert "another trial is running" in answer.content.decode()
+    assert recorded() == []
+
+
+def test_a_stored_file_that_waits_or_cannot_be_read_is_named(
+    folder: Path, override_environment: Any
+) -> None:
+    client = signed_in()
+    path_in(folder).write_text('{"CARILLON_SMTP_PORT": "2525"}')
+    assert "not in use yet" in client.get(PATH).content.decode()
+    override_environment(smtp_port=2525)
+    assert "not in use yet" not in client.get(PATH).content.decode()
+    path_in(folder).write_text("{")
+    assert "cannot be read" in client.get(PATH).content.decode()
 
 
 def test_the_guide_is_in_russian(folder: Path, sink: SMTPSink) -> None:

@@ -25,7 +25,12 @@ from django.utils.translation import gettext as _
 
 from notifications.delivery.accounts import environment_settings
 from notifications.delivery.mail.mime import Mail, build_mail, mailbox
-from notifications.delivery.mail.settings_file import VARIABLES, read_mail_file, write_mail_file
+from notifications.delivery.mail.settings_file import (
+    VARIABLES,
+    MailFileFault,
+    read_mail_file,
+    write_mail_file,
+)
 from notifications.delivery.vendor_settings import UnusableSetting
 from notifications.delivery.vendors.smtp.dkim import DkimKey, read_keys
 from notifications.delivery.vendors.smtp.settings import Settings as SmtpSettings
@@ -49,7 +54,7 @@ ENCRYPTIONS = ("auto", "starttls", "tls", "none")
 _BUSY_S = 10
 _TOKEN_LASTS = timedelta(minutes=15)
 _STANDARD_PORT, _TLS_PORT = 587, 465
-_HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?")
+_HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 _TEXT = re.compile(r"[^\x00-\x1f\x7f]*")
 _LONGEST = {"sender": 300, "server": 260, "user": 200, "password": 500, "to": 300}
 # Names that no public DNS has (RFC 2606, RFC 6762).
@@ -102,10 +107,10 @@ class MailSetupService:
         _check(caller)
         server, mail, keys = _read(setup)
         count_call("mail-trial", caller, most=TRIALS_A_MINUTE, now=clock.now())
-        _record(caller, "provider.test", f"{server.host}:{server.port}")
         if not _trials.acquire(blocking=False):
             raise throttled_error(_("another trial is running"), seconds=_BUSY_S)
         try:
+            _record(caller, "provider.test", f"{server.host}:{server.port}")
             findings, is_sent = asyncio.run(_examine(server, mail, keys))
         finally:
             _trials.release()
@@ -131,16 +136,22 @@ class MailSetupService:
             return "stored_account"
         return "" if caller.manages_staff else "not_admin"
 
-    def waits_for_restart(self, *, caller: Caller) -> bool:
-        """Returns whether stored settings are not those of this process."""
+    def stored_state(self, *, caller: Caller) -> str:
+        """Returns how the stored settings are: waits (for a restart), unreadable, or empty.
+
+        Empty where none are stored, and where this process uses them.
+        """
         _check(caller)
         if settings.GIVEN_MAIL_VARIABLES:
-            return False
+            return ""
         current = environment()
-        return any(
-            text != str(getattr(current, name.removeprefix("CARILLON_").lower()))
-            for name, text in read_mail_file(current.data_dir).items()
-        )
+        try:
+            stored = read_mail_file(current.data_dir)
+        except MailFileFault:
+            return "unreadable"
+        fields = {name: name.removeprefix("CARILLON_").lower() for name in stored}
+        in_use = all(text == str(getattr(current, fields[name])) for name, text in stored.items())
+        return "" if in_use else "waits"
 
     def store(self, token: str, *, caller: Caller) -> None:
         """Stores the settings of a trial. They take effect when the service starts again.
@@ -247,7 +258,7 @@ def _server_of(text: str) -> tuple[str, int, list[FieldError]]:
     host, port, wrong = "", 0, _("write a name or an address, such as mail.example.com:587")
     try:
         parts = urlsplit(f"//{text.strip()}")
-        host, port = parts.hostname or "", parts.port or _STANDARD_PORT
+        host, port = (parts.hostname or "").rstrip("."), parts.port or _STANDARD_PORT
         if ":" not in host:
             host = host.encode("idna").decode()
     except (ValueError, UnicodeError):
