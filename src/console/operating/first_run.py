@@ -27,7 +27,7 @@ _LONGEST = 600
 _LONGEST_TOKEN = 8_000
 _ENCRYPTIONS: dict[str, str | Promise] = {
     "auto": gettext_lazy("by the port (usual)"),
-    "starttls": gettext_lazy("STARTTLS"),
+    "starttls": "STARTTLS",
     "tls": gettext_lazy("TLS from the first byte"),
     "none": gettext_lazy("none: for a relay on this network"),
 }
