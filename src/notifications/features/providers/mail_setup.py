@@ -158,11 +158,11 @@ class MailSetupService:
 
         Raises:
             InvalidRequest: the token is not one of this caller, or too old.
-            Conflict: setup_unavailable; see `hindrance`.
+            Conflict: they cannot be stored here; see `hindrance`.
         """
         if hindrance := self.hindrance(caller=caller):
             detail = _("the settings cannot be stored here: set them in the environment")
-            raise Conflict(detail, code="setup_unavailable", hindrance=hindrance)
+            raise Conflict(detail, hindrance=hindrance)
         values = _opened(token, caller)
         where = f"{values['CARILLON_SMTP_HOST']}:{values['CARILLON_SMTP_PORT']}"
         folder = environment().data_dir
@@ -173,7 +173,7 @@ class MailSetupService:
         except OSError as error:
             detail = _("%(folder)s cannot be written: %(why)s")
             detail %= {"folder": folder, "why": error.strerror}
-            raise Conflict(detail, code="setup_unavailable") from error
+            raise Conflict(detail) from error
 
 
 def _record(caller: Caller, action: str, where: str) -> None:
@@ -196,7 +196,7 @@ def _opened(token: str, caller: Caller) -> dict[str, str]:
     values: dict[str, str] = found.get("mail_setup", {})
     if not values or found["for"] != caller.name or found["until"] < clock.now().timestamp():
         detail = _("the trial is too old: try the settings again")
-        raise InvalidRequest([FieldError("token", "trial_expired", detail)])
+        raise InvalidRequest([FieldError("token", "invalid_setting", detail)])
     return values
 
 
@@ -242,7 +242,7 @@ def _read(setup: MailSetup) -> tuple[MailServer, Mail, tuple[DkimKey, ...]]:
     server = MailServer(host=host, port=port, tls=tls, user=setup.user, password=setup.password)
     if tls == "none" and setup.user and not _is_here(host):
         detail = _("a password is never sent without encryption: choose another one")
-        errors.append(FieldError("encryption", "unencrypted_password", detail))
+        errors.append(FieldError("encryption", "invalid_setting", detail))
     errors += _faults_of_addresses(setup)
     if errors:
         raise InvalidRequest(errors)
