@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from console.faults import is_changed, said
 from console.guard import Visit
+from console.navigation import groups_for
 from notifications.api.permissions.console_pages import CONSOLE_ROLES
 from notifications.domain.errors import CarillonError
 from notifications.features.previews.pictures import pictured
@@ -28,30 +27,6 @@ _POLICY = (
 )
 EDITOR_POLICY = _POLICY.replace("style-src 'self'", "style-src 'self' 'nonce-{nonce}'")
 """The policy of pages with an editor, whose script adds styles with the nonce."""
-_SECTIONS: Sequence[tuple[str, str, str | Promise]] = (
-    ("console", "overview", gettext_lazy("Overview")),
-    ("console/notifications", "notifications", gettext_lazy("Notifications")),
-    ("console/people", "people", gettext_lazy("People")),
-    ("console/templates", "templates", gettext_lazy("Templates")),
-    ("console/broadcasts", "broadcasts", gettext_lazy("Broadcasts")),
-    ("console/campaigns", "campaigns", gettext_lazy("Campaigns")),
-    ("console/series", "series", gettext_lazy("Series")),
-    ("console/experiments", "experiments", gettext_lazy("A/B tests")),
-    ("console/lists", "lists", gettext_lazy("Lists")),
-    ("console/dead-letters", "dead-letters", gettext_lazy("Dead letters")),
-    ("console/queues", "queues", gettext_lazy("Queues")),
-    ("console/providers", "providers", gettext_lazy("Providers")),
-    ("console/stops", "stops", gettext_lazy("Stops")),
-    ("console/analytics", "analytics", gettext_lazy("Analytics")),
-    ("console/audit", "audit", gettext_lazy("Audit log")),
-    ("console/webhooks", "webhooks", gettext_lazy("Webhooks")),
-    ("console/keys", "keys", gettext_lazy("API keys")),
-    ("console/staff", "staff", gettext_lazy("Staff")),
-    ("console/schedules", "schedules", gettext_lazy("Schedules")),
-    ("console/categories", "categories", gettext_lazy("Categories")),
-    ("console/segments", "segments", gettext_lazy("Segments")),
-    ("console/retention", "retention", gettext_lazy("Storage by age")),
-)
 
 
 def framed(
@@ -77,14 +52,6 @@ def framed(
     return response
 
 
-class Section(NamedTuple):
-    """An entry of the navigation."""
-
-    url: str
-    name: str | Promise
-    is_current: bool
-
-
 def may_open(visit: Visit, page: str) -> bool:
     """Returns whether the role of the visitor opens a page. page: a key of CONSOLE_ROLES."""
     return visit.user.staff_role in CONSOLE_ROLES[page]
@@ -101,11 +68,7 @@ def page(
 ) -> HttpResponse:
     """Renders a page with the navigation. section: the current entry; empty for none."""
     shared = {
-        "sections": [
-            Section(f"/{path}", name, key == section)
-            for path, key, name in _SECTIONS
-            if may_open(visit, path)
-        ],
+        "section_groups": groups_for(visit, section),
         "staff": visit.user,
         "nonce": visit.nonce,
         "may_stop": may_open(visit, "console/stops"),

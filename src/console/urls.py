@@ -12,7 +12,7 @@ from console.guard import console_path
 from console.lists import urls as lists
 from console.notices import listing, texts
 from console.notices import views as notices
-from console.operating import dead_letters, providers, queues, stops
+from console.operating import dead_letters, first_run, providers, queues, stops
 from console.overview import views as overview
 from console.people import actions, person, search
 from console.plans.urls import URLS as PLANS
@@ -57,6 +57,7 @@ urlpatterns: list[URLPattern] = [
     ),
     console_path("console/queues", queues.queues, name="console-queues"),
     console_path("console/providers", providers.providers, name="console-providers", methods=_BOTH),
+    console_path("console/first-run", first_run.first_run, name="console-first-run", methods=_BOTH),
     console_path("console/templates", authored.templates, name="console-templates"),
     console_path("console/templates/new", settings.new, name="console-template-new", methods=_BOTH),
     console_path(_TEMPLATE, template.template, name="console-template"),

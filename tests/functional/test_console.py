@@ -48,6 +48,7 @@ PAGES = (
     "queues:/console/queues/",
     "providers:/console/providers/",
     "stops:/console/stops/",
+    "first-run:/console/first-run/",
     "styleguide:/console/styleguide/",
 )
 SIZES = {"narrow": (390, 844), "wide": (1280, 900)}
@@ -140,6 +141,67 @@ def test_every_page_is_usable_at_400_percent_and_in_forced_colours(console: Cons
             wrong[name] = (over, ring)
     context.close()
     assert wrong == {}
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (320, 256)])
+def test_the_menu_of_a_narrow_screen_opens_without_scripts(
+    console: Console, width: int, height: int
+) -> None:
+    context = console.open(viewport={"width": width, "height": height}, java_script_enabled=False)
+    page = context.new_page()
+    page.goto(console.url("/console/stops/"))
+    menu = page.get_by_role("button", name="Menu")
+    sections = page.get_by_role("navigation", name="Sections")
+    expect(sections).to_be_hidden()
+    menu.press("Enter")
+    expect(sections).to_be_visible()
+    shot(page, f"console-menu-{width}")
+    page.keyboard.press("Escape")
+    expect(sections).to_be_hidden()
+    menu.press("Enter")
+    sections.get_by_role("button", name="Close").click()
+    expect(sections).to_be_hidden()
+    menu.press("Enter")
+    page.keyboard.press("Tab")
+    expect(sections.get_by_role("button", name="Close")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(sections.get_by_role("link", name="Overview")).to_be_focused()
+    sections.get_by_role("link", name="Storage by age").click()
+    page.wait_for_url("**/console/retention")
+    context.close()
+
+
+def test_an_open_menu_has_no_fault_that_axe_finds(console: Console) -> None:
+    context = console.open(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    page = context.new_page()
+    page.goto(console.url("/console/"))
+    page.get_by_role("button", name="Menu").click()
+    shot(page, "console-menu-narrow-dark")
+    assert violations(page) == []
+    context.close()
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("narrow", "dark"), ("wide", "light")])
+def test_the_admin_pages_have_the_colours_of_the_console(
+    console: Console, size: str, scheme: Any
+) -> None:
+    width, height = SIZES[size]
+    context = console.open(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page = context.new_page()
+    away: list[str] = []
+    page.on("request", lambda one: away.append(one.url) if console.home not in one.url else None)
+    surface = "getComputedStyle(document.body).backgroundColor"
+    page.goto(console.url("/console/"))
+    expected = page.evaluate(surface)
+    for name, path in (("index", "/admin/"), ("list", "/admin/notifications/category/")):
+        page.goto(console.url(path), wait_until="load")
+        shot(page, f"admin-{name}-{size}-{scheme}")
+        assert page.evaluate(surface) == expected
+        assert violations(page) == [], path
+    page.get_by_role("link", name="Console", exact=True).click()
+    page.wait_for_url("**/console")
+    assert away == []
+    context.close()
 
 
 def test_figures_are_live_and_the_chart_is_drawn(console: Console) -> None:

@@ -7,15 +7,16 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from email.utils import parseaddr
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
 
 from carillon.cli.processes import SUPERVISED, stored_address
 from carillon.serving.server.listening import INHERITED
-from carillon.settings.environment import SERVED_AT, Environment, dotenv
+from carillon.settings.environment import SERVED_AT, Environment
 from carillon.settings.renamed import RENAMED
+from carillon.settings.topics.sources import mail_variables, variables_given
+from notifications.delivery.mail.settings_file import path_in
 
 PREFIX = "CARILLON_"
 _OURS = {SUPERVISED, INHERITED, SERVED_AT, "CARILLON_PROOF"}
@@ -34,11 +35,6 @@ class DoctorFinding:
     fix: str = ""
     #: The service works; still something should be changed.
     warns: bool = False
-
-
-def variables_given() -> dict[str, str]:
-    """Returns all variables of the environment and of .env."""
-    return {**dotenv(Path(".env")), **os.environ}
 
 
 def misspelt(given: Mapping[str, str]) -> Iterator[DoctorFinding]:
@@ -87,6 +83,15 @@ def sender(chosen: Environment) -> DoctorFinding:
     )
 
 
+def mail_file(chosen: Environment) -> Iterator[DoctorFinding]:
+    """Names mail settings that the console stored and that are not read."""
+    given = mail_variables(variables_given())
+    stored = path_in(chosen.data_dir)
+    if given and stored.exists():
+        detail = f"{stored} is not read, because the environment sets {', '.join(given)}"
+        yield DoctorFinding("mail file", True, detail, "delete one of the two", warns=True)
+
+
 def public_url(chosen: Environment) -> Iterator[DoctorFinding]:
     """Checks that links lead to this service, and by https."""
     https = chosen.public_url.startswith("https://")
@@ -127,5 +132,6 @@ def settings(chosen: Environment) -> Iterator[DoctorFinding]:
     """Yields the findings of all checks in this module."""
     yield from misspelt(variables_given())
     yield sender(chosen)
+    yield from mail_file(chosen)
     yield from public_url(chosen)
     yield proxies(chosen)

@@ -14,10 +14,13 @@ from carillon.settings.environment import Environment, read_environment
 from carillon.settings.headers import SHARED, SettableHeaders, add_missing
 from carillon.settings.keys import key_store_settings, master_key_texts
 from carillon.settings.logs import logging_config
+from carillon.settings.topics.sources import mail_variables, variables_given
 from notifications.delivery.vendors.telegram.settings import Settings as TelegramSettings
 from notifications.delivery.vendors.webhook.settings import Settings as WebhookSettings
 
 CARILLON: Environment = read_environment()
+GIVEN_MAIL_VARIABLES = mail_variables(variables_given())
+"""The mail settings that the environment and `.env` name. With any, no stored one counts."""
 
 _Settings = TypeVar("_Settings")
 
@@ -54,6 +57,7 @@ TELEGRAM_WEBHOOK_SECRET = _given(TelegramSettings).telegram_webhook_secret or de
 DEBUG = False
 ALLOWED_HOSTS = list(CARILLON.allowed_hosts)
 INSTALLED_APPS = [
+    "console",  # before the admin, whose frame it replaces
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -69,7 +73,6 @@ INSTALLED_APPS = [
     "vault",
     "directory",
     "notifications",
-    "console",
     *APPS,
 ]
 MIDDLEWARE = [

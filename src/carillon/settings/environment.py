@@ -34,7 +34,9 @@ from carillon.settings.realtime import RealtimeSettings, realtime_faults
 from carillon.settings.renamed import name_given, with_new_names
 from carillon.settings.sign_in import SignInSettings, sign_in_faults
 from carillon.settings.topics.learning import LearningSettings
+from carillon.settings.topics.sources import variables_given, with_mail_file
 from carillon.settings.topics.tracking import TrackingSettings
+from notifications.delivery.mail.settings_file import MailFileFault
 from notifications.delivery.registry import carriers_of, settings_classes
 from notifications.domain.settings import (
     integer,
@@ -243,25 +245,18 @@ else:
     )
 
 
-def dotenv(path: Path) -> dict[str, str]:
-    """Returns the `NAME=value` lines of a .env file; the real environment overrides them."""
-    if not path.is_file():
-        return {}
-    pairs = (line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
-    return {
-        name.strip().removeprefix("export "): value.strip().strip("'\"")
-        for name, value in pairs
-        if not name.lstrip().startswith("#")
-    }
-
-
 def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
     """Reads, converts and checks every variable.
+
+    environ: the variables; without it those of this process, of .env and of the data folder.
 
     Raises:
         SettingsError: with a line for each invalid variable.
     """
-    given = {**dotenv(Path(".env")), **os.environ} if environ is None else environ
+    try:
+        given = with_mail_file(variables_given()) if environ is None else environ
+    except MailFileFault as error:
+        raise SettingsError(str(error)) from error
     source = with_new_names(given)
     values: dict[str, Any] = {}
     faults: list[str] = []

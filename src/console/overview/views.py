@@ -18,6 +18,7 @@ from console.shell import may_open, page
 from notifications.domain.lifecycle import MessageStatus
 from notifications.features.analytics.service import READ as METRICS
 from notifications.features.operations.metrics import queue_depth
+from notifications.infra.conf import environment
 
 RETRY_MS = 5_000
 """A browser asks again for the figures after this time."""
@@ -39,6 +40,7 @@ def overview(visit: Visit) -> HttpResponse:
     """Shows what needs attention first, then figures of the last day."""
     found = traffic.get() if visit.caller.may(METRICS) else None
     depths = lanes.get()
+    is_sandbox = environment().email_provider == "sandbox"
     context: dict[str, Any] = {
         "concerns": concerns(visit, depths, found),
         "lanes": depths.items(),
@@ -47,6 +49,7 @@ def overview(visit: Visit) -> HttpResponse:
         "funnel": _funnel(found) if found else [],
         "series": json.dumps(_series(found.hours)) if found else "",
         "may_list": may_open(visit, "console/notifications"),
+        "may_set_up": is_sandbox and may_open(visit, "console/first-run"),
         "may_see_letters": may_open(visit, "console/dead-letters"),
     }
     return page(visit, "overview.html", context, section="overview")

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern
 
+from console.navigation import GROUPS
 from console.urls import urlpatterns
 from directory.models import StaffRole
 from notifications.api.permissions.console_pages import CONSOLE_ROLES, CONSOLE_SCOPES
@@ -70,6 +71,29 @@ def test_the_navigation_shows_what_the_role_opens(as_role: As) -> None:
         for page in (*_PAGES, "broadcasts", "campaigns", "series", "experiments", "lists"):
             shown = f'<li><a href="/console/{page}"' in text
             assert shown is (role in CONSOLE_ROLES[f"console/{page}"]), (role, page)
+
+
+def test_groups_of_the_navigation_have_entries_that_the_role_opens(as_role: As) -> None:
+    shown = {}
+    for role in StaffRole.values:
+        text = as_role(role).get("/console/templates").content.decode()
+        nav = text.partition('<nav class="sections"')[2].partition("</nav>")[0]
+        names = re.findall(r'<p id="sections-\d">([^<]+)</p>\s*<ul aria-labelledby', nav)
+        entries = [len(re.findall("<li>", each)) for each in nav.split("<p id=")[1:]]
+        assert len(names) == len(entries), role
+        assert all(entries), role
+        assert nav.count("aria-current") == 1, role
+        shown[role] = names
+    assert shown["admin"] == [
+        *("At a glance", "People", "Content", "Sending", "Operations", "Access and records"),
+    ]
+    assert shown["author"] == ["At a glance", "Content"]
+
+
+def test_every_page_of_the_navigation_is_in_one_group() -> None:
+    paths = [f"console/{key}".rstrip("/") for _, pages in GROUPS for key, _ in pages]
+    assert len(set(paths)) == len(paths) == 22
+    assert set(paths) <= CONSOLE_SCOPES.keys()
 
 
 def test_a_form_without_its_token_is_refused() -> None:

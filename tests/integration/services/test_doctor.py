@@ -12,6 +12,7 @@ from django.db import connection
 from carillon.cli import doctor, doctor_settings
 from carillon.cli.processes import store_address
 from carillon.settings.environment import Environment
+from notifications.delivery.mail.settings_file import write_mail_file
 from notifications.features.operations import health, health_probes
 from notifications.infra import clock
 from notifications.models import KillSwitch
@@ -57,6 +58,18 @@ def test_mails_have_a_sender_with_a_public_domain(sender: str, well: bool) -> No
     assert doctor_settings.sender(dataclasses.replace(HTTPS, email_from=sender)).well is well
     sandbox = dataclasses.replace(HTTPS, email_from=sender, email_provider="sandbox")
     assert doctor_settings.sender(sandbox).well
+
+
+def test_stored_mail_settings_that_are_not_read_are_named(tmp_path: Path, monkeypatch: Any) -> None:
+    here = Environment(data_dir=tmp_path)
+    monkeypatch.setenv("CARILLON_SMTP_HOST", "mail.example.com")
+    assert list(doctor_settings.mail_file(here)) == []
+    write_mail_file(tmp_path, {"CARILLON_SMTP_HOST": "other.example.com"})
+    (found,) = doctor_settings.mail_file(here)
+    assert (found.well, found.warns) == (True, True)
+    assert "CARILLON_SMTP_HOST" in found.detail
+    monkeypatch.delenv("CARILLON_SMTP_HOST")
+    assert list(doctor_settings.mail_file(here)) == []
 
 
 def test_a_public_url_without_https_is_a_fault_once_mails_are_sent() -> None:

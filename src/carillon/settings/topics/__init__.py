@@ -1,1 +1,1 @@
-"""Settings of one topic each, which `environment.py` joins."""
+"""Settings of one topic each, and where values come from. `environment.py` joins them."""

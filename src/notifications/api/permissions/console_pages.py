@@ -33,6 +33,7 @@ CONSOLE_SCOPES: Final[Mapping[str, str]] = MappingProxyType(
         "console/dead-letters": "operations",
         "console/queues": "operations",
         "console/providers": "providers:write",
+        "console/first-run": "providers:write",
         "console/templates": "templates:read",
         "console/templates/new": "templates:write",
         "console/templates/<int:number>": "templates:read",

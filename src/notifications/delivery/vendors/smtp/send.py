@@ -63,8 +63,8 @@ class SMTPEmailProvider(NotificationChannelProvider):
             tls=settings.smtp_tls,
             user=settings.smtp_user,
             password=settings.smtp_password,
-            greeting_name=_greeting_name(general.public_url),
-            tls_context=tls_context or _tls_context(settings.smtp_tls, settings.smtp_user),
+            greeting_name=greeting_name_of(general.public_url),
+            tls_context=tls_context or tls_context_of(settings.smtp_tls, settings.smtp_user),
         )
         self._pool = SmtpPool(server, limit=self._connections)
 
@@ -168,7 +168,7 @@ async def _unpublished(key: DkimKey) -> str:
     return f"DKIM: the TXT record {key.record_name} {found}; it should be: {key.record}"
 
 
-def _tls_context(mode: str, user: str) -> ssl.SSLContext | None:
+def tls_context_of(mode: str, user: str) -> ssl.SSLContext | None:
     """Returns the TLS context. `auto` without a user checks no certificate: it has no password."""
     if mode == "none":
         return None
@@ -179,7 +179,7 @@ def _tls_context(mode: str, user: str) -> ssl.SSLContext | None:
     return context
 
 
-def _greeting_name(public_url: str) -> str:
+def greeting_name_of(public_url: str) -> str:
     """Returns our name in the greeting (RFC 5321 4.1.4): a host, or an address in brackets."""
     host = urlsplit(public_url).hostname or socket.gethostname()
     try:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
+import socket
 import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -59,15 +60,20 @@ class SmtpServer:
             return self.host == "localhost"
 
 
-async def connect(server: SmtpServer, timeout_s: float) -> SmtpConnection:
+async def connect(
+    server: SmtpServer, timeout_s: float, *, connected: socket.socket | None = None
+) -> SmtpConnection:
     """Opens a connection: greets, encrypts and logs in as the server's settings require.
+
+    connected: a socket that is connected to the server, where the caller chose the address.
 
     Raises:
         SmtpLost: the connection failed; nothing of any mail was written.
     """
     client = aiosmtplib.SMTP(
         hostname=server.host,
-        port=server.port,
+        port=None if connected else server.port,
+        sock=connected,
         local_hostname=server.greeting_name,
         use_tls=server.tls == "tls",
         start_tls={"auto": None, "starttls": True}.get(server.tls, False),
@@ -152,6 +158,11 @@ class SmtpConnection(asyncio.Protocol):
         self._written = False
         self._reset_first = False
         self._ahead: Mail | None = None
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether the connection is by TLS."""
+        return self._transport.get_extra_info("sslcontext") is not None
 
     @property
     def is_usable(self) -> bool:
