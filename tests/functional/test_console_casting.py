@@ -350,7 +350,6 @@ def test_a_segment_is_written_and_counted_in_its_place(staff: Staff) -> None:
     page.get_by_label("Name", exact=True).fill("Pupils of class 7")
     page.get_by_role("button", name="Count", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("at least one condition")
-    assert "400" in staff.faults.pop()  # the browser notes the refusal
     page.get_by_role("combobox", name="Field").select_option(label="groups, by id")
     page.get_by_role("textbox", name="Value").fill(str(_group(staff.place)))
     page.get_by_role("button", name="Count", exact=True).click()
