@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from pathlib import Path
 from typing import TypeVar, cast
 
+import notifications
 from carillon.postgres.limits import Limits
 from carillon.settings.accounts import APPS, account_settings
 from carillon.settings.database import database_settings
@@ -147,6 +149,8 @@ AUTH_PASSWORD_VALIDATORS = [
     },
 ]
 globals().update(account_settings(CARILLON))
+# The texts of people's pages win over those of the console, which stands before them above.
+LOCALE_PATHS = [Path(notifications.__path__[0]) / "locale"]
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("ru", "Русский")]
 TIME_ZONE = "UTC"

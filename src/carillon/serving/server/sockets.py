@@ -15,6 +15,7 @@ from websockets.frames import CloseCode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from carillon.serving.server.collecting import FROZEN
 from carillon.serving.server.held import Held
 from notifications.realtime.consumers import DIRECT
 
@@ -47,11 +48,13 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """Begins the connection."""
         Held.count += 1
         super().connection_made(transport)
+        FROZEN.note(Held.count)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends the connection."""
         Held.count -= 1
         super().connection_lost(exc)
+        FROZEN.note(Held.count)
 
     def handle_connect(self, event: Any) -> None:
         """Begins the application, with this protocol as an extension of its scope."""
