@@ -38,6 +38,8 @@ IN_ALL = 100_000 if PROOF else 600
 OF_A_WORLD = 500 if PROOF else 200
 """Requests that share one database. What they change, the next ones find."""
 WORLDS = range(IN_ALL // OF_A_WORLD)
+FEWEST_ACCEPTED = 10
+"""In some worlds staff soon lose their rights or sign-ins: a request took them."""
 
 
 @pytest.fixture
@@ -175,7 +177,7 @@ def test_no_request_is_a_5xx_or_gets_what_is_not_documented(
         if fault := fault_of(made, answer):
             faults.append((made.operation.name, name, fault, made.url[:300], made.body[:400]))
     assert faults == [], f"{len(faults)} faults; the first ones: {faults[:5]}"
-    assert seen[2] > OF_A_WORLD // 20, f"hardly any request was accepted: {seen}"
+    assert seen[2] >= FEWEST_ACCEPTED, f"hardly any request was accepted: {seen}"
 
 
 def test_every_call_of_the_document_is_made(known: dict[str, list[Any]]) -> None:
