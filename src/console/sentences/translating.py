@@ -46,7 +46,16 @@ _KINDS: Mapping[str, Promise] = {
     "an object": pgettext_lazy("kind", "an object"),
     "null": pgettext_lazy("kind", "null"),
 }
-_WORDS: Mapping[str, Mapping[str, Promise]] = {"verb": _VERBS, "kind": _KINDS}
+_SOURCES: Mapping[str, Promise] = {
+    "broadcast": pgettext_lazy("source", "broadcast"),
+    "campaign": pgettext_lazy("source", "campaign"),
+    "series": pgettext_lazy("source", "series"),
+}
+_WORDS: Mapping[str, Mapping[str, Promise]] = {
+    "verb": _VERBS,
+    "kind": _KINDS,
+    "source": _SOURCES,
+}
 
 
 class _Sentence(NamedTuple):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Protocol
 
 from directory.lookup import is_staff_row
 from directory.models import User
@@ -19,6 +20,41 @@ from notifications.features.access.service import missing_scope
 
 WRITE_PEOPLE = "users:write"
 PROTECTED = "staff_protected"
+
+
+class Reviewed(Protocol):
+    """What a second person releases: a broadcast, a campaign or a series."""
+
+    @property
+    def created_by_id(self) -> int | None:
+        """The author."""
+
+    @property
+    def involved_user_ids(self) -> Collection[int]:
+        """All who wrote, changed or sent it."""
+
+
+def reviewer_of(source: str, caller: Caller) -> User:
+    """Returns the person who reviews something. source: what it is, e.g. `broadcast`.
+
+    Raises:
+        Refused: person_required, for an API key and the command line.
+    """
+    found = User.objects.filter(pk=caller.user_id).first() if caller.user_id else None
+    if found is None:
+        raise Refused(f"A key cannot review a {source}; sign in instead", code="person_required")
+    return found
+
+
+def check_second_person(source: str, row: Reviewed, *, by: User) -> None:
+    """Checks that a person may release something, or decide that it needs no approval.
+
+    Raises:
+        Refused: self_approval, where `by` wrote, changed or sent it.
+    """
+    if by.pk == row.created_by_id or by.pk in row.involved_user_ids:
+        detail = f"A person who wrote, changed or sent the {source} cannot approve it"
+        raise Refused(detail, code="self_approval")
 
 
 def person_for(caller: Caller, identifier: object, *, scope: str) -> User:

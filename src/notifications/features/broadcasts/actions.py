@@ -15,7 +15,8 @@ from directory.models import User
 from directory.moments import MomentOutOfRange, check_moment
 from notifications.domain.broadcast_lifecycle import CANCELLABLE, BroadcastStatus
 from notifications.domain.channels import Priority, lane_for
-from notifications.domain.errors import Conflict, FieldError, InvalidRequest, Refused
+from notifications.domain.errors import Conflict, FieldError, InvalidRequest
+from notifications.features.access.persons import check_second_person
 from notifications.features.broadcasts.delivery.launch import (
     begin,
     check_terms,
@@ -151,9 +152,7 @@ def _approve(broadcast_id: int, *, by: User, now: datetime) -> bool:
     found = find_broadcast(broadcast_id)
     if found.status != _S.AWAITING_APPROVAL:
         raise wrong_status("approve", found.status)
-    if by.pk == found.created_by_id or by.pk in found.involved_user_ids:
-        detail = "A person who wrote, changed or sent the broadcast cannot approve it"
-        raise Refused(detail, code="self_approval")
+    check_second_person("broadcast", found, by=by)
     count = resolve_audience(found, now=now).count()
     values: dict[str, Any] = {"approved_by": by, "approved_count": count, "review_note": ""}
     if found.scheduled_at is not None and found.scheduled_at > now:

@@ -13,13 +13,13 @@ from django.db import transaction
 from django.utils.translation import pgettext
 
 from directory.audiences import Missing
-from directory.models import User
 from notifications.domain.broadcast_lifecycle import EDITABLE, BroadcastStatus
 from notifications.domain.callers import Caller
 from notifications.domain.channels import Priority
-from notifications.domain.errors import Conflict, NotFound, Refused
+from notifications.domain.errors import Conflict, NotFound
 from notifications.domain.identifiers import parse_identifier
 from notifications.features.access.limits import check_category_keys
+from notifications.features.access.persons import reviewer_of
 from notifications.features.access.service import check_test_key, missing_scope, people_behind
 from notifications.features.broadcasts import actions
 from notifications.features.broadcasts.action_schemas import (
@@ -289,7 +289,7 @@ class BroadcastWorkflow:
         """
         broadcast = self.find(identifier, caller=caller, to_change=True)
         with transaction.atomic():
-            actions.approve(broadcast.pk, by=_reviewer(caller), now=now)
+            actions.approve(broadcast.pk, by=reviewer_of("broadcast", caller), now=now)
             write_audit_entry(caller, "approve", broadcast, now=now)
         text = pgettext("broadcast", "The broadcast was approved")
         return self.build_response(broadcast.pk, caller, text)
@@ -305,7 +305,7 @@ class BroadcastWorkflow:
         """
         broadcast = self.find(identifier, caller=caller, to_change=True)
         with transaction.atomic():
-            actions.reject(broadcast.pk, by=_reviewer(caller), now=now, note=note)
+            actions.reject(broadcast.pk, by=reviewer_of("broadcast", caller), now=now, note=note)
             write_audit_entry(caller, "reject", broadcast, now=now)
         text = pgettext("broadcast", "The broadcast was sent back")
         return self.build_response(broadcast.pk, caller, text)
@@ -390,10 +390,3 @@ def _add_involved(broadcast: Broadcast, caller: Caller) -> Broadcast:
     row.involved_user_ids = sorted({*row.involved_user_ids, *people_behind(caller)})
     row.save(update_fields=["involved_user_ids"])
     return row
-
-
-def _reviewer(caller: Caller) -> User:
-    found = User.objects.filter(pk=caller.user_id).first() if caller.user_id else None
-    if found is None:
-        raise Refused("A key cannot review a broadcast; sign in instead", code="person_required")
-    return found

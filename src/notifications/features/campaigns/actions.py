@@ -17,7 +17,8 @@ from notifications.domain.broadcast_lifecycle import CANCELLABLE, BroadcastStatu
 from notifications.domain.campaigns.lifecycle import CampaignApproval, CampaignStatus
 from notifications.domain.campaigns.variants import CampaignPart
 from notifications.domain.channels import Priority, lane_for
-from notifications.domain.errors import Conflict, InvalidRequest, Refused
+from notifications.domain.errors import Conflict, InvalidRequest
+from notifications.features.access.persons import check_second_person
 from notifications.features.broadcasts.delivery.approval import GROWTH
 from notifications.features.campaigns.contents import audience_rule, bound_values, content_of
 from notifications.features.campaigns.drafts import check, check_time
@@ -183,7 +184,7 @@ def approve(row: Campaign, *, by: User, now: datetime) -> None:
     """
     if row.approval != _A.REQUESTED:
         raise wrong_status("approve", row)
-    check_second_person(row, by=by)
+    check_second_person("campaign", row, by=by)
     content = check(row, now=now)
     requested = row.requested
     row.store(
@@ -198,17 +199,6 @@ def approve(row: Campaign, *, by: User, now: datetime) -> None:
         schedule(row, now=now)
     else:
         start(row, now=now)
-
-
-def check_second_person(row: Campaign, *, by: User) -> None:
-    """Checks that a person may release a campaign, or decide that it needs no approval.
-
-    Raises:
-        Refused: self_approval, where `by` wrote, changed or sent it.
-    """
-    if by.pk == row.created_by_id or by.pk in row.involved_user_ids:
-        detail = "A person who wrote, changed or sent the campaign cannot approve it"
-        raise Refused(detail, code="self_approval")
 
 
 def _is_ahead(row: Campaign, *, now: datetime) -> bool:

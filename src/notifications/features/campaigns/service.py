@@ -13,11 +13,11 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
-from directory.models import User
 from notifications.domain.callers import Caller
 from notifications.domain.campaigns.lifecycle import EDITABLE, CampaignStatus
-from notifications.domain.errors import InvalidRequest, NotFound, Refused
+from notifications.domain.errors import InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_identifier
+from notifications.features.access.persons import check_second_person, reviewer_of
 from notifications.features.access.service import (
     check_test_key,
     people_behind,
@@ -185,7 +185,7 @@ class CampaignService:
                 raise actions.wrong_status("change", row)
             before = recorded(row)
             if row.needs_approval and body.needs_approval is False:
-                actions.check_second_person(row, by=_reviewer(caller))
+                check_second_person("campaign", row, by=reviewer_of("campaign", caller))
             content = apply_values(row, given_values(body), now=now)
             check_content_rights(row, content, caller)
             _involve(row, caller)
@@ -291,7 +291,7 @@ class CampaignService:
         """
         return self._act(
             "approve",
-            lambda row: actions.approve(row, by=_reviewer(caller), now=now),
+            lambda row: actions.approve(row, by=reviewer_of("campaign", caller), now=now),
             identifier,
             caller=caller,
             now=now,
@@ -310,7 +310,7 @@ class CampaignService:
         """
 
         def do(row: Campaign) -> None:
-            _reviewer(caller)
+            reviewer_of("campaign", caller)
             actions.reject(row, note=note)
 
         return self._act(
@@ -369,10 +369,3 @@ def _begin_inline(campaign_id: int, *, now: datetime) -> None:
 def _involve(row: Campaign, caller: Caller) -> None:
     """Adds the caller to the involved people, because a sender cannot approve the campaign."""
     row.involved_user_ids = sorted({*row.involved_user_ids, *people_behind(caller)})
-
-
-def _reviewer(caller: Caller) -> User:
-    found = User.objects.filter(pk=caller.user_id).first() if caller.user_id else None
-    if found is None:
-        raise Refused("A key cannot review a campaign; sign in instead", code="person_required")
-    return found

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from directory.models import User
 from notifications.domain.campaigns.lifecycle import CampaignApproval
-from notifications.domain.errors import Conflict, Refused
+from notifications.domain.errors import Conflict
 from notifications.features.series.contents import StepContent
 from notifications.features.series.versions import drop_requested_version
 from notifications.infra.conf import environment
@@ -110,14 +110,3 @@ def reject(row: MailSeries, *, note: str) -> None:
         raise wrong_status("reject", row)
     drop_requested_version(row)
     row.store(approval=_A.REJECTED.value, review_note=note, requested="")
-
-
-def check_second_person(row: MailSeries, *, by: User) -> None:
-    """Checks that a person may release a series, or decide that it needs no approval.
-
-    Raises:
-        Refused: self_approval, where `by` wrote, changed or sent it.
-    """
-    if by.pk == row.created_by_id or by.pk in row.involved_user_ids:
-        detail = "A person who wrote, changed or sent the series cannot approve it"
-        raise Refused(detail, code="self_approval")

@@ -11,12 +11,12 @@ from uuid import UUID
 
 from django.db import transaction
 
-from directory.models import User
 from notifications.domain.callers import Caller
 from notifications.domain.campaigns.lifecycle import CampaignApproval
-from notifications.domain.errors import Conflict, NotFound, Refused
+from notifications.domain.errors import Conflict, NotFound
 from notifications.domain.identifiers import parse_identifier
 from notifications.domain.series.lifecycle import OPEN, MailSeriesStatus, SeriesTrigger
+from notifications.features.access.persons import check_second_person, reviewer_of
 from notifications.features.access.service import check_test_key, people_behind, require_scope
 from notifications.features.series import approval
 from notifications.features.series.contents import (
@@ -153,7 +153,7 @@ class MailSeriesService:
             if row.status != _S.DRAFT and not may_change:
                 raise approval.wrong_status("change", row)
             if row.needs_approval and body.needs_approval is False:
-                approval.check_second_person(row, by=_reviewer(caller))
+                check_second_person("series", row, by=reviewer_of("series", caller))
             wanted = read_steps(given["steps"]) if "steps" in given else steps
             check_content_rights(apply_values(row, given, wanted, now=now), caller)
             if row.status == _S.DRAFT:
@@ -255,10 +255,10 @@ class MailSeriesService:
         """
 
         def do(row: MailSeries, steps: Steps) -> Steps:
-            reviewer = _reviewer(caller)
+            reviewer = reviewer_of("series", caller)
             if row.approval != CampaignApproval.REQUESTED:
                 raise approval.wrong_status("approve", row)
-            approval.check_second_person(row, by=reviewer)
+            check_second_person("series", row, by=reviewer)
             wanted = requested_steps_of([row]).get(row.pk)
             row.version += wanted is not None
             contents = check_versions(row, versions_in_use(row))
@@ -284,7 +284,7 @@ class MailSeriesService:
         """
 
         def do(row: MailSeries, steps: Steps) -> Steps:
-            _reviewer(caller)
+            reviewer_of("series", caller)
             approval.reject(row, note=note)
             return steps
 
@@ -370,13 +370,6 @@ def _go_live(row: MailSeries, *, now: datetime) -> None:
         raise Conflict(f"{MOST_OPEN} series are open: end one first", code="series_status")
     more = first_scan(now) if row.trigger == SeriesTrigger.DATE else {}
     row.become(_S.LIVE, launched_at=now, **more)
-
-
-def _reviewer(caller: Caller) -> User:
-    found = User.objects.filter(pk=caller.user_id).first() if caller.user_id else None
-    if found is None:
-        raise Refused("A key cannot review a series; sign in instead", code="person_required")
-    return found
 
 
 def locked_series(series_id: int) -> MailSeries:
