@@ -13,8 +13,7 @@ from console.faults import CHANGED
 from console.guard import Visit
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest
 from notifications.features.campaigns.contents import template_versions
-from notifications.features.series.versions import texts_of
-from notifications.models import Broadcast, Campaign, MailSeries
+from notifications.models import Broadcast, Campaign
 
 _SHARED = ("channels", "category", "delivery", "priority", "scheduled_at", "per_minute")
 _OF_BROADCAST = (*_SHARED, "title", "message", "target_group", "target_filter", "options")
@@ -35,25 +34,6 @@ _OF_CAMPAIGN = (
     "utm",
     "needs_approval",
 )
-_OF_SERIES = (
-    "name",
-    "description",
-    "trigger",
-    "list_id",
-    "event",
-    "attribute",
-    "offset_days",
-    "category",
-    "context",
-    "goal_id",
-    "holdout_percent",
-    "reentry_days",
-    "track_opens",
-    "track_clicks",
-    "needs_approval",
-    "version",
-    "requested",
-)
 
 
 def seen_of_broadcast(row: Broadcast) -> str:
@@ -69,11 +49,6 @@ def seen_of_campaign(row: Campaign) -> str:
 def shown_of_templates(row: Campaign) -> str:
     """Returns a digest of a campaign and of the texts of its templates. Makes one query."""
     return digest_of([seen_of_campaign(row), template_versions(row)])
-
-
-def shown_of_series(row: MailSeries) -> str:
-    """Returns a digest of a series, of its steps and of the texts of its templates."""
-    return digest_of([[getattr(row, name) for name in _OF_SERIES], texts_of(row)])
 
 
 def digest_of(values: Sequence[Any]) -> str:

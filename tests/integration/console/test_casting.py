@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from console.casting.seen import shown_of_series, shown_of_templates
+from console.casting.seen import shown_of_templates
+from console.casting.series.stored import shown_of_series
 from directory.models import ListMembership, SubscriberList
 from notifications.domain.callers import SYSTEM
 from notifications.features.campaigns.variants.schemas import CampaignABTestBody

@@ -9,7 +9,8 @@ from django.utils.translation import gettext as _
 
 from console import words
 from console.casting.actions import read_note
-from console.casting.seen import check_seen, shown_of_series
+from console.casting.seen import check_seen
+from console.casting.series.stored import shown_of_series
 from console.casting.series.views import PATH
 from console.guard import Visit
 from console.shell import act

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from console.casting.draft import CHOICES, LONGEST, choice_text, number_or_text
 from console.casting.fields.values import decimal_or_text, read_values, values_text
-from console.casting.series.stored import steps_of
+from console.casting.series.stored import written_steps
 from console.guard import Visit
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.series.lifecycle import MailSeriesStatus, SeriesTrigger
@@ -197,7 +197,7 @@ def form_of_series(_visit: Visit, row: MailSeries) -> SeriesForm:
         "track_clicks": choice_text(row.track_clicks),
         "needs_approval": "yes" if row.needs_approval else "",
     }
-    steps = steps_of(row)
+    steps = written_steps(row)
     return SeriesForm(
         texts=texts,
         steps=[_row_of(step) for step in steps],

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from console.casting.listing import newest_first
-from console.casting.seen import shown_of_series
+from console.casting.series.stored import shown_of_series
 from console.guard import Visit
 from console.shell import page
 from directory.models import SubscriberList, User

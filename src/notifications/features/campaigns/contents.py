@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -24,6 +23,7 @@ from notifications.features.sending.intents import (
     missing_variables_error,
     template_among,
 )
+from notifications.features.templates.rows import published_versions
 from notifications.infra import clock
 from notifications.intake.validate import unknown_category
 from notifications.models import Broadcast, Campaign, NotificationTemplate
@@ -100,13 +100,6 @@ def template_versions(campaign: Campaign) -> list[tuple[int, int | None]]:
     """Returns the id and the published version of each template that a campaign may show."""
     named = (campaign.template_path, *variant_paths(campaign))
     return published_versions(named)
-
-
-def published_versions(named: Iterable[str]) -> list[tuple[int, int | None]]:
-    """Returns the id and the published version of each template that paths may show."""
-    paths = sorted({each for path in named for each in candidates(path)})
-    rows = NotificationTemplate.objects.filter(path__in=paths).order_by("pk")
-    return list(rows.values_list("pk", "current_version_id"))
 
 
 def check_content_rights(row: Campaign, content: CampaignContent, caller: Caller) -> None:

@@ -12,13 +12,12 @@ from typing import Any
 from django.db.models import Min
 
 from notifications.domain.series.steps import SeriesStep
+from notifications.features.templates.rows import published_versions
 from notifications.models import (
     MailSeries,
     MailSeriesVersion,
-    NotificationTemplate,
     SeriesEnrollment,
 )
-from notifications.rendering.paths import candidates
 
 Steps = Sequence[SeriesStep]
 
@@ -77,6 +76,4 @@ def texts_of(row: MailSeries) -> tuple[list[Any], list[tuple[int, int | None]]]:
     shown += requested_steps_of([row]).values()
     steps = [[step.stored() for step in each] for each in shown]
     paths = {step.template_path for each in shown for step in each}
-    named = sorted({name for path in paths for name in candidates(path)})
-    rows = NotificationTemplate.objects.filter(path__in=named).order_by("pk")
-    return steps, list(rows.values_list("pk", "current_version_id"))
+    return steps, published_versions(paths)

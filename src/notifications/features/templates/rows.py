@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +24,7 @@ from notifications.models import (
     TemplateVersion,
 )
 from notifications.models.audit.actions import Values, record_action
-from notifications.rendering.paths import takes_over
+from notifications.rendering.paths import candidates, takes_over
 from notifications.rendering.render import CompiledVersion
 from notifications.rendering.versions import current_parts, mark_proved, service_defaults
 
@@ -104,6 +104,13 @@ def find_version(row: NotificationTemplate, number: int) -> TemplateVersion:
     if found is None:
         raise NotFound(f"{row.path} has no version {number}", code="unknown_version")
     return found
+
+
+def published_versions(paths: Iterable[str]) -> list[tuple[int, int | None]]:
+    """Returns the id and the published version of each template that sends to paths may use."""
+    named = sorted({each for path in paths for each in candidates(path)})
+    rows = NotificationTemplate.objects.filter(path__in=named).order_by("pk")
+    return list(rows.values_list("pk", "current_version_id"))
 
 
 def check_author(caller: Caller) -> None:
