@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
@@ -13,84 +13,91 @@ from django.utils.translation import gettext as _
 from console.faults import faults_of, is_changed, status_of
 from console.guard import Visit
 from console.once import new_token
+from console.shell import page
 from notifications.domain.errors import CarillonError
 
-ROWS = "rows"
-"""What the button `do` says that shows the form again, with a row more."""
+ROWS, COUNT = "rows", "count"
+"""What the buttons `do` say that show the form again: with a row more, or with a count."""
 LONGEST_STORED = 300
 """Characters of a stored value that are shown beside what was typed."""
 FieldTexts = list[tuple[str, str]]
 """Names of fields, each with a text about it."""
 
 
+class FormKind(NamedTuple):
+    """A page with a form that writes rows of one kind."""
+
+    template: str
+    #: The entry of the navigation.
+    section: str
+    #: The path of the list.
+    path: str
+    #: Returns the digest of a row.
+    seen_of: Callable[[Any], str]
+    #: Returns the form that says what a row is.
+    form_of: Callable[[Visit, Any], Any]
+    #: Takes two forms; returns the fields that the second one has otherwise, with its values.
+    beside: Callable[[Any, Any], FieldTexts]
+
+
 def saved_or_shown(
     visit: Visit,
+    kind: FormKind,
     save: Callable[[], str],
     done: str,
     *,
-    path: str,
-    show: Callable[[CarillonError | None], HttpResponse],
+    show: Callable[..., HttpResponse],
+    count: Callable[[], object] | None = None,
 ) -> HttpResponse:
     """Saves what a form says, and leads to its page; or shows the form again.
 
-    save: returns the key of the row. done: what was done, as a sentence. path: of the list. show:
-    returns the form, with an error, or with one more row.
+    save: returns the key of the row. done: what was done, as a sentence. show: returns the form,
+    with a `fault`, with a `count`, or as it is. count: returns what the button *Count* shows.
     """
-    if visit.given("do") == ROWS:
-        return show(None)
+    asked, more = visit.given("do"), dict[str, object]()
     try:
-        key = save()
+        if asked == COUNT and count is not None:
+            more["count"] = count()
+        elif asked != ROWS:
+            key = save()
+            messages.success(visit.request, done)
+            return HttpResponseRedirect(f"{kind.path}/{key}")
     except CarillonError as error:
-        return show(error)
-    messages.success(visit.request, done)
-    return HttpResponseRedirect(f"{path}/{key}")
+        more["fault"] = error
+    return show(**more)
 
 
-def shown_form(
+def form_page(
     visit: Visit,
+    kind: FormKind,
     form: Any,
+    context: Mapping[str, Any],
     *,
     row: Any,
     fault: CarillonError | None,
-    path: str,
-    seen_of: Callable[[Any], str],
-    form_of: Callable[[Visit, Any], Any],
-    beside: Callable[[Any, Any], FieldTexts],
-) -> dict[str, Any]:
-    """Returns what each page with a form shows of it.
+) -> HttpResponse:
+    """Returns the page of a form. row: the stored row; None for a new one. form: as it was sent.
 
-    row: the stored row; None for a new one. form: as it was sent. path: of the list. seen_of:
-    returns the digest of a row. form_of: returns the form that says what a row is. beside: returns
-    the fields that are stored otherwise than typed, with what is stored.
+    context: what the template shows besides.
     """
-    seen, faults = _seen_and_faults(
-        visit, row, form, fault, seen_of=seen_of, form_of=form_of, beside=beside
-    )
-    return {
+    seen, faults = _seen_and_faults(visit, kind, form, row, fault)
+    shared = {
         "form": form,
         "row": row,
         "seen": seen,
         "faults": faults,
         "is_part": visit.is_part,
         "once": new_token(),
-        "cancel": f"{path}/{row.pk}" if row else path,
+        "cancel": f"{kind.path}/{row.pk}" if row else kind.path,
     }
-
-
-def status_of_form(visit: Visit, fault: CarillonError | None) -> int:
-    """Returns the status of a form that is shown again. A script shows a part at 200 alone."""
-    return 200 if fault is None or visit.is_part else status_of(fault)
+    # A script shows a part at 200 alone.
+    status = 200 if fault is None or visit.is_part else status_of(fault)
+    shown = {**shared, **context}
+    return page(visit, kind.template, shown, section=kind.section, status=status)
 
 
 def _seen_and_faults(
-    visit: Visit,
-    row: Any,
-    typed: Any,
-    fault: CarillonError | None,
-    *,
-    seen_of: Callable[[Any], str],
-    form_of: Callable[[Visit, Any], Any],
-    beside: Callable[[Any, Any], FieldTexts],
+    visit: Visit, kind: FormKind, typed: Any, row: Any, fault: CarillonError | None
 ) -> tuple[str, FieldTexts]:
     """Returns the digest of what a form was made of, and its errors by field.
 
@@ -101,8 +108,8 @@ def _seen_and_faults(
         return visit.given("seen"), faults
     if visit.is_post:
         row.refresh_from_db()
-        faults += _stored_now(beside(typed, form_of(visit, row)))
-    return seen_of(row), faults
+        faults += _stored_now(kind.beside(typed, kind.form_of(visit, row)))
+    return kind.seen_of(row), faults
 
 
 def _stored_now(found: Sequence[tuple[str, str]]) -> FieldTexts:

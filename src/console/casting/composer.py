@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from django.contrib import messages
 from django.db import transaction
 from django.http import HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
@@ -17,14 +17,18 @@ from console.casting.draft import (
     new_broadcast_form,
     read_broadcast_form,
 )
-from console.casting.fields.choices import Choice, audience_choices, audience_in_words
+from console.casting.fields.choices import (
+    Choice,
+    audience_choices,
+    audience_in_words,
+    named_choices,
+)
 from console.casting.seen import check_seen, seen_of_broadcast
 from console.casting.surveys import SECONDS, one_survey
 from console.categories import category_keys
-from console.forms import ROWS, shown_form, status_of_form
+from console.forms import FormKind, form_page, saved_or_shown
 from console.guard import Visit
 from console.once import run_once
-from console.shell import page
 from notifications.domain.broadcast_lifecycle import EDITABLE, BroadcastStatus
 from notifications.domain.channels import PERSON_CHANNELS
 from notifications.domain.errors import CarillonError
@@ -33,12 +37,31 @@ from notifications.features.broadcasts.service import BroadcastWorkflow
 from notifications.infra import clock
 from notifications.models import Broadcast
 
-COUNT, SCHEDULE = "count", "schedule"
+SCHEDULE = "schedule"
 PRIORITIES = (
     ("4", gettext_lazy("low")),
     ("3", gettext_lazy("normal")),
     ("2", gettext_lazy("high")),
     ("1", gettext_lazy("critical: it overtakes everything")),
+)
+
+
+def stored_beside(typed: Any, stored: Any) -> list[tuple[str, str]]:
+    """Returns the fields that are stored otherwise than typed, with what is stored.
+
+    Both are a BroadcastForm, or both a CampaignForm, and their bodies have no errors.
+    """
+    found = [(name, value) for name, value in stored.texts.items() if value != typed.texts[name]]
+    if stored.channels != typed.channels:
+        found.append(("channels", ", ".join(stored.channels)))
+    if stored.audience.audience() != typed.audience.audience():
+        words = audience_in_words(stored.audience) or [stored.audience.text]
+        found.append(("audience", " ".join(words)))
+    return found
+
+
+_KIND = FormKind(
+    "casting/composer.html", SECTION, PATH, seen_of_broadcast, form_of_broadcast, stored_beside
 )
 
 
@@ -83,21 +106,14 @@ def _answer(
     visit: Visit, form: BroadcastForm, save: Any, done: str, *, row: Broadcast | None = None
 ) -> HttpResponse:
     """Saves, or counts and shows the form again with what it would do."""
-    asked = visit.given("do")
-    survey = None
-    try:
-        if asked == ROWS:
-            return _composer(visit, form, row=row)
-        body = form.body(visit)
-        if asked == COUNT:
-            survey = _count(visit, body)
-        else:
-            saved = save(body)
-            messages.success(visit.request, done)
-            return HttpResponseRedirect(f"{PATH}/{saved}")
-    except CarillonError as error:
-        return _composer(visit, form, row=row, fault=error)
-    return _composer(visit, form, row=row, survey=survey)
+    return saved_or_shown(
+        visit,
+        _KIND,
+        lambda: save(form.body(visit)),
+        done,
+        show=partial(_composer, visit, form, row=row),
+        count=lambda: _count(visit, form.body(visit)),
+    )
 
 
 def _count(visit: Visit, body: dict[str, Any]) -> DryRun:
@@ -115,41 +131,16 @@ def _composer(
     form: BroadcastForm,
     *,
     row: Broadcast | None = None,
-    survey: DryRun | None = None,
+    count: DryRun | None = None,
     fault: CarillonError | None = None,
 ) -> HttpResponse:
     context: dict[str, Any] = {
-        **shown_form(
-            visit,
-            form,
-            row=row,
-            fault=fault,
-            path=PATH,
-            seen_of=seen_of_broadcast,
-            form_of=form_of_broadcast,
-            beside=stored_beside,
-        ),
         **audience_fields(form.audience),
         **common_fields(form.texts["category"]),
-        "survey": survey,
+        "survey": count,
         "may_schedule": row is not None and row.status == BroadcastStatus.DRAFT,
     }
-    status = status_of_form(visit, fault)
-    return page(visit, "casting/composer.html", context, section=SECTION, status=status)
-
-
-def stored_beside(typed: Any, stored: Any) -> list[tuple[str, str]]:
-    """Returns the fields that are stored otherwise than typed, with what is stored.
-
-    Both are a BroadcastForm, or both a CampaignForm, and their bodies have no errors.
-    """
-    found = [(name, value) for name, value in stored.texts.items() if value != typed.texts[name]]
-    if stored.channels != typed.channels:
-        found.append(("channels", ", ".join(stored.channels)))
-    if stored.audience.audience() != typed.audience.audience():
-        words = audience_in_words(stored.audience) or [stored.audience.text]
-        found.append(("audience", " ".join(words)))
-    return found
+    return form_page(visit, _KIND, form, context, row=row, fault=fault)
 
 
 def audience_fields(form: Any) -> dict[str, Any]:
@@ -172,7 +163,7 @@ def common_fields(category: str) -> dict[str, Any]:
     return {
         "channels": [str(each) for each in PERSON_CHANNELS],
         "categories": category_keys(category),
-        "priorities": [Choice(value, str(name)) for value, name in PRIORITIES],
+        "priorities": named_choices(PRIORITIES),
         "deliveries": [
             Choice("all", _("on every channel")),
             Choice("first", _("in order, until one accepts it")),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from django.utils.translation import gettext as _
 
 from console.guard import Visit
 from notifications.features.access.throttles import count_call, throttled_error
+from notifications.features.audiences.service import AudienceService
 from notifications.infra import clock
 
 SECONDS = 1.5
@@ -38,3 +40,10 @@ def one_survey(visit: Visit) -> Iterator[None]:
     finally:
         with _lock:
             _running.discard(key)
+
+
+def count_people(visit: Visit, audience: Mapping[str, Any]) -> int:
+    """Returns how many people an audience has, as one survey of the visitor."""
+    with one_survey(visit):
+        found = AudienceService().count(audience=audience, caller=visit.caller, now=clock.now())
+    return found.count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -10,9 +10,9 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from console.casting.fields.choices import Choice
+from console.casting.fields.choices import Choice, named_choices
 from console.casting.seen import check_seen
-from console.forms import saved_or_shown, shown_form, status_of_form
+from console.forms import FormKind, form_page, saved_or_shown
 from console.guard import Visit
 from console.once import run_once
 from console.plans.categories import PATH
@@ -25,11 +25,18 @@ from console.plans.category_form import (
     read_category_form,
     seen_of_category,
 )
-from console.shell import page
 from notifications.domain.errors import CarillonError
 from notifications.features.preferences.categories import CategoryService
 from notifications.models import Category
 
+_KIND = FormKind(
+    "plans/category_form.html",
+    "categories",
+    PATH,
+    seen_of_category,
+    form_of_category,
+    category_beside,
+)
 _BASES = (
     ("contract", gettext_lazy("contract: people need it for what they use")),
     ("consent", gettext_lazy("consent: only to people who gave it")),
@@ -69,7 +76,8 @@ def new_category(visit: Visit) -> HttpResponse:
 
         return run_once(visit, f"{PATH}/new", body, create)
 
-    return _answer(visit, form, save, _("The category was made."))
+    show = partial(_editor, visit, form)
+    return saved_or_shown(visit, _KIND, save, _("The category was made."), show=show)
 
 
 def edit_category(visit: Visit, number: int) -> HttpResponse:
@@ -87,21 +95,8 @@ def edit_category(visit: Visit, number: int) -> HttpResponse:
             CategoryService().change(identifier=row.pk, body=body, caller=visit.caller)
         return str(row.pk)
 
-    return _answer(visit, form, save, _("The category was changed."), row=row)
-
-
-def _answer(
-    visit: Visit,
-    form: CategoryForm,
-    save: Callable[[], str],
-    done: str,
-    *,
-    row: Category | None = None,
-) -> HttpResponse:
-    def show(fault: CarillonError | None) -> HttpResponse:
-        return _editor(visit, form, row=row, fault=fault)
-
-    return saved_or_shown(visit, save, done, path=PATH, show=show)
+    show = partial(_editor, visit, form, row=row)
+    return saved_or_shown(visit, _KIND, save, _("The category was changed."), show=show)
 
 
 def _editor(
@@ -112,30 +107,15 @@ def _editor(
     fault: CarillonError | None = None,
 ) -> HttpResponse:
     context: dict[str, Any] = {
-        **shown_form(
-            visit,
-            form,
-            row=row,
-            fault=fault,
-            path=PATH,
-            seen_of=seen_of_category,
-            form_of=form_of_category,
-            beside=category_beside,
-        ),
         "caps": form.with_blank_cap(),
-        "bases": _choices(_BASES),
-        "crashes": _choices(_CRASHES),
-        "digests": _choices(_DIGESTS),
-        "units": [Choice(name, str(_UNIT_NAMES[name])) for name in UNITS],
+        "bases": named_choices(_BASES),
+        "crashes": named_choices(_CRASHES),
+        "digests": named_choices(_DIGESTS),
+        "units": named_choices((name, _UNIT_NAMES[name]) for name in UNITS),
         "switch_choices": [
             Choice("", _("as the service is set")),
             Choice("yes", _("on")),
             Choice("no", _("off")),
         ],
     }
-    status = status_of_form(visit, fault)
-    return page(visit, "plans/category_form.html", context, section="categories", status=status)
-
-
-def _choices(pairs: Any) -> list[Choice]:
-    return [Choice(value, str(name)) for value, name in pairs]
+    return form_page(visit, _KIND, form, context, row=row, fault=fault)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from django.contrib import messages
 from django.db import transaction
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
-from console.casting.composer import COUNT
 from console.casting.fields.choices import Choice, condition_choices
 from console.casting.seen import check_seen
-from console.casting.surveys import one_survey
-from console.forms import ROWS, shown_form, status_of_form
+from console.casting.surveys import count_people
+from console.forms import FormKind, form_page, saved_or_shown
 from console.guard import Visit
 from console.once import run_once
 from console.plans.segment_form import (
@@ -28,15 +27,15 @@ from console.plans.segment_form import (
     segment_beside,
 )
 from console.plans.segments import PATH
-from console.shell import page
 from directory.models import Segment
 from notifications.api.bodies import check_body
 from notifications.domain.errors import CarillonError
 from notifications.features.audiences.schemas import SegmentBody
 from notifications.features.audiences.segments import SegmentService
-from notifications.features.audiences.service import AudienceService
-from notifications.infra import clock
 
+_KIND = FormKind(
+    "plans/segment_form.html", "segments", PATH, seen_of_segment, form_of_segment, segment_beside
+)
 Body = dict[str, Any]
 
 
@@ -89,24 +88,15 @@ def _answer(
     visit: Visit, save: Callable[[Body], str], done: str, *, row: Segment | None = None
 ) -> HttpResponse:
     """Saves, or counts the people and shows the form again."""
-    form, asked, count = read_segment_form(visit), visit.given("do"), None
-    try:
-        if asked == COUNT:
-            count = _count(visit, form)
-        elif asked != ROWS:
-            saved = save(form.body())
-            messages.success(visit.request, done)
-            return HttpResponseRedirect(f"{PATH}/{saved}")
-    except CarillonError as error:
-        return _editor(visit, form, row=row, fault=error)
-    return _editor(visit, form, row=row, count=count)
-
-
-def _count(visit: Visit, form: SegmentForm) -> int:
-    audience = {"rule": "segment", "criteria": form.criteria()}
-    with one_survey(visit):
-        found = AudienceService().count(audience=audience, caller=visit.caller, now=clock.now())
-    return found.count
+    form = read_segment_form(visit)
+    return saved_or_shown(
+        visit,
+        _KIND,
+        lambda: save(form.body()),
+        done,
+        show=partial(_editor, visit, form, row=row),
+        count=lambda: count_people(visit, {"rule": "segment", "criteria": form.criteria()}),
+    )
 
 
 def _editor(
@@ -118,16 +108,6 @@ def _editor(
     fault: CarillonError | None = None,
 ) -> HttpResponse:
     context: dict[str, Any] = {
-        **shown_form(
-            visit,
-            form,
-            row=row,
-            fault=fault,
-            path=PATH,
-            seen_of=seen_of_segment,
-            form_of=form_of_segment,
-            beside=segment_beside,
-        ),
         "count": count,
         "choices": condition_choices(),
         "where_rows": form.rows.with_blanks().where,
@@ -136,5 +116,4 @@ def _editor(
             Choice(ANY, _("at least one of them holds")),
         ],
     }
-    status = status_of_form(visit, fault)
-    return page(visit, "plans/segment_form.html", context, section="segments", status=status)
+    return form_page(visit, _KIND, form, context, row=row, fault=fault)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
@@ -18,23 +18,22 @@ from console.casting.campaigns.form import (
     read_campaign_form,
 )
 from console.casting.campaigns.views import PATH, SECTION
-from console.casting.composer import COUNT, audience_fields, common_fields, stored_beside
+from console.casting.composer import audience_fields, common_fields, stored_beside
 from console.casting.fields.audience import AudienceForm, AudienceRow
 from console.casting.fields.choices import Choice, audience_in_words
 from console.casting.fields.values import read_values
 from console.casting.frames import LONGEST
 from console.casting.seen import check_seen, seen_of_campaign
-from console.casting.surveys import one_survey
+from console.casting.surveys import count_people
 from console.faults import said
-from console.forms import ROWS, shown_form, status_of_form
+from console.forms import FormKind, form_page, saved_or_shown
 from console.guard import Visit
 from console.once import run_once
-from console.shell import framed, page
+from console.shell import framed
 from notifications.api.bodies import check_body
 from notifications.domain.campaigns.lifecycle import EDITABLE
 from notifications.domain.channels import PERSON_CHANNELS
 from notifications.domain.errors import CarillonError
-from notifications.features.audiences.service import AudienceService
 from notifications.features.campaigns.contents import audience_rule
 from notifications.features.campaigns.schemas import CampaignBody, CampaignChangeBody
 from notifications.features.campaigns.service import CampaignService
@@ -42,6 +41,14 @@ from notifications.features.sending.service import NotificationService
 from notifications.infra import clock
 from notifications.models import Campaign, NotificationTemplate
 
+_KIND = FormKind(
+    "casting/campaign_composer.html",
+    SECTION,
+    PATH,
+    seen_of_campaign,
+    form_of_campaign,
+    stored_beside,
+)
 MOST_TEMPLATES = 200
 
 
@@ -89,21 +96,14 @@ def _answer(
     visit: Visit, form: CampaignForm, save: Any, done: str, *, row: Campaign | None = None
 ) -> HttpResponse:
     """Saves, or counts the audience and shows the form again."""
-    asked, count = visit.given("do"), None
-    try:
-        if asked == COUNT:
-            with one_survey(visit):
-                found = AudienceService().count(
-                    audience=_counted(form, row), caller=visit.caller, now=clock.now()
-                )
-            count = found.count
-        elif asked != ROWS:
-            saved = save(form.body(visit))
-            messages.success(visit.request, done)
-            return HttpResponseRedirect(f"{PATH}/{saved}")
-    except CarillonError as error:
-        return _composer(visit, form, row=row, fault=error)
-    return _composer(visit, form, row=row, count=count)
+    return saved_or_shown(
+        visit,
+        _KIND,
+        lambda: save(form.body(visit)),
+        done,
+        show=partial(_composer, visit, form, row=row),
+        count=lambda: count_people(visit, _counted(form, row)),
+    )
 
 
 def _counted(form: CampaignForm, row: Campaign | None) -> dict[str, Any]:
@@ -128,16 +128,6 @@ def _composer(
 ) -> HttpResponse:
     templates = NotificationTemplate.objects.filter(current_version_id__isnull=False)
     context: dict[str, Any] = {
-        **shown_form(
-            visit,
-            form,
-            row=row,
-            fault=fault,
-            path=PATH,
-            seen_of=seen_of_campaign,
-            form_of=form_of_campaign,
-            beside=stored_beside,
-        ),
         **audience_fields(form.audience),
         **common_fields(form.texts["category"]),
         "blank_category": True,
@@ -161,8 +151,7 @@ def _composer(
         ],
         "count": count,
     }
-    status = status_of_form(visit, fault)
-    return page(visit, "casting/campaign_composer.html", context, section=SECTION, status=status)
+    return form_page(visit, _KIND, form, context, row=row, fault=fault)
 
 
 def preview_campaign(visit: Visit) -> HttpResponse:

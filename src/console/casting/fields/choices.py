@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -116,6 +116,11 @@ class AudienceChoices:
                 }
             )
         return found
+
+
+def named_choices(pairs: Iterable[tuple[str, str | Promise]]) -> list[Choice]:
+    """Returns choices of values with their names, in the language of the page."""
+    return [Choice(value, str(name)) for value, name in pairs]
 
 
 def audience_choices() -> AudienceChoices:

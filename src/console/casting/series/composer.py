@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from console.casting.composer import common_fields
-from console.casting.fields.choices import Choice
+from console.casting.fields.choices import Choice, named_choices
 from console.casting.seen import check_seen
 from console.casting.series.form import (
     SeriesForm,
@@ -22,10 +22,9 @@ from console.casting.series.form import (
 )
 from console.casting.series.stored import seen_of_series
 from console.casting.series.views import PATH, SECTION
-from console.forms import saved_or_shown, shown_form, status_of_form
+from console.forms import FormKind, form_page, saved_or_shown
 from console.guard import Visit
 from console.once import run_once
-from console.shell import page
 from directory.models import SubscriberList
 from notifications.api.bodies import check_body
 from notifications.domain.errors import CarillonError
@@ -36,6 +35,9 @@ from notifications.features.series.service import MailSeriesService, locked_seri
 from notifications.infra import clock
 from notifications.models import Goal, MailSeries, NotificationTemplate
 
+_KIND = FormKind(
+    "casting/series_composer.html", SECTION, PATH, seen_of_series, form_of_series, series_beside
+)
 MOST_OFFERED = 200
 """The templates, lists and goals that are offered. Others are typed."""
 _TRIGGERS = (
@@ -61,7 +63,8 @@ def new_series(visit: Visit) -> HttpResponse:
 
         return run_once(visit, f"{PATH}/new", given, create)
 
-    return _answer(visit, form, save, _("The series was written."))
+    show = partial(_composer, visit, form)
+    return saved_or_shown(visit, _KIND, save, _("The series was written."), show=show)
 
 
 def edit_series(visit: Visit, number: int) -> HttpResponse:
@@ -83,21 +86,8 @@ def edit_series(visit: Visit, number: int) -> HttpResponse:
             )
         return str(row.pk)
 
-    return _answer(visit, form, save, _("The series was changed."), row=row)
-
-
-def _answer(
-    visit: Visit,
-    form: SeriesForm,
-    save: Callable[[], str],
-    done: str,
-    *,
-    row: MailSeries | None = None,
-) -> HttpResponse:
-    def show(fault: CarillonError | None) -> HttpResponse:
-        return _composer(visit, form, row=row, fault=fault)
-
-    return saved_or_shown(visit, save, done, path=PATH, show=show)
+    show = partial(_composer, visit, form, row=row)
+    return saved_or_shown(visit, _KIND, save, _("The series was changed."), show=show)
 
 
 def _composer(
@@ -108,25 +98,14 @@ def _composer(
     fault: CarillonError | None = None,
 ) -> HttpResponse:
     context: dict[str, Any] = {
-        **shown_form(
-            visit,
-            form,
-            row=row,
-            fault=fault,
-            path=PATH,
-            seen_of=seen_of_series,
-            form_of=form_of_series,
-            beside=series_beside,
-        ),
         "is_open": row is not None and row.status != MailSeriesStatus.DRAFT,
         **common_fields(form.texts["category"]),
         **_offered(form.texts["list_id"]),
-        "triggers": [Choice(value, str(name)) for value, name in _TRIGGERS],
+        "triggers": named_choices(_TRIGGERS),
         "steps": form.with_blank_steps(),
         "most_steps": MOST_STEPS,
     }
-    status = status_of_form(visit, fault)
-    return page(visit, "casting/series_composer.html", context, section=SECTION, status=status)
+    return form_page(visit, _KIND, form, context, row=row, fault=fault)
 
 
 def _offered(chosen: str) -> dict[str, Any]:
