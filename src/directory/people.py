@@ -117,30 +117,30 @@ class _KnownPeople:
             for user in rows.order_by("-pk"):  # the oldest of several people wins
                 names[normalise_address(ContactKind.EMAIL, user.username)] = user
 
-    def ids(self, line: Line) -> Iterable[int]:
-        """Returns the ids of the people whom the keys of a line name."""
-        return (user.pk for key, value in line.keys if (user := self._by[key].get(value)))
+    def find(self, line: Line) -> dict[str, User]:
+        """Returns the stored person whom each key of a line names; keys of no one are left out."""
+        named = ((key, self._by[key].get(value)) for key, value in line.keys)
+        return {key: user for key, user in named if user is not None}
 
-    def find(self, line: Line) -> User | None:
-        """Returns the person of a line, or None for a new person.
+    def person_of(self, line: Line, found: Mapping[str, User]) -> User | None:
+        """Returns the person of a line, or None for a new person. found: by each of its keys.
 
         Raises:
             StaffProtected: one of the keys or devices belongs to a member of staff.
             ValueError: the keys belong to different people.
         """
-        found = {key: self._by[key].get(value) for key, value in line.keys}
-        people = [user for user in found.values() if user is not None]
+        people = found.values()
         if not self._include_staff and any(is_staff_row(user) for user in people):
             raise StaffProtected
         if any(each.token in self._staff_tokens for each in line.related.get("devices", ())):
             raise StaffProtected
         person = next(iter(people), None)
         for key, user in found.items():
-            if user is not None and user is not person:
+            if user is not person:
                 raise ValueError(f"{key} belongs to another person")
-        strong = [key for key in ("uuid", "external_id") if key in found]
-        if person is not None and strong and found.get(strong[0]) is None:
-            _check_takeover(line, person, strong[0])
+        strongest = line.keys[0][0]
+        if person is not None and strongest != "username" and strongest not in found:
+            _check_takeover(line, person, strongest)
         return person
 
 
@@ -209,13 +209,14 @@ def _upsert_different(
     named: set[int] = set()
     count = 0
     for line in lines:
-        if not keys.isdisjoint(line.keys) or not named.isdisjoint(known.ids(line)):
+        found = known.find(line)
+        if not keys.isdisjoint(line.keys) or any(user.pk in named for user in found.values()):
             break
         keys.update(line.keys)
         count += 1
         try:
             _check_groups(line, groups)
-            person = known.find(line)
+            person = known.person_of(line, found)
             _check_private(person, line)
         except ValueError as error:
             done.errors.append((line.number, str(error)))
