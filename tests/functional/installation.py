@@ -76,6 +76,10 @@ def descendants(pid: int) -> list[int]:
     return [each for word in words for each in (*descendants(int(word)), int(word))]
 
 
+_PATIENT = {"CARILLON_DATABASE_LOCK_TIMEOUT_SECONDS": "60"}
+"""Of commands and scripts: a disk may pause for seconds, and they do not repeat a transaction."""
+
+
 class Installation:
     """A data folder and an environment; `carillon(...)` runs a command in it."""
 
@@ -101,7 +105,7 @@ class Installation:
     def carillon(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "carillon", *words],
-            env=self.environ,
+            env={**_PATIENT, **self.environ},
             cwd=self.folder,
             capture_output=True,
             text=True,
@@ -130,7 +134,7 @@ class Installation:
 
     def python(self, script: str) -> str:
         """Runs a script in the installation, Django ready; returns what it printed."""
-        return run_script(script, self.environ)
+        return run_script(script, {**_PATIENT, **self.environ})
 
     def statuses(self) -> dict[str, int]:
         """Counts messages by status, and batches, in the database."""
