@@ -65,6 +65,11 @@ class Visit:
         return text.strip().replace("\x00", "")[:longest]
 
 
+def may_open(visit: Visit, page: str) -> bool:
+    """Returns whether the role of the visitor opens a page. page: a key of CONSOLE_ROLES."""
+    return visit.user.staff_role in CONSOLE_ROLES[page]
+
+
 View = Callable[Concatenate[Visit, P], HttpResponseBase]
 
 

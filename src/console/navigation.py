@@ -8,8 +8,7 @@ from typing import NamedTuple
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from console.guard import Visit
-from notifications.api.permissions.console_pages import CONSOLE_ROLES
+from console.guard import Visit, may_open
 
 Text = str | Promise
 GROUPS: Sequence[tuple[Text, Sequence[tuple[str, Text]]]] = (
@@ -91,7 +90,7 @@ def groups_for(visit: Visit, current: str) -> list[SectionGroup]:
         sections = [
             Section(f"/{path}", title, (key or "overview") == current)
             for key, title in pages
-            if visit.user.staff_role in CONSOLE_ROLES[path := f"console/{key}".rstrip("/")]
+            if may_open(visit, path := f"console/{key}".rstrip("/"))
         ]
         if sections:
             found.append(SectionGroup(name, sections))

@@ -12,9 +12,8 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from console.faults import is_changed, said
-from console.guard import Visit
+from console.guard import Visit, may_open
 from console.navigation import groups_for
-from notifications.api.permissions.console_pages import CONSOLE_ROLES
 from notifications.domain.errors import CarillonError
 from notifications.features.previews.pictures import pictured
 from notifications.infra import clock
@@ -50,11 +49,6 @@ def framed(
     response["Cache-Control"] = "no-store"
     response["X-Frame-Options"] = "SAMEORIGIN"
     return response
-
-
-def may_open(visit: Visit, page: str) -> bool:
-    """Returns whether the role of the visitor opens a page. page: a key of CONSOLE_ROLES."""
-    return visit.user.staff_role in CONSOLE_ROLES[page]
 
 
 def page(

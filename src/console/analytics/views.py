@@ -24,9 +24,9 @@ from console.analytics.filters import (
 from console.analytics.names import COUNT_NAMES, INTERVAL_NAMES, REPORT_NAMES
 from console.analytics.tables import NotificationLinks, ShownRow, columns_of, shown_rows
 from console.faults import said
-from console.guard import Visit
+from console.guard import Visit, may_open
 from console.paging import PAGE_ROWS, PageLinks, after_of, page_links
-from console.shell import may_open, page, url_with
+from console.shell import page, url_with
 from notifications.domain.analytics.periods import MetricInterval
 from notifications.domain.analytics.reports import REPORTS
 from notifications.domain.channels import Channel

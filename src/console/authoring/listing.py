@@ -11,10 +11,10 @@ from django.utils.translation import gettext as _
 from console import words
 from console.authoring.texts import locales_of
 from console.categories import category_keys
-from console.guard import Visit
+from console.guard import Visit, may_open
 from console.notices.listing import FilterGroup, filter_links
 from console.paging import PAGE_ROWS, after_of, page_links
-from console.shell import may_open, page
+from console.shell import page
 from notifications.domain.channels import Channel
 from notifications.features.templates.schemas import TemplateResponse
 from notifications.features.templates.service import STATES, TemplateService

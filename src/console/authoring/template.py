@@ -12,10 +12,10 @@ from console import words
 from console.authoring.listing import state_of, state_words
 from console.authoring.texts import locales_of, may_write
 from console.faults import said
-from console.guard import Visit
+from console.guard import Visit, may_open
 from console.once import new_token
 from console.paging import after_of, page_links
-from console.shell import may_open, page, url_with
+from console.shell import page, url_with
 from notifications.domain.errors import NotFound
 from notifications.domain.identifiers import parse_key
 from notifications.features.templates.report_schemas import TextDiff

@@ -11,8 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from console import words
-from console.guard import Visit
-from console.shell import may_open
+from console.guard import Visit, may_open
 from directory.moments import InvalidMoment, read_moment
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.access.limits import allowed_keys

@@ -16,9 +16,9 @@ from console.casting.listing import newest_first
 from console.casting.seen import seen_of_broadcast
 from console.casting.surveys import SECONDS, one_survey
 from console.faults import said
-from console.guard import Visit
+from console.guard import Visit, may_open
 from console.once import new_token
-from console.shell import may_open, page
+from console.shell import page
 from directory.models import User
 from notifications.domain.broadcast_lifecycle import (
     CANCELLABLE,

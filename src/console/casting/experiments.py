@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 from console import words
 from console.casting.listing import newest_first
 from console.casting.results import results_in_words
-from console.guard import Visit
-from console.shell import act, may_open, page
+from console.guard import Visit, may_open
+from console.shell import act, page
 from notifications.features.experiments.lifecycle import ENDABLE, find_test, live_campaign_of
 from notifications.features.experiments.schemas import ABTestDeclareBody, ABTestResponse
 from notifications.features.experiments.service import (

@@ -9,9 +9,9 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from console import words
-from console.guard import Visit
+from console.guard import Visit, may_open
 from console.paging import PAGE_ROWS, after_of, listed, page_links
-from console.shell import may_open, url_with
+from console.shell import url_with
 
 
 class StatusLink(NamedTuple):

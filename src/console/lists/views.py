@@ -13,9 +13,9 @@ from console.casting.listing import chosen_status, status_links
 from console.casting.recipients import LONGEST_NAME, find_people_named
 from console.categories import category_keys
 from console.faults import faults_of
-from console.guard import Visit
+from console.guard import Visit, may_open
 from console.paging import PAGE_ROWS, after_of, listed, page_links
-from console.shell import act, may_open, page
+from console.shell import act, page
 from directory.models import ListMembership, ListStatus, User
 from notifications.api.bodies import check_body
 from notifications.domain.errors import CarillonError, FieldError, InvalidRequest

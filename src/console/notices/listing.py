@@ -14,9 +14,9 @@ from django.utils.translation import gettext as _
 from console import words
 from console.categories import category_keys
 from console.faults import said
-from console.guard import Visit
+from console.guard import Visit, may_open
 from console.paging import PAGE_ROWS, after_of, page_links
-from console.shell import may_open, page, url_with
+from console.shell import page, url_with
 from notifications.domain.errors import CarillonError
 from notifications.domain.identifiers import parse_key
 from notifications.features.sending.queries import CHANNELS, STATUSES, NotificationPage

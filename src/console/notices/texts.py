@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from django.http import Http404, HttpResponse
 
-from console.guard import Visit
-from console.shell import framed, may_open
+from console.guard import Visit, may_open
+from console.shell import framed
 from notifications.domain.channels import Channel
 from notifications.domain.identifiers import key_of, parse_identifier
 from notifications.features.access.principals import OPERATIONS, may_manage_staff

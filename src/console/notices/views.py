@@ -11,10 +11,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from console import words
-from console.guard import Visit
+from console.guard import Visit, may_open
 from console.notices.texts import may_read_answers, texts_of
 from console.notices.timeline import answers_of, timelines_of, zone_of_person
-from console.shell import act, may_open, page
+from console.shell import act, page
 from directory.models import User
 from notifications.domain.identifiers import key_of, parse_identifier
 from notifications.features.operations.service import OperationsService

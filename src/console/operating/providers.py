@@ -7,10 +7,10 @@ from typing import Any
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
-from console.guard import Visit
+from console.guard import Visit, may_open
 from console.overview.traffic import call_durations
 from console.paging import PAGE_ROWS, after_of, cut, page_links
-from console.shell import act, may_open, page
+from console.shell import act, page
 from notifications.features.operations.service import OperationsService
 from notifications.features.providers.breakers import BreakerService
 from notifications.features.providers.service import ProviderService

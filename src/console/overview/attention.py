@@ -8,11 +8,11 @@ from typing import NamedTuple
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from console.guard import Visit
+from console.guard import Visit, may_open
 from console.overview.recent import RecentValue
 from console.overview.traffic import Traffic
 from console.sentences.translating import translated
-from console.shell import may_open, url_with
+from console.shell import url_with
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.campaigns.lifecycle import CampaignApproval, CampaignStatus
 from notifications.domain.channels import Lane

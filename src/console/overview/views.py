@@ -10,11 +10,11 @@ from django.http import HttpResponse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
-from console.guard import Visit
+from console.guard import Visit, may_open
 from console.overview.attention import LaneFigures, concerns
 from console.overview.recent import RecentValue
 from console.overview.traffic import HourFigures, Traffic, traffic
-from console.shell import may_open, page
+from console.shell import page
 from notifications.domain.lifecycle import MessageStatus
 from notifications.features.analytics.service import READ as METRICS
 from notifications.features.operations.metrics import queue_depth

@@ -10,9 +10,9 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
 from console import words
-from console.guard import Visit
+from console.guard import Visit, may_open
 from console.once import new_token
-from console.shell import may_open, page, url_with
+from console.shell import page, url_with
 from directory.models import Suppression, normalise_address
 from notifications.domain.channels import PERSON_CHANNELS
 from notifications.domain.preferences import switch_name

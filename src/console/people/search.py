@@ -14,10 +14,10 @@ from uuid import UUID
 from django.http import HttpResponse, HttpResponseRedirect
 
 from console.faults import said
-from console.guard import Visit
+from console.guard import Visit, may_open
 from console.paging import after_of, page_links
 from console.sentences.translating import translated
-from console.shell import may_open, page
+from console.shell import page
 from directory.lookup import find_people
 from directory.references import ExternalId
 from directory.texts import is_storable

@@ -7,9 +7,9 @@ from typing import Any
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
-from console.guard import Visit
+from console.guard import Visit, may_open
 from console.paging import PAGE_ROWS, after_of, listed
-from console.shell import act, may_open, page
+from console.shell import act, page
 from notifications.features.preferences.categories import CategoryService
 from notifications.models.content.category import SEEDED
 

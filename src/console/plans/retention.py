@@ -11,10 +11,10 @@ from uuid import UUID
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
-from console.guard import Visit
+from console.guard import Visit, may_open
 from console.once import new_token, run_once
 from console.paging import PAGE_ROWS, after_of, cut, page_links
-from console.shell import act, may_open, page
+from console.shell import act, page
 from directory.references import read_person
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.identifiers import parse_identifier

@@ -9,9 +9,9 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
 from console.faults import said
-from console.guard import Visit
+from console.guard import Visit, may_open
 from console.paging import PAGE_ROWS, after_of, listed
-from console.shell import act, may_open, page, url_with
+from console.shell import act, page, url_with
 from notifications.domain.errors import CarillonError
 from notifications.domain.identifiers import parse_key
 from notifications.features.access.throttles import count_call

@@ -22,7 +22,7 @@ WRITE_PEOPLE = "users:write"
 PROTECTED = "staff_protected"
 
 
-class Reviewed(Protocol):
+class Releasable(Protocol):
     """What a second person releases: a broadcast, a campaign or a series."""
 
     @property
@@ -46,7 +46,7 @@ def reviewer_of(source: str, caller: Caller) -> User:
     return found
 
 
-def check_second_person(source: str, row: Reviewed, *, by: User) -> None:
+def check_second_person(source: str, row: Releasable, *, by: User) -> None:
     """Checks that a person may release something, or decide that it needs no approval.
 
     Raises:
